@@ -1,0 +1,1 @@
+//! Fraud metrics, thresholds and reports.

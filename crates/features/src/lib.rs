@@ -1,0 +1,24 @@
+//! Event-time features of web-shop orders.
+//!
+//! One implementation replays history for training and serves a live order; both give bit-identical rows.
+//! Start reading at [`schema`] (what a column means), then [`event`] (a validated order), [`history`] (what is remembered
+//! of one entity), [`state`] (of all entities) and [`extract`] (event + state -> row).
+//!
+//! Nothing here reads files, clocks or the environment, prints, or draws random numbers.
+
+pub mod amount;
+pub mod calendar;
+pub mod container;
+pub mod event;
+pub mod extract;
+pub mod history;
+pub mod identity;
+pub mod matrix;
+pub mod parse;
+pub mod replay;
+pub mod schema;
+pub mod snapshot;
+pub mod spec;
+pub mod state;
+pub mod table;
+pub mod time;

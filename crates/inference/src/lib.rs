@@ -1,0 +1,2 @@
+//! Loads one model file and scores orders.
+pub mod model;

@@ -1,0 +1,3 @@
+//! Gradient-boosted trees and logistic regression for rare frauds, parallel and deterministic.
+
+pub mod samples;
