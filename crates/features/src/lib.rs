@@ -6,7 +6,6 @@
 //!
 //! Nothing here reads files, clocks or the environment, prints, or draws random numbers.
 
-pub mod amount;
 pub mod calendar;
 pub mod container;
 pub mod event;

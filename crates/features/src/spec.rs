@@ -125,9 +125,9 @@ impl FeatureSpec {
         self.features
             .iter()
             .map(|feature| match feature {
-                Feature::Category(column) => FeatureKind::Categorical {
-                    n_levels: self.vocabulary(column).map_or(0, |v| v.levels.len() as u32),
-                },
+                Feature::Category(column) => {
+                    FeatureKind::Categorical { n_levels: self.vocabulary(column).map_or(0, |v| v.levels.len() as u32) }
+                }
                 _ => FeatureKind::Numeric,
             })
             .collect()
@@ -151,7 +151,8 @@ impl FeatureSpec {
 
 /// A column name as it stands in a feature's text: bare when it is a plain word, else quoted.
 fn quoted(name: &str) -> String {
-    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.' || b == b'-');
+    let plain =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.' || b == b'-');
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
 
@@ -190,7 +191,13 @@ pub struct FeatureError {
 
 impl fmt::Display for FeatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "feature {:?}, character {}: expected {}", self.text, self.text[..self.at].chars().count() + 1, self.expected)
+        write!(
+            f,
+            "feature {:?}, character {}: expected {}",
+            self.text,
+            self.text[..self.at].chars().count() + 1,
+            self.expected
+        )
     }
 }
 

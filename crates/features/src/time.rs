@@ -124,7 +124,11 @@ pub struct SpanError {
 
 impl fmt::Display for SpanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "length of time: expected a whole number with ms, s, min, h, d or w, at most 10 years (such as 7d), found {:?}", self.found)
+        write!(
+            f,
+            "length of time: expected a whole number with ms, s, min, h, d or w, at most 10 years (such as 7d), found {:?}",
+            self.found
+        )
     }
 }
 
