@@ -1,13 +1,26 @@
 //! Fraud metrics, thresholds and reports.
 //!
-//! Everything here works on plain slices: a raw score, a label and perhaps a probability and an amount per order. Rankings are
+//! The metrics work on plain slices: a raw score, a label and perhaps a probability and an amount per order. Rankings are
 //! always made on the raw score, figures that have no meaning (no fraud, no honest order) are `None` and never a made-up
 //! number, and every result is the same for any order of the rows and any number of threads.
+//!
+//! [`Evaluation::compute`] gives all figures of one set of orders, [`threshold::choose`] the score from which orders are
+//! stopped.
 
+pub mod confusion;
+pub mod curve;
+pub mod entity;
 pub mod error;
+pub mod evaluation;
 pub mod metrics;
 pub mod ranking;
+mod sum;
+pub mod threshold;
 
+pub use confusion::{Confusion, Value};
+pub use entity::entity_precision_at_k_per_day;
 pub use error::MetricError;
-pub use metrics::{average_precision, roc_auc};
+pub use evaluation::{AtThreshold, Evaluation};
+pub use metrics::{average_precision, brier, log_loss, roc_auc};
 pub use ranking::Ranking;
+pub use threshold::{Aim, Choice};

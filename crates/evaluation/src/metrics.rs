@@ -1,7 +1,9 @@
-//! The figures by which a fraud model is judged. Those that need a ranking take a [`Ranking`]; `average_precision` and
-//! `roc_auc` also stand alone for callers that need only one number.
+//! The figures by which a fraud model is judged. Those that need the ranking are methods of [`Ranking`]; `average_precision`
+//! and `roc_auc` also stand alone for callers that need only one number.
 
+use crate::confusion::share;
 use crate::ranking::Ranking;
+use crate::sum::mean_of_units;
 
 /// Average precision: the sum over distinct scores, highest first, of the recall gained there times the precision down to
 /// there. No interpolation; equal scores count as one step, as in scikit-learn.
@@ -11,7 +13,7 @@ use crate::ranking::Ranking;
 ///
 /// ```
 /// use orderguard_evaluation::average_precision;
-/// assert_eq!(average_precision(&[0.9, 0.8, 0.7], &[1, 0, 1]), Some(0.5 + 0.5 * (2.0 / 3.0)));
+/// assert_eq!(average_precision(&[0.9, 0.8, 0.7], &[1, 0, 1]), Some((1.0 + 2.0 / 3.0) / 2.0));
 /// assert_eq!(average_precision(&[0.9, 0.8], &[0, 0]), None);
 /// ```
 pub fn average_precision(scores: &[f64], labels: &[u8]) -> Option<f64> {
@@ -64,4 +66,78 @@ impl Ranking {
         let all = 2 * u128::from(self.n_fraud()) * u128::from(self.n_honest());
         Some(half_pairs as f64 / all as f64)
     }
+
+    /// The highest recall of all thresholds whose false-positive rate is at most `max_rate`. Only thresholds that really
+    /// divide the orders count: those of one score are stopped together or not at all, and nothing is interpolated.
+    /// `None` when a class is absent.
+    pub fn recall_at_fpr(&self, max_rate: f64) -> Option<f64> {
+        if self.n_fraud() == 0 || self.n_honest() == 0 {
+            return None;
+        }
+        let within = |fp: u64| fp as f64 / self.n_honest() as f64 <= max_rate;
+        let caught = self.cuts().take_while(|cut| within(cut.fp)).last().map_or(0, |cut| cut.tp);
+        share(caught, self.n_fraud())
+    }
+
+    /// Share of frauds among the `k` orders with the highest scores. Where the k-th place falls among equal scores, those
+    /// places hold the share of frauds of their score: the mean over all ways to break the tie. `None` when there are fewer
+    /// than `k` orders or `k` is 0.
+    pub fn precision_at_k(&self, k: u64) -> Option<f64> {
+        if k == 0 || k > self.n_rows() {
+            return None;
+        }
+        let (mut taken, mut found) = (0, 0);
+        for group in self.groups() {
+            let size = group.n_fraud + group.n_honest;
+            if taken + size >= k {
+                let places = (k - taken) as f64;
+                return Some((found as f64 + places * group.n_fraud as f64 / size as f64) / k as f64);
+            }
+            taken += size;
+            found += group.n_fraud;
+        }
+        None
+    }
+
+    /// Share of frauds among all orders; `None` without orders.
+    pub fn base_rate(&self) -> Option<f64> {
+        share(self.n_fraud(), self.n_rows())
+    }
+}
+
+/// Brier score: mean of `(probability - label)^2`. 0 is perfect.
+///
+/// `probabilities` run parallel to `labels` (1 for fraud, anything else honest). `None` without orders, when the lengths
+/// differ or when a probability is NaN or outside 0 to 1. The result does not depend on the order of the rows. O(n), in
+/// parallel.
+///
+/// # Reference
+/// Brier, Verification of forecasts expressed in terms of probability (1950).
+pub fn brier(probabilities: &[f64], labels: &[u8]) -> Option<f64> {
+    usable(probabilities, labels.len())?;
+    mean_of_units(labels.len(), |row| {
+        let distance = probabilities[row] - f64::from(u8::from(labels[row] == 1));
+        distance * distance
+    })
+}
+
+/// Log loss: mean of minus the natural logarithm of the probability given to what happened. That probability is first
+/// brought into 2^-52 to 1 - 2^-52, as in scikit-learn, so one order that was certain and wrong costs about 36 and not
+/// infinity. Arguments and `None` as in [`brier`].
+pub fn log_loss(probabilities: &[f64], labels: &[u8]) -> Option<f64> {
+    usable(probabilities, labels.len())?;
+    mean_of_units(labels.len(), |row| {
+        let given = if labels[row] == 1 { probabilities[row] } else { 1.0 - probabilities[row] };
+        -libm::log(given.clamp(f64::EPSILON, 1.0 - f64::EPSILON))
+    })
+}
+
+/// Mean probability; equal to the base rate when the model is right on the whole. `None` as in [`brier`].
+pub fn mean_probability(probabilities: &[f64]) -> Option<f64> {
+    usable(probabilities, probabilities.len())?;
+    mean_of_units(probabilities.len(), |row| probabilities[row])
+}
+
+fn usable(probabilities: &[f64], n: usize) -> Option<()> {
+    (probabilities.len() == n && probabilities.iter().all(|p| (0.0..=1.0).contains(p))).then_some(())
 }

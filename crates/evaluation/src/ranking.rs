@@ -60,9 +60,7 @@ impl Ranking {
     /// The same for slices known to be of one length and free of NaN; infinities rank as the ends, labels other than 1 are
     /// honest.
     pub(crate) fn from_checked(scores: &[f64], labels: &[u8]) -> Self {
-        let n_fraud = labels.iter().filter(|&&label| label == 1).count();
-        let mut fraud = Vec::with_capacity(n_fraud);
-        let mut honest = Vec::with_capacity(scores.len() - n_fraud);
+        let (mut fraud, mut honest) = (Vec::new(), Vec::with_capacity(scores.len()));
         for (&score, &label) in scores.iter().zip(labels) {
             if label == 1 { fraud.push(sort_key(score)) } else { honest.push(sort_key(score)) }
         }

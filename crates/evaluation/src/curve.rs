@@ -1,0 +1,112 @@
+//! Curves for reports: few enough points to draw and to store, each of them a threshold that really exists.
+
+use serde::{Deserialize, Serialize};
+
+use crate::confusion::share;
+use crate::ranking::Ranking;
+
+/// One threshold: the counts, from which both the precision-recall and the ROC curve follow.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// The lowest score stopped.
+    pub raw_score: f64,
+    /// Frauds stopped.
+    pub tp: u64,
+    /// Honest orders stopped.
+    pub fp: u64,
+    /// `tp` of all frauds; `None` without frauds.
+    pub recall: Option<f64>,
+    /// `tp` of all stopped.
+    pub precision: Option<f64>,
+    /// `fp` of all honest orders; `None` without honest orders.
+    pub false_positive_rate: Option<f64>,
+}
+
+/// Equal parts into which a curve divides the recall, and as many into which it divides the false-positive rate.
+pub const CURVE_STEPS: u64 = 100;
+
+impl Ranking {
+    /// The curve from the strictest to the loosest threshold: the first and the last, and each that is the first to reach
+    /// another hundredth of the frauds, of the honest orders or of the first hundredth of the honest orders (where fraud
+    /// teams work). At most `3 * CURVE_STEPS + 2` points.
+    pub fn curve(&self) -> Vec<CurvePoint> {
+        let step_of =
+            |n: u64, of: u64| (u128::from(n) * u128::from(CURVE_STEPS)).checked_div(u128::from(of)).unwrap_or(0);
+        let mut last_steps = None;
+        let mut points = Vec::new();
+        let n_groups = self.groups().len();
+        for (i, cut) in self.cuts().enumerate().skip(1) {
+            let fine = (u128::from(cut.fp) * u128::from(CURVE_STEPS * CURVE_STEPS))
+                .checked_div(u128::from(self.n_honest()))
+                .unwrap_or(0);
+            let steps =
+                Some((step_of(cut.tp, self.n_fraud()), step_of(cut.fp, self.n_honest()), fine.min(CURVE_STEPS.into())));
+            if (steps != last_steps || i == n_groups)
+                && let Some(raw_score) = cut.lowest_stopped
+            {
+                points.push(CurvePoint {
+                    raw_score,
+                    tp: cut.tp,
+                    fp: cut.fp,
+                    recall: share(cut.tp, self.n_fraud()),
+                    precision: share(cut.tp, cut.tp + cut.fp),
+                    false_positive_rate: share(cut.fp, self.n_honest()),
+                });
+            }
+            last_steps = steps;
+        }
+        points
+    }
+}
+
+/// Orders whose probability lies in one band: what was foretold and what came.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Lower end of the band, included.
+    pub from: f64,
+    /// Upper end, not included except at 1.
+    pub until: f64,
+    /// Orders in the band.
+    pub n_rows: u64,
+    /// Frauds among them.
+    pub n_fraud: u64,
+    /// Mean probability; `None` when the band is empty.
+    pub mean_probability: Option<f64>,
+    /// Share of frauds; `None` when the band is empty.
+    pub observed: Option<f64>,
+}
+
+/// Band edges, finer below where nearly all orders lie.
+pub const RELIABILITY_EDGES: [f64; 12] = [0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0];
+
+/// Probability against observed share of fraud, band by band ([`RELIABILITY_EDGES`]). `probabilities` lie in 0 to 1 (NaN is
+/// left out), `labels` are 1 for fraud. O(n), in parallel; the result does not depend on the order of the rows.
+pub fn reliability(probabilities: &[f64], labels: &[u8]) -> Vec<ReliabilityBin> {
+    const N: usize = RELIABILITY_EDGES.len() - 1;
+    // Sums of probabilities in units of 2^-60.
+    let unit = (1_u64 << 60) as f64;
+    let add = |bins: &mut [(u64, u64, u128); N], row: usize| {
+        let probability = probabilities[row];
+        if (0.0..=1.0).contains(&probability) {
+            let bin = RELIABILITY_EDGES[1..N].partition_point(|&edge| edge <= probability);
+            bins[bin].0 += 1;
+            bins[bin].1 += u64::from(labels[row] == 1);
+            bins[bin].2 += (probability * unit).round_ties_even() as u128;
+        }
+    };
+    let join = |a: [(u64, u64, u128); N], b: [(u64, u64, u128); N]| {
+        std::array::from_fn(|i| (a[i].0 + b[i].0, a[i].1 + b[i].1, a[i].2 + b[i].2))
+    };
+    let bins: [(u64, u64, u128); N] = crate::sum::fold_rows(probabilities.len().min(labels.len()), add, join);
+    bins.iter()
+        .zip(RELIABILITY_EDGES.windows(2))
+        .map(|(&(n_rows, n_fraud, sum), edges)| ReliabilityBin {
+            from: edges[0],
+            until: edges[1],
+            n_rows,
+            n_fraud,
+            mean_probability: (n_rows > 0).then(|| sum as f64 / unit / n_rows as f64),
+            observed: share(n_fraud, n_rows),
+        })
+        .collect()
+}
