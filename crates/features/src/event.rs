@@ -1,1 +1,129 @@
-//! event
+//! The validated order: what is left of a raw record once every value has been read and every identifier hashed.
+
+use std::fmt;
+
+use crate::identity::{EntityKey, OrderId};
+use crate::parse::CellError;
+use crate::time::UnixMillis;
+
+/// One value of a live order, as the service has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// The shop has no value.
+    Missing,
+    /// Text, read exactly as a cell of a file is.
+    Text(&'a str),
+    /// A number; NaN is missing. For identifiers and categories its shortest decimal form is taken as text.
+    Number(f64),
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// A validated order. Kept by the caller and filled again for each order, so that scoring allocates nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrderEvent {
+    /// Hash of the order's identifier; `None` where the schema has none.
+    pub id: Option<OrderId>,
+    /// When the order happened.
+    pub time: UnixMillis,
+    /// When the shop knew of it; not before `time`.
+    pub known_at: UnixMillis,
+    /// Minor units; [`MISSING_I64`](crate::table::MISSING_I64) when missing.
+    pub amount: i64,
+    /// See [`currency_code`]; 0 when missing.
+    pub currency: u32,
+    /// One per entity column that the model reads.
+    pub entities: Vec<Option<EntityKey>>,
+    /// One per other column that the model reads: numbers, level codes, times in milliseconds; NaN when missing.
+    pub values: Vec<f64>,
+}
+
+/// A currency as a number: its letters in upper case, big-endian; 0 for a missing one. Texts longer than four bytes are
+/// told apart by a hash.
+pub fn currency_code(text: &str) -> u32 {
+    let bytes = text.trim().as_bytes();
+    if bytes.len() > 4 {
+        return xxhash_rust::xxh3::xxh3_64(bytes) as u32 | 0x8000_0000;
+    }
+    bytes.iter().fold(0, |code, b| code << 8 | u32::from(b.to_ascii_uppercase()))
+}
+
+/// A live order that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OrderError {
+    /// The order does not have one value per bound column.
+    WrongLength {
+        /// Columns bound.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// A cell cannot be read.
+    Cell {
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        error: CellError,
+    },
+    /// The order has no time.
+    TimeMissing {
+        /// The time column.
+        column: String,
+    },
+    /// The order has no identifier although the schema has one.
+    IdMissing {
+        /// The id column.
+        column: String,
+    },
+    /// The order's time lies more than a day after its arrival: a clock is wrong.
+    InFuture {
+        /// The order's time.
+        time: UnixMillis,
+        /// Its arrival.
+        arrival: UnixMillis,
+    },
+    /// The model needs a column that the caller did not name.
+    ColumnNotBound {
+        /// The column.
+        column: String,
+    },
+    /// The caller named a column twice.
+    ColumnTwice {
+        /// The column.
+        column: String,
+    },
+}
+
+impl fmt::Display for OrderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongLength { expected, found } => write!(f, "order: expected {expected} values, found {found}"),
+            Self::Cell { column, error } => write!(f, "order, column {column:?}: {error}"),
+            Self::TimeMissing { column } => {
+                write!(f, "order, column {column:?}: expected the order's time, found nothing")
+            }
+            Self::IdMissing { column } => write!(f, "order, column {column:?}: expected the order's id, found nothing"),
+            Self::InFuture { time, arrival } => {
+                write!(f, "order: expected a time at most a day after its arrival at {arrival}, found {time}")
+            }
+            Self::ColumnNotBound { column } => {
+                write!(f, "order: expected a column {column:?}, found none of that name")
+            }
+            Self::ColumnTwice { column } => write!(f, "order: column {column:?} is named twice"),
+        }
+    }
+}
+
+impl std::error::Error for OrderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Cell { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

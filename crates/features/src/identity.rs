@@ -81,10 +81,9 @@ fn truncated(mac: &Hmac<Sha256>, domain: &str, parts: &[&[u8]]) -> u64 {
 pub fn canonical(role: Role, text: &str) -> Cow<'_, str> {
     let text = text.trim();
     match role {
-        Role::Card => match text.contains([' ', '-']) {
-            true => Cow::Owned(text.chars().filter(|c| !matches!(c, ' ' | '-')).collect()),
-            false => Cow::Borrowed(text),
-        },
+        Role::Card if text.contains([' ', '-']) => {
+            Cow::Owned(text.chars().filter(|c| !matches!(c, ' ' | '-')).collect())
+        }
         Role::Email => Cow::Owned(text.to_lowercase()),
         Role::Phone => Cow::Owned(text.chars().filter(char::is_ascii_digit).collect()),
         Role::Ip => ip_address(text).map_or(Cow::Borrowed(text), |ip| Cow::Owned(ip.to_string())),

@@ -7,6 +7,7 @@
 //! Nothing here reads files, clocks or the environment, prints, or draws random numbers.
 
 pub mod calendar;
+pub mod canonical;
 pub mod container;
 pub mod event;
 pub mod extract;
@@ -14,6 +15,7 @@ pub mod history;
 pub mod identity;
 pub mod matrix;
 pub mod parse;
+mod parallel;
 pub mod replay;
 pub mod schema;
 pub mod snapshot;

@@ -238,8 +238,8 @@ impl TimeParser {
 
     fn instant(&self, civil: &Civil) -> Option<i64> {
         let as_utc = civil.as_utc_millis();
-        if let Some(offset_secs) = civil.offset_secs {
-            return Some(as_utc - i64::from(offset_secs) * 1_000);
+        if let Offset::Seconds(seconds) = civil.offset {
+            return Some(as_utc - i64::from(seconds) * 1_000);
         }
         let Some(zone) = &self.zone else { return Some(as_utc) };
         let local = jiff::Timestamp::from_millisecond(as_utc).ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
@@ -253,11 +253,11 @@ struct Civil {
     month: u32,
     day: u32,
     ms_of_day: i64,
-    offset_secs: Option<i32>,
+    offset: Offset,
 }
 
 impl Civil {
-    fn new(year: i64, month: u32, day: u32, ms_of_day: i64, offset_secs: Option<i32>) -> Option<Self> {
+    fn new(year: i64, month: u32, day: u32, ms_of_day: i64, offset: Offset) -> Option<Self> {
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let days = match month {
             2 => 28 + u32::from(leap),
@@ -265,7 +265,7 @@ impl Civil {
             1..=12 => 31,
             _ => return None,
         };
-        (1..=days).contains(&day).then_some(Self { year, month, day, ms_of_day, offset_secs })
+        (1..=days).contains(&day).then_some(Self { year, month, day, ms_of_day, offset })
     }
 
     /// Days from 1970-01-01 by Howard Hinnant's `days_from_civil`, years counted from March.
@@ -337,24 +337,34 @@ impl Cursor<'_> {
             .then(|| (i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second)) * 1_000 + ms)
     }
 
-    /// Nothing, `Z`, `+hh`, `+hhmm` or `+hh:mm`; the outer `None` is a mistake.
-    fn offset(&mut self) -> Option<Option<i32>> {
+    /// Nothing (the schema's zone), `Z`, `+hh`, `+hhmm` or `+hh:mm`.
+    fn offset(&mut self) -> Option<Offset> {
         if self.0.first() == Some(&b' ') && self.0.len() > 1 {
             self.0 = &self.0[1..];
         }
         if self.0.is_empty() {
-            return Some(None);
+            return Some(Offset::OfSchema);
         }
         if self.0.eq_ignore_ascii_case(b"z") || self.0.eq_ignore_ascii_case(b"utc") {
             self.0 = b"";
-            return Some(Some(0));
+            return Some(Offset::Seconds(0));
         }
         let sign = if self.one_of(b"+-")? == b'-' { -1 } else { 1 };
         let hours = self.digits(2, 2)?;
         self.one_of(b":");
         let minutes = if self.0.is_empty() { 0 } else { self.digits(2, 2)? };
-        (hours <= 18 && minutes < 60 && self.0.is_empty()).then(|| Some(sign * (hours * 3_600 + minutes * 60) as i32))
+        let seconds = sign * (hours * 3_600 + minutes * 60) as i32;
+        (hours <= 18 && minutes < 60 && self.0.is_empty()).then_some(Offset::Seconds(seconds))
     }
+}
+
+/// Where a written time stands to UTC.
+#[derive(Clone, Copy)]
+enum Offset {
+    /// It is a local time of the schema's zone.
+    OfSchema,
+    /// So many seconds ahead of UTC.
+    Seconds(i32),
 }
 
 fn iso(text: &str) -> Option<Civil> {
@@ -364,7 +374,7 @@ fn iso(text: &str) -> Option<Civil> {
     let month = cursor.digits(1, 2)?;
     cursor.one_of(&[mark])?;
     let day = cursor.digits(1, 2)?;
-    let (mut ms_of_day, mut offset) = (0, None);
+    let (mut ms_of_day, mut offset) = (0, Offset::OfSchema);
     if !cursor.0.is_empty() {
         cursor.one_of(b"Tt ")?;
         ms_of_day = cursor.time_of_day(false)?;
@@ -397,7 +407,7 @@ fn spreadsheet(text: &str, month_first: bool) -> Option<Civil> {
         }
     }
     let (month, day) = if month_first { (first, second) } else { (second, first) };
-    Civil::new(i64::from(year), month, day, ms_of_day, None)
+    Civil::new(i64::from(year), month, day, ms_of_day, Offset::OfSchema)
 }
 
 /// A count since 1970 with an optional fraction, of which `kept` digits become part of the milliseconds.

@@ -372,7 +372,7 @@ impl Feature {
             }
         };
         p.skip_space();
-        if p.at != text.len() { p.refuse("the end of the feature") } else { Ok(feature) }
+        if p.at == text.len() { Ok(feature) } else { p.refuse("the end of the feature") }
     }
 }
 
