@@ -8,6 +8,7 @@
 
 pub mod calendar;
 pub mod canonical;
+pub mod catalogue;
 pub mod container;
 pub mod event;
 pub mod extract;
