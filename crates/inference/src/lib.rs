@@ -1,4 +1,42 @@
 //! Loads one model file and scores orders.
+//!
+//! Start reading at [`model`] (what a model is), then [`tree`] and [`linear`] (what its numbers mean), [`Scorer`] (the fast
+//! form of the same) and [`calibrate`] (from raw score to probability). The file is described byte for byte in
+//! `docs/model-format.md`.
+//!
+//! ```no_run
+//! use orderguard_inference::{Decision, Scorer, model::Model};
+//!
+//! let model = Model::load("models/latest/model.ogm")?;
+//! let scorer = Scorer::compile(&model)?; // immutable: share it between threads
+//! let row = vec![f32::NAN; scorer.n_features()]; // one value per feature of model.spec, NaN = missing
+//! let score = scorer.score(&row)?;
+//! if score.decision != Decision::Approve {
+//!     println!("stopped: probability of fraud {:.3}", score.probability);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Nothing here prints, reads a clock or the environment, or touches a file beyond [`Model::load`](model::Model::load).
+
 pub mod calibrate;
+pub mod card;
+pub mod decision;
+mod engine;
+pub mod error;
+pub mod format;
+pub mod golden;
 pub mod linear;
 pub mod model;
+pub mod reference;
+pub mod scorer;
+pub mod service;
+pub mod tree;
+pub mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use decision::Decision;
+pub use error::{LoadError, ModelError, ScoreError, WriteError};
+pub use scorer::{RawScorer, Score, Scorer};
