@@ -1,0 +1,3 @@
+//! Ways to run compiled trees; all give the bits of [`raw_score_naive`](crate::tree::raw_score_naive).
+
+pub(crate) mod scalar;

@@ -1,0 +1,236 @@
+//! Metadata sections as bincode writes them: dedicated structs, one configuration, always under a limit.
+//!
+//! This is the only module that knows bincode. Integers are little-endian at their fixed width; a sequence or text is its
+//! length as u64 and its elements; an option is a byte 0 or 1 and the value; an enum is its variant's number as u32 and
+//! the fields. A limit bounds what a claimed length can make the decoder allocate; whoever decodes checks that every byte
+//! was read and only then what the values mean.
+
+use bincode::{Decode, Encode, config};
+
+use crate::model::{Calibration, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard, Threshold};
+
+/// What this module can write and read.
+pub(super) trait Wire: Encode + Decode<()> {}
+impl<T: Encode + Decode<()>> Wire for T {}
+
+/// How a section failed to decode.
+pub(super) enum WireError {
+    /// A claimed length goes beyond the limit.
+    Limit,
+    /// The section ends before the value does.
+    Truncated,
+    /// The value ends before the section does.
+    Trailing { consumed: usize, len: usize },
+    /// A byte that no value of the type has.
+    Invalid,
+}
+
+impl WireError {
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Limit => "found a length that claims more than the section can hold".into(),
+            Self::Truncated => "the content ends in the middle of a value".into(),
+            Self::Trailing { consumed, len } => format!("expected the end after {consumed} bytes, found {len}"),
+            Self::Invalid => "found a byte that no such value has, or text that is not UTF-8".into(),
+        }
+    }
+}
+
+/// The bytes of a value.
+pub(super) fn encode(value: &impl Wire) -> Vec<u8> {
+    let config = config::standard().with_little_endian().with_fixed_int_encoding();
+    bincode::encode_to_vec(value, config).expect("writing plain values to memory cannot fail")
+}
+
+/// The value that the bytes, all of them, describe.
+pub(super) fn decode<T: Wire>(bytes: &[u8]) -> Result<T, WireError> {
+    // In memory no value takes more than 4 times its bytes here (an empty text: 24 for 8), so an honest section stays
+    // below the limit; a claimed length that the section cannot hold must not make the decoder allocate much more.
+    match bytes.len().saturating_mul(4) {
+        ..=0xFFFF => decode_within::<T, 0x1_0000>(bytes),
+        0x1_0000..=0xF_FFFF => decode_within::<T, 0x10_0000>(bytes),
+        0x10_0000..=0xFF_FFFF => decode_within::<T, 0x100_0000>(bytes),
+        0x100_0000..=0xFFF_FFFF => decode_within::<T, 0x1000_0000>(bytes),
+        _ => Err(WireError::Limit),
+    }
+}
+
+fn decode_within<T: Wire, const LIMIT: usize>(bytes: &[u8]) -> Result<T, WireError> {
+    use bincode::error::DecodeError;
+    let config = config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<LIMIT>();
+    match bincode::decode_from_slice(bytes, config) {
+        Ok((value, consumed)) if consumed == bytes.len() => Ok(value),
+        Ok((_, consumed)) => Err(WireError::Trailing { consumed, len: bytes.len() }),
+        Err(DecodeError::LimitExceeded) => Err(WireError::Limit),
+        Err(DecodeError::UnexpectedEnd { .. }) => Err(WireError::Truncated),
+        Err(_) => Err(WireError::Invalid),
+    }
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct SpecWire {
+    pub(super) features: Vec<String>,
+    pub(super) vocabularies: Vec<VocabularyWire>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct VocabularyWire {
+    pub(super) column: String,
+    pub(super) levels: Vec<String>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct LinearWire {
+    n_features: u32,
+    intercept: f64,
+    terms: Vec<TermWire>,
+}
+
+#[derive(Encode, Decode)]
+enum TermWire {
+    Numeric {
+        feature: u32,
+        weight: f64,
+        low: f32,
+        high: f32,
+        mean: f64,
+        scale: f64,
+        missing: f64,
+        first_seen: Option<f64>,
+    },
+    Categorical {
+        feature: u32,
+        levels: Vec<f64>,
+        missing: f64,
+    },
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct DecisionWire {
+    calibration: CalibrationWire,
+    raw_score: f64,
+    probability: f64,
+    aim: String,
+}
+
+#[derive(Encode, Decode)]
+enum CalibrationWire {
+    Platt { slope: f64, intercept: f64 },
+    Beta { a: f64, b: f64, c: f64 },
+    Isotonic { knots: Vec<(f64, f64)> },
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct CardWire {
+    program_version: String,
+    kind: String,
+    data_hash: String,
+    seed: u64,
+    key_check: u64,
+    facts: Vec<(String, String)>,
+    params: Vec<(String, String)>,
+    notes: Vec<String>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct ReferenceWire {
+    missing_share: f64,
+    quantiles: Vec<f32>,
+    level_shares: Vec<f64>,
+    importance: f64,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct GoldenWire {
+    row: Vec<f32>,
+    raw_score_bits: u64,
+}
+
+impl From<&LinearModel> for LinearWire {
+    fn from(model: &LinearModel) -> Self {
+        let term = |term: &LinearTerm| match term.clone() {
+            LinearTerm::Numeric { feature, weight, low, high, mean, scale, missing, first_seen } => {
+                TermWire::Numeric { feature, weight, low, high, mean, scale, missing, first_seen }
+            }
+            LinearTerm::Categorical { feature, levels, missing } => TermWire::Categorical { feature, levels, missing },
+        };
+        Self { n_features: model.n_features, intercept: model.intercept, terms: model.terms.iter().map(term).collect() }
+    }
+}
+
+impl From<LinearWire> for LinearModel {
+    fn from(wire: LinearWire) -> Self {
+        let term = |term| match term {
+            TermWire::Numeric { feature, weight, low, high, mean, scale, missing, first_seen } => {
+                LinearTerm::Numeric { feature, weight, low, high, mean, scale, missing, first_seen }
+            }
+            TermWire::Categorical { feature, levels, missing } => LinearTerm::Categorical { feature, levels, missing },
+        };
+        Self {
+            n_features: wire.n_features,
+            intercept: wire.intercept,
+            terms: wire.terms.into_iter().map(term).collect(),
+        }
+    }
+}
+
+impl DecisionWire {
+    pub(super) fn new(calibration: &Calibration, threshold: &Threshold) -> Self {
+        let calibration = match calibration.clone() {
+            Calibration::Platt { slope, intercept } => CalibrationWire::Platt { slope, intercept },
+            Calibration::Beta { a, b, c } => CalibrationWire::Beta { a, b, c },
+            Calibration::Isotonic { knots } => CalibrationWire::Isotonic { knots },
+        };
+        let Threshold { raw_score, probability, aim } = threshold.clone();
+        Self { calibration, raw_score, probability, aim }
+    }
+
+    pub(super) fn into_parts(self) -> (Calibration, Threshold) {
+        let calibration = match self.calibration {
+            CalibrationWire::Platt { slope, intercept } => Calibration::Platt { slope, intercept },
+            CalibrationWire::Beta { a, b, c } => Calibration::Beta { a, b, c },
+            CalibrationWire::Isotonic { knots } => Calibration::Isotonic { knots },
+        };
+        (calibration, Threshold { raw_score: self.raw_score, probability: self.probability, aim: self.aim })
+    }
+}
+
+impl From<&ModelCard> for CardWire {
+    fn from(card: &ModelCard) -> Self {
+        let ModelCard { program_version, kind, data_hash, seed, key_check, facts, params, notes } = card.clone();
+        Self { program_version, kind, data_hash, seed, key_check, facts, params, notes }
+    }
+}
+
+impl From<CardWire> for ModelCard {
+    fn from(wire: CardWire) -> Self {
+        let CardWire { program_version, kind, data_hash, seed, key_check, facts, params, notes } = wire;
+        Self { program_version, kind, data_hash, seed, key_check, facts, params, notes }
+    }
+}
+
+impl From<&FeatureReference> for ReferenceWire {
+    fn from(reference: &FeatureReference) -> Self {
+        let FeatureReference { missing_share, quantiles, level_shares, importance } = reference.clone();
+        Self { missing_share, quantiles, level_shares, importance }
+    }
+}
+
+impl From<ReferenceWire> for FeatureReference {
+    fn from(wire: ReferenceWire) -> Self {
+        let ReferenceWire { missing_share, quantiles, level_shares, importance } = wire;
+        Self { missing_share, quantiles, level_shares, importance }
+    }
+}
+
+impl From<&GoldenRow> for GoldenWire {
+    fn from(golden: &GoldenRow) -> Self {
+        Self { row: golden.row.clone(), raw_score_bits: golden.raw_score_bits }
+    }
+}
+
+impl From<GoldenWire> for GoldenRow {
+    fn from(wire: GoldenWire) -> Self {
+        Self { row: wire.row, raw_score_bits: wire.raw_score_bits }
+    }
+}

@@ -1,0 +1,139 @@
+//! Model -> bytes.
+
+use orderguard_features::container::{ContainerWriter, KIND_MODEL};
+
+use super::header::{
+    ARRAY_ALIGNMENT, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head, INPUT_F32,
+    KIND_GBT, KIND_LOGISTIC, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF, NODE_MISSING_LEFT, NODE_NUMERIC,
+    REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+};
+use super::wire::{CardWire, DecisionWire, GoldenWire, LinearWire, ReferenceWire, SpecWire, VocabularyWire, encode};
+use crate::error::WriteError;
+use crate::model::{Forest, Model, Node, Predictor};
+
+impl Model {
+    /// The bytes of the model file. Equal models give equal bytes; what was loaded and is written again is the same file.
+    ///
+    /// # Errors
+    /// A model that [`Model::from_bytes`] would refuse is not written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
+        let bytes = self.encode();
+        match Self::from_bytes(&bytes) {
+            Ok(_) => Ok(bytes),
+            Err(reason) => Err(WriteError { reason }),
+        }
+    }
+
+    /// The bytes without asking whether they would load.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let (predictor_tag, predictor) = match &self.predictor {
+            Predictor::Gbt(forest) => (TREES, encode_trees(forest)),
+            Predictor::Logistic(linear) => (TERMS, encode(&LinearWire::from(linear))),
+        };
+        let spec = SpecWire {
+            features: self.spec.names(),
+            vocabularies: self
+                .spec
+                .vocabularies
+                .iter()
+                .map(|v| VocabularyWire { column: v.column.clone(), levels: v.levels.clone() })
+                .collect(),
+        };
+        let golden: Vec<_> = self.golden.iter().map(GoldenWire::from).collect();
+        let reference: Vec<_> = self.reference.iter().map(ReferenceWire::from).collect();
+        ContainerWriter::new(KIND_MODEL, FORMAT_VERSION, self.schema.fingerprint())
+            .section(HEAD, true, encode_head(&head_of(&self.predictor)))
+            .section(SCHEMA, true, self.schema.to_toml().into_bytes())
+            .section(SPEC, true, encode(&spec))
+            .section(predictor_tag, true, predictor)
+            .section(DECISION, true, encode(&DecisionWire::new(&self.calibration, &self.threshold)))
+            .section(GOLDEN, true, encode(&golden))
+            .section(CARD, false, encode(&CardWire::from(&self.card)))
+            .section(REFERENCE, false, encode(&reference))
+            .finish()
+    }
+}
+
+fn head_of(predictor: &Predictor) -> Head {
+    let common =
+        Head { input: INPUT_F32, comparison: COMPARE_AT_MOST, missing: MISSING_DEFAULT_SIDE, ..Head::default() };
+    match predictor {
+        Predictor::Gbt(forest) => Head {
+            kind: KIND_GBT,
+            scale_bits: forest.scale_bits,
+            n_features: forest.n_features,
+            n_trees: count(forest.trees.len()),
+            n_nodes: count(forest.trees.iter().map(|tree| tree.nodes.len()).sum()),
+            n_level_sets: count(forest.trees.iter().map(|tree| tree.level_sets.len()).sum()),
+            base: forest.base,
+            ..common
+        },
+        Predictor::Logistic(linear) => Head { kind: KIND_LOGISTIC, n_features: linear.n_features, ..common },
+    }
+}
+
+/// A count as it stands in the file; one that does not fit makes the arrays too long for it, so that loading refuses it.
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn encode_head(head: &Head) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD_LEN);
+    bytes.extend([head.kind, head.input, head.comparison, head.missing, head.scale_bits, 0, 0, 0]);
+    for n in [head.n_features, head.n_trees, head.n_nodes, head.n_level_sets] {
+        bytes.extend(n.to_le_bytes());
+    }
+    bytes.extend(head.base.to_le_bytes());
+    bytes
+}
+
+/// Trees as arrays over all nodes of all trees, one array per field.
+fn encode_trees(forest: &Forest) -> Vec<u8> {
+    let nodes = || forest.trees.iter().flat_map(|tree| &tree.nodes);
+    let mut bytes = Vec::new();
+    push_array(&mut bytes, forest.trees.iter().map(|tree| count(tree.nodes.len()).to_le_bytes()));
+    push_array(&mut bytes, forest.trees.iter().map(|tree| count(tree.level_sets.len()).to_le_bytes()));
+    push_array(&mut bytes, nodes().map(|node| [flags(node)]));
+    push_array(&mut bytes, nodes().map(|node| feature(node).to_le_bytes()));
+    push_array(&mut bytes, nodes().map(value));
+    push_array(&mut bytes, nodes().map(|node| children(node).0.to_le_bytes()));
+    push_array(&mut bytes, nodes().map(|node| children(node).1.to_le_bytes()));
+    let words = forest.trees.iter().flat_map(|tree| tree.level_sets.iter().flatten());
+    push_array(&mut bytes, words.map(|word| word.to_le_bytes()));
+    bytes
+}
+
+fn push_array<const N: usize>(bytes: &mut Vec<u8>, elements: impl Iterator<Item = [u8; N]>) {
+    bytes.resize(bytes.len().next_multiple_of(ARRAY_ALIGNMENT), 0);
+    bytes.extend(elements.flatten());
+}
+
+fn flags(node: &Node) -> u8 {
+    match node {
+        Node::Leaf { .. } => NODE_LEAF,
+        Node::Numeric { missing_left, .. } => NODE_NUMERIC | if *missing_left { NODE_MISSING_LEFT } else { 0 },
+        Node::Categorical { missing_left, .. } => NODE_CATEGORICAL | if *missing_left { NODE_MISSING_LEFT } else { 0 },
+    }
+}
+
+fn feature(node: &Node) -> u32 {
+    match node {
+        Node::Leaf { .. } => 0,
+        Node::Numeric { feature, .. } | Node::Categorical { feature, .. } => *feature,
+    }
+}
+
+fn value(node: &Node) -> [u8; 4] {
+    match node {
+        Node::Leaf { value } => value.to_le_bytes(),
+        Node::Numeric { threshold, .. } => threshold.to_le_bytes(),
+        Node::Categorical { level_set, .. } => level_set.to_le_bytes(),
+    }
+}
+
+fn children(node: &Node) -> (u32, u32) {
+    match node {
+        Node::Leaf { .. } => (0, 0),
+        Node::Numeric { left, right, .. } | Node::Categorical { left, right, .. } => (*left, *right),
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests across modules: engines against the naive walk, the model file, hostile files, fixtures.
+
+mod card;
+mod file;
+mod fixtures;
+mod hostile;
+mod samples;
+mod scoring;

@@ -1,0 +1,251 @@
+//! Small models, made from numbers that a caller or proptest draws.
+
+use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
+use orderguard_features::spec::{Feature, FeatureKind, FeatureSpec, Vocabulary};
+use orderguard_features::time::Span;
+use proptest::prelude::*;
+
+use crate::calibrate::probability;
+use crate::model::{
+    Calibration, FeatureReference, Forest, LinearModel, LinearTerm, Model, ModelCard, Node, Predictor, Threshold, Tree,
+};
+
+/// Known levels of the sample's category.
+pub(super) const N_LEVELS: usize = 3;
+/// Position of the sample's category.
+pub(super) const CATEGORY: u32 = 2;
+/// Features of the sample.
+pub(super) const N_FEATURES: u32 = 5;
+
+pub(super) fn schema() -> Schema {
+    let column = |name: &str, role, format| Column { name: name.into(), role, available: Available::Order, format };
+    Schema {
+        timezone: "Europe/Warsaw".into(),
+        label_delay: Span::days(7),
+        amount_decimals: 2,
+        columns: vec![
+            column("order \"id\"\nof the shop", Role::Id, None),
+            column("placed", Role::Time, Some(TimeFormat::Iso)),
+            column("is_fraud", Role::Label, None),
+            column("amount", Role::Amount, None),
+            column("items", Role::Number, None),
+            column("country", Role::Category, None),
+            column("card \"no\"", Role::Card, None),
+        ],
+    }
+}
+
+pub(super) fn spec() -> FeatureSpec {
+    FeatureSpec {
+        features: vec![
+            Feature::Amount,
+            Feature::Number("items".into()),
+            Feature::Category("country".into()),
+            Feature::Hour,
+            Feature::Count { entity: "card \"no\"".into(), window: Span::DAY },
+        ],
+        vocabularies: vec![Vocabulary {
+            column: "country".into(),
+            levels: vec!["PL".into(), "DE".into(), "Åland".into()],
+        }],
+    }
+}
+
+/// A forest of one tree per list of draws; each draw splits one leaf.
+pub(super) fn forest(base: i64, scale_bits: u8, trees: &[Vec<u64>]) -> Forest {
+    Forest { n_features: N_FEATURES, base, scale_bits, trees: trees.iter().map(|draws| tree(draws)).collect() }
+}
+
+fn tree(draws: &[u64]) -> Tree {
+    let mut nodes = vec![Node::Leaf { value: 7 }];
+    let mut level_sets = Vec::new();
+    for (i, &draw) in draws.iter().enumerate() {
+        let leaves: Vec<usize> = (0..nodes.len()).filter(|&at| matches!(nodes[at], Node::Leaf { .. })).collect();
+        let at = leaves[(draw % 61) as usize % leaves.len()];
+        let (left, right) = (nodes.len() as u32, nodes.len() as u32 + 1);
+        let missing_left = draw >> 8 & 1 == 1;
+        let feature = (draw >> 9) as u32 % N_FEATURES;
+        nodes[at] = if feature == CATEGORY {
+            let word = draw.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            level_sets.push([word, !word, word.rotate_left(9), word >> 3]);
+            Node::Categorical { feature, level_set: level_sets.len() as u32 - 1, missing_left, left, right }
+        } else {
+            let threshold = THRESHOLDS[(draw >> 16) as usize % THRESHOLDS.len()];
+            // Children in either order: only "after the parent" is promised.
+            let (left, right) = if draw >> 24 & 1 == 1 { (left, right) } else { (right, left) };
+            Node::Numeric { feature, threshold, missing_left, left, right }
+        };
+        nodes.push(Node::Leaf { value: (draw >> 32) as i32 });
+        nodes.push(Node::Leaf { value: i as i32 - (draw >> 40) as i32 });
+    }
+    Tree { nodes, level_sets }
+}
+
+/// Split points of the samples, edge values included.
+pub(super) const THRESHOLDS: [f32; 12] =
+    [0.0, -0.0, 1.0, -1.0, 0.5, 10.25, 23.0, 1e-45, f32::MIN_POSITIVE, f32::MAX, f32::MIN, 1_000.0];
+
+pub(super) fn any_forest() -> impl Strategy<Value = Forest> {
+    let trees = prop::collection::vec(prop::collection::vec(any::<u64>(), 0..20), 0..9);
+    (-(1i64 << 61)..=1 << 61, 0..=40u8, trees).prop_map(|(base, scale_bits, trees)| forest(base, scale_bits, &trees))
+}
+
+pub(super) fn any_linear() -> impl Strategy<Value = LinearModel> {
+    let x = || prop_oneof![Just(0.0), -50.0f64..50.0, Just(-0.0), Just(1e-310)];
+    let numeric = (0..4u32, x(), (-9.0f32..9.0, 0.0f32..99.0), x(), 1e-3f64..99.0, x(), prop::option::of(x()))
+        .prop_map(|(feature, weight, (low, width), mean, scale, missing, first_seen)| LinearTerm::Numeric {
+            feature: if feature == CATEGORY { 4 } else { feature },
+            weight,
+            low,
+            high: low + width,
+            mean,
+            scale,
+            missing,
+            first_seen,
+        });
+    let categorical = (prop::collection::vec(x(), N_LEVELS + 1), x())
+        .prop_map(|(levels, missing)| LinearTerm::Categorical { feature: CATEGORY, levels, missing });
+    let terms = prop::collection::vec(prop_oneof![3 => numeric, 1 => categorical], 0..8);
+    (x(), terms).prop_map(|(intercept, terms)| LinearModel { n_features: N_FEATURES, intercept, terms })
+}
+
+pub(super) fn any_predictor() -> impl Strategy<Value = Predictor> {
+    prop_oneof![any_forest().prop_map(Predictor::Gbt), any_linear().prop_map(Predictor::Logistic)]
+}
+
+/// Any bits, thresholds and their neighbours, and level codes within and beyond every set.
+pub(super) fn any_value() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        any::<u32>().prop_map(f32::from_bits),
+        (0..THRESHOLDS.len(), 0..3u8).prop_map(|(i, side)| match side {
+            0 => THRESHOLDS[i],
+            1 => THRESHOLDS[i].next_up(),
+            _ => THRESHOLDS[i].next_down(),
+        }),
+        (0..300u16).prop_map(f32::from),
+        Just(f32::NAN),
+        Just(f32::from_bits(0xFFC0_1234)),
+        Just(f32::from_bits(0x7F80_0001)),
+        Just(f32::INFINITY),
+        Just(f32::NEG_INFINITY),
+        Just(2.5),
+    ]
+}
+
+pub(super) fn any_row() -> impl Strategy<Value = Vec<f32>> {
+    prop::collection::vec(any_value(), N_FEATURES as usize)
+}
+
+pub(super) fn any_calibration() -> impl Strategy<Value = Calibration> {
+    prop_oneof![
+        (1e-3f64..9.0, -9.0f64..9.0).prop_map(|(slope, intercept)| Calibration::Platt { slope, intercept }),
+        (0.0f64..9.0, 1e-3f64..9.0, -9.0f64..9.0).prop_map(|(a, b, c)| Calibration::Beta { a, b, c }),
+        prop::collection::vec((1e-3f64..2.0, 1e-3f64..2.0), 1..5).prop_map(|steps| {
+            let mut at = (-3.0, -4.0);
+            let knots = steps.into_iter().map(|step| {
+                at = (at.0 + step.0, at.1 + step.1);
+                at
+            });
+            Calibration::Isotonic { knots: knots.collect() }
+        }),
+    ]
+}
+
+/// A whole model around a predictor, golden rows included.
+pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
+    let spec = spec();
+    let reference: Vec<FeatureReference> = spec
+        .kinds()
+        .iter()
+        .enumerate()
+        .map(|(i, kind)| match kind {
+            FeatureKind::Numeric => FeatureReference {
+                missing_share: 0.25,
+                quantiles: (0..19u8).map(|q| f32::from(q) * 1.25).collect(),
+                level_shares: vec![],
+                importance: (N_FEATURES as usize - i) as f64,
+            },
+            FeatureKind::Categorical { .. } => FeatureReference {
+                missing_share: 0.0,
+                quantiles: vec![],
+                level_shares: vec![0.5, 0.25, 0.125, 0.125],
+                importance: 0.0,
+            },
+        })
+        .collect();
+    let golden = crate::golden::build(&reference, &spec.kinds(), &predictor, 6).unwrap();
+    let raw_score = 0.75;
+    let kind = match predictor {
+        Predictor::Gbt(_) => "gbt",
+        Predictor::Logistic(_) => "logistic",
+    };
+    Model {
+        schema: schema(),
+        spec,
+        predictor,
+        threshold: Threshold {
+            raw_score,
+            probability: probability(&calibration, raw_score),
+            aim: "false-positive rate at most 0.5 % in validation".into(),
+        },
+        calibration,
+        card: ModelCard {
+            program_version: "0.1.0".into(),
+            kind: kind.into(),
+            data_hash: "00ff".into(),
+            seed: 1,
+            key_check: 42,
+            facts: vec![("orders".into(), "1000".into())],
+            params: vec![("learning_rate".into(), "0.1".into())],
+            notes: vec!["a note".into()],
+        },
+        reference,
+        golden,
+    }
+}
+
+/// The boosted model of the fixtures.
+pub(super) fn gbt() -> Model {
+    let amount = Tree {
+        nodes: vec![
+            Node::Numeric { feature: 0, threshold: 250.5, missing_left: true, left: 1, right: 2 },
+            Node::Leaf { value: -40_000 },
+            Node::Categorical { feature: 2, level_set: 0, missing_left: false, left: 3, right: 4 },
+            Node::Leaf { value: 30_000 },
+            Node::Numeric { feature: 4, threshold: 3.0, missing_left: false, left: 5, right: 6 },
+            Node::Leaf { value: -9_000 },
+            Node::Leaf { value: 120_000 },
+        ],
+        level_sets: vec![[0b101, 0, 0, 0]],
+    };
+    let stump = Tree {
+        nodes: vec![
+            Node::Numeric { feature: 3, threshold: 5.0, missing_left: false, left: 1, right: 2 },
+            Node::Leaf { value: 17_001 },
+            Node::Leaf { value: -2_000 },
+        ],
+        level_sets: vec![],
+    };
+    let constant = Tree { nodes: vec![Node::Leaf { value: 11 }], level_sets: vec![] };
+    let forest = Forest { n_features: N_FEATURES, base: -70_000, scale_bits: 16, trees: vec![amount, stump, constant] };
+    model(Predictor::Gbt(forest), Calibration::Beta { a: 1.25, b: 0.75, c: -0.5 })
+}
+
+/// The linear model of the fixtures.
+pub(super) fn logistic() -> Model {
+    let numeric = |feature, weight, first_seen| LinearTerm::Numeric {
+        feature,
+        weight,
+        low: 0.0,
+        high: 900.0,
+        mean: 40.25,
+        scale: 17.5,
+        missing: 0.125,
+        first_seen,
+    };
+    let country = LinearTerm::Categorical { feature: 2, levels: vec![0.1, -0.2, 0.0, 0.7], missing: 0.3 };
+    let terms = vec![numeric(0, 0.6, None), country, numeric(4, 1.5, Some(0.9))];
+    let linear = LinearModel { n_features: N_FEATURES, intercept: -3.25, terms };
+    let knots = vec![(-4.0, -6.0), (-1.0, -5.75), (2.0, 1.0)];
+    model(Predictor::Logistic(linear), Calibration::Isotonic { knots })
+}
