@@ -5,7 +5,7 @@
 //! number, and every result is the same for any order of the rows and any number of threads.
 //!
 //! [`Evaluation::compute`] gives all figures of one set of orders, [`threshold::choose`] the score from which orders are
-//! stopped.
+//! stopped; [`report::Report`] holds what a run found, and [`terminal::render`] shows it to people.
 
 pub mod confusion;
 pub mod curve;
@@ -14,7 +14,9 @@ pub mod error;
 pub mod evaluation;
 pub mod metrics;
 pub mod ranking;
+pub mod report;
 mod sum;
+pub mod terminal;
 pub mod threshold;
 
 pub use confusion::{Confusion, Value};
@@ -23,4 +25,5 @@ pub use error::MetricError;
 pub use evaluation::{AtThreshold, Evaluation};
 pub use metrics::{average_precision, brier, log_loss, roc_auc};
 pub use ranking::Ranking;
+pub use report::Report;
 pub use threshold::{Aim, Choice};
