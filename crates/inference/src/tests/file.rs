@@ -73,3 +73,16 @@ fn a_model_that_would_not_load_is_not_written() {
         "the model was not written, because it would not load again: model: threshold: raw_score: expected a number, found NaN"
     );
 }
+
+#[test]
+fn honest_large_sections_stay_within_the_decoding_limit() {
+    for n_levels in [100, 1_000, 40_000, 300_000] {
+        let mut model = gbt();
+        model.spec.vocabularies[0].levels = (0..n_levels).map(|level| format!("{level:x}")).collect();
+        model.card.facts = vec![(String::new(), String::new()); n_levels];
+        model.card.notes = vec![String::new(); n_levels];
+        model.reference.clear();
+        let bytes = model.to_bytes().unwrap();
+        assert_same(&Model::from_bytes(&bytes).unwrap(), &model);
+    }
+}

@@ -86,7 +86,7 @@ pub(super) const THRESHOLDS: [f32; 12] =
     [0.0, -0.0, 1.0, -1.0, 0.5, 10.25, 23.0, 1e-45, f32::MIN_POSITIVE, f32::MAX, f32::MIN, 1_000.0];
 
 pub(super) fn any_forest() -> impl Strategy<Value = Forest> {
-    let trees = prop::collection::vec(prop::collection::vec(any::<u64>(), 0..20), 0..9);
+    let trees = prop::collection::vec(prop::collection::vec(any::<u64>(), 0..20), 0..20);
     (-(1i64 << 61)..=1 << 61, 0..=40u8, trees).prop_map(|(base, scale_bits, trees)| forest(base, scale_bits, &trees))
 }
 
