@@ -381,11 +381,8 @@ fn impostor(ring: Option<&Ring>, second: i64, population: &mut Population, rando
     actor.is_business = random.chance(0.17);
     if random.chance(0.4) {
         let local = if random.chance(0.6) { world::gibberish(random) } else { world::name(random) };
-        let domain = if random.chance(0.35) {
-            random.pick(&world::THROW_AWAY_DOMAINS)
-        } else {
-            random.pick(&world::HONEST_DOMAINS)
-        };
+        let domain =
+            if random.chance(0.35) { *random.pick(&world::THROW_AWAY_DOMAINS) } else { customer::usual_domain(random) };
         actor.email = format!("{local}@{domain}");
     }
     if random.chance(0.3) {

@@ -78,7 +78,9 @@ impl Population {
         for _ in 0..n_customers {
             let age_days = random.exponential(420.0).min(2_500.0);
             let signup = start - 3_600 - (age_days * 86_400.0) as i64;
-            let customer = population.person(signup, random);
+            let mut customer = population.person(signup, random);
+            // They bought something before the stream starts: no voucher for newcomers.
+            customer.n_orders = 1;
             population.add(customer);
         }
         population
@@ -278,12 +280,13 @@ pub(crate) fn ordinary_email(is_business: bool, random: &mut Random) -> String {
         _ if random.chance(0.12) => world::gibberish(random),
         _ => format!("{last}{}", random.below(10_000)),
     };
-    let domain = if random.chance(0.012) {
-        random.pick(&world::THROW_AWAY_DOMAINS)
-    } else {
-        random.pick(&world::HONEST_DOMAINS)
-    };
+    let domain = if random.chance(0.012) { *random.pick(&world::THROW_AWAY_DOMAINS) } else { usual_domain(random) };
     format!("{local}@{domain}")
+}
+
+/// A domain that ordinary people have their mail at, large ones first.
+pub(crate) fn usual_domain(random: &mut Random) -> &'static str {
+    world::HONEST_DOMAINS[geometric(0.7, world::HONEST_DOMAINS.len() - 1, random)]
 }
 
 /// Number of successes before the first failure, at most `most`.

@@ -32,7 +32,7 @@ fn the_same_parameters_give_the_same_bytes_on_every_machine() {
     assert_eq!(text, csv(params.clone()));
     assert_ne!(text, csv(SimulatorParams { seed: 2, ..params }));
     // Changes whenever the simulator's behaviour changes: then the sample data set has to be made anew.
-    assert_eq!(fnv(&text), 0x1e37_f7ef_9c16_1a91, "found {:#018x}", fnv(&text));
+    assert_eq!(fnv(&text), 0xf893_33df_9279_724b, "found {:#018x}", fnv(&text));
 }
 
 #[test]
