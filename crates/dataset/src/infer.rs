@@ -379,8 +379,7 @@ fn decide_id(
 ) {
     let open = |i: usize| decisions[i].is_none() && times[i].is_none() && names::order_id_rank(&columns[i].words) > 0;
     // 95 %: exports repeat some orders; where more repeat, the column names something that has several orders.
-    let unique =
-        |i: usize| open(i) && columns[i].is_nearly_unique(0.95) && columns[i].at_least(columns[i].n_rows, 0.95);
+    let unique = |i: usize| open(i) && columns[i].is_nearly_unique(0.95) && columns[i].is_rarely_missing();
     let id = best(columns, |i| unique(i).then(|| names::order_id_rank(&columns[i].words)));
     for i in (0..columns.len()).filter(|&i| id != Some(i) && open(i)) {
         if names::order_id_rank(&columns[i].words) == 3 && !unique(i) {

@@ -56,7 +56,7 @@ pub struct SplitOptions<'a> {
     pub test_from: Option<i64>,
     /// End of test (not in it); default the end of the data.
     pub test_until: Option<i64>,
-    /// Up to when labels are known; default the time of the last order.
+    /// Up to when labels are known; default the time of the last order, or of the last label whose time was given.
     pub data_end: Option<i64>,
     /// One entity key per order ([`NO_ENTITY`] for none): orders of entities known as compromised leave the test part.
     pub drop_known: Option<&'a [u64]>,
@@ -413,7 +413,13 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
     let present = || time.iter().copied().filter(|&t| t != MISSING_I64);
     let data_from = present().min().expect("labelled orders with time were counted");
     let last = present().max().expect("labelled orders with time were counted");
-    let data_end = options.data_end.unwrap_or(last);
+    let data_end = options.data_end.unwrap_or_else(|| {
+        // A label learned after the last order was written into the data after it; a due time was written by nobody.
+        let learned = (0..time.len()).filter(|&row| input.labels.label[row] >= 0 && time[row] != MISSING_I64);
+        let learned =
+            learned.map(|row| (input.labels.label_time[row], UnixMillis(time[row]).plus(options.label_delay).0));
+        learned.filter(|(at, due)| at != due).map(|(at, _)| at).fold(last, i64::max)
+    });
     let mut notes = Vec::new();
     let fixed = place_parts(options, data_from, last, data_end, &mut notes)?;
     let Placed { train_from, train_until, test_from, test_until } = fixed;
@@ -587,7 +593,7 @@ fn share_out(options: &SplitOptions<'_>, from: i64, end: i64) -> (i64, i64) {
     let [train, validation, test] = options.shares;
     let at = |from: i64, until: i64, share: f64| {
         let span = until.saturating_sub(from).max(0);
-        from.saturating_add((span as f64 * share) as i64)
+        from.saturating_add((span as f64 * share).round() as i64)
     };
     match (options.train_until, options.test_from) {
         (Some(train_until), Some(test_from)) => (train_until, test_from),

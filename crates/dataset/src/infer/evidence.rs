@@ -87,6 +87,11 @@ impl<'a> Evidence<'a> {
         self.is_saturated() || self.at_least(self.profile.n_distinct, share)
     }
 
+    /// Whether no more values are missing than rows may be rejected.
+    pub(crate) fn is_rarely_missing(&self) -> bool {
+        self.profile.n_missing as f64 <= self.tolerance * self.n_rows as f64
+    }
+
     /// Whether the distinct values are few enough to be levels: at most 1,000 that repeat at least twice on average, or
     /// at most 10,000 that repeat a hundred times.
     pub(crate) fn has_few_levels(&self) -> bool {

@@ -1,0 +1,308 @@
+//! Parts in time: nothing of the future in a fit, nothing unresolved in a figure.
+
+use orderguard_dataset::labels::{LabelChange, OrderLabels, believe_label_times};
+use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitError, SplitInput, SplitNote, SplitOptions, split};
+use orderguard_features::table::MISSING_I64;
+use orderguard_features::time::Span;
+use proptest::prelude::*;
+
+const DAY: i64 = 86_400_000;
+
+/// `n` orders, one an hour, every `step`-th a fraud.
+fn hourly(n: usize, step: usize) -> (Vec<i64>, Vec<i8>) {
+    ((0..n).map(|i| i as i64 * 3_600_000).collect(), (0..n).map(|i| i8::from(i % step == 0)).collect())
+}
+
+fn run_on(time: Option<&[i64]>, labels: &OrderLabels, options: &SplitOptions<'_>) -> Result<Split, SplitError> {
+    let keys: Vec<u64> = (0..labels.label.len() as u64).collect();
+    split(&SplitInput { time, labels, row_key: &keys, groups: None }, options)
+}
+
+fn run(time: &[i64], label: &[i8], options: &SplitOptions<'_>) -> Result<Split, SplitError> {
+    let (labels, _) = believe_label_times(time, label, None, options.label_delay);
+    run_on(Some(time), &labels, options)
+}
+
+fn days(n: i64) -> SplitOptions<'static> {
+    SplitOptions { label_delay: Span::days(n), ..SplitOptions::default() }
+}
+
+#[test]
+fn default_parts_are_shares_of_the_span_with_both_gaps() {
+    let (time, label) = hourly(4_800, 10);
+    let s = run(&time, &label, &days(7)).unwrap();
+    assert_eq!(s.protocol, Protocol::InTime);
+    let b = s.boundaries.unwrap();
+    let end = time[4_799] + 1;
+    assert_eq!(b.test_from, (end as f64 * 0.8).round() as i64);
+    assert_eq!(b.test_until, end);
+    let (validation_from, validation_until) = b.validation.unwrap();
+    assert_eq!(validation_from, (end as f64 * 0.6).round() as i64);
+    assert_eq!(validation_until, b.test_from - 7 * DAY + 1);
+    assert_eq!(b.train_until, validation_from - 7 * DAY + 1);
+    assert_eq!(s.fit_as_of, Some(validation_from));
+    assert_eq!((s.n_gap_before_validation, s.n_gap_before_test), (168, 168));
+    assert_eq!(s.n_unresolved_test, 168, "the last week is not due at the end of the data");
+    assert_eq!(s.train.len() + s.validation.len() + s.test.len() + 3 * 168, 4_800);
+    assert_eq!(s.notes, [SplitNote::UnresolvedTest { n_rows: 168 }]);
+    assert!(s.test_label.iter().zip(&s.test).all(|(&known, &row)| known == label[row as usize] as u8));
+}
+
+#[test]
+fn the_gap_before_validation_yields_to_the_frauds_of_train() {
+    // All but a few of train's frauds stand in the week before validation.
+    let (time, mut label) = hourly(4_800, 10);
+    label[..2_712].iter_mut().enumerate().filter(|(row, _)| row % 400 != 0).for_each(|(_, l)| *l = 0);
+    let s = run(&time, &label, &days(7)).unwrap();
+    assert_eq!(s.protocol, Protocol::InTime);
+    let n_fraud_without = s.train_label.iter().filter(|&&l| l == 1).count();
+    assert_eq!(s.notes[0], SplitNote::GapBeforeValidationDropped { n_fraud_with_gap: 7, n_fraud_without });
+    let b = s.boundaries.unwrap();
+    assert_eq!(b.train_until, b.validation.unwrap().0);
+    assert_eq!((s.fit_as_of, s.n_gap_before_validation), (Some(b.test_from), 0));
+}
+
+#[test]
+fn few_frauds_in_validation_make_folds() {
+    let (time, label) = hourly(4_800, 40);
+    let s = run(&time, &label, &days(7)).unwrap();
+    assert_eq!(s.protocol, Protocol::InTimeWithFolds { n_folds: 5 });
+    assert!(s.validation.is_empty() && s.boundaries.unwrap().validation.is_none());
+    assert_eq!(s.fit_as_of, Some(s.boundaries.unwrap().test_from));
+    let folds = s.train_fold.as_ref().unwrap();
+    assert_eq!(folds.len(), s.train.len());
+    for fold in 0..5 {
+        let n_fraud = folds.iter().zip(&s.train_label).filter(|&(&f, &l)| f == fold && l == 1).count();
+        assert!((16..=20).contains(&n_fraud), "{n_fraud} frauds in fold {fold}");
+    }
+    assert!(
+        s.notes.iter().any(|n| matches!(n, SplitNote::FoldsInsteadOfValidation { n_validation_fraud: 20, n_folds: 5 }))
+    );
+    let last = *s.train.last().unwrap() as usize;
+    assert!(time[last] + 7 * DAY <= s.boundaries.unwrap().test_from);
+}
+
+#[test]
+fn short_data_are_split_where_labels_are_due() {
+    // 31 days, a delay of 7: the last fifth would not be resolved at all.
+    let (time, label) = hourly(31 * 24, 8);
+    let s = run(&time, &label, &days(7)).unwrap();
+    assert!(s.notes.iter().any(|n| matches!(n, SplitNote::ResolvedSpan { .. })));
+    assert!(!s.test.is_empty());
+    assert_eq!(s.n_unresolved_test, 0);
+    assert!(s.test.iter().all(|&row| time[row as usize] + 7 * DAY <= time[time.len() - 1]));
+}
+
+#[test]
+fn fits_know_only_what_was_known() {
+    let (time, label) = hourly(4_800, 10);
+    // All frauds become known twenty days after the order, later than the delay says.
+    let given: Vec<i64> = time.iter().map(|t| t + 20 * DAY).collect();
+    let (labels, note) = believe_label_times(&time, &label, Some(&given), Span::days(7));
+    assert_eq!(note, None);
+    let s = run_on(Some(&time), &labels, &days(7)).unwrap();
+    for (&row, &known) in s.train.iter().zip(&s.train_label) {
+        let is_known = label[row as usize] == 1 && given[row as usize] <= s.fit_as_of.unwrap();
+        assert_eq!(known == 1, is_known);
+    }
+    assert!(s.train_label.iter().zip(&s.train).any(|(&known, &row)| i8::from(known == 1) != label[row as usize]));
+    assert_eq!(s.data_end, Some(given[4_799]), "labels were learned after the last order");
+    assert_eq!(s.n_unresolved_test, 0);
+    assert!(s.test_label.iter().zip(&s.test).all(|(&known, &row)| known == label[row as usize] as u8));
+}
+
+#[test]
+fn reversals_count_from_their_time_on() {
+    let (time, label) = hourly(4_800, 10);
+    let (mut labels, _) = believe_label_times(&time, &label, None, Span::days(7));
+    let at_end = time[4_799];
+    labels.changes.push(LabelChange { time: at_end, row: 0, fraud: false });
+    labels.changes.sort_unstable();
+    labels.label[0] = 0;
+    let s = run_on(Some(&time), &labels, &days(7)).unwrap();
+    assert_eq!((s.train[0], s.train_label[0]), (0, 1), "at the fit the shop still held it for fraud");
+    assert_eq!(labels.known_fraud_at(at_end)[0], 0);
+}
+
+#[test]
+fn unlabelled_orders_are_in_no_part() {
+    let (time, mut label) = hourly(4_800, 10);
+    (0..4_800).filter(|row| row % 3 == 1).for_each(|row| label[row] = -1);
+    let mut time = time;
+    time[5] = MISSING_I64;
+    let s = run(&time, &label, &days(7)).unwrap();
+    assert_eq!((s.n_unlabelled, s.n_without_time), (1_600, 1));
+    assert!([&s.train, &s.validation, &s.test].into_iter().flatten().all(|&row| row % 3 != 1 && row != 5));
+}
+
+#[test]
+fn fixed_parts_are_kept() {
+    let (time, label) = hourly(4_800, 10);
+    let options = SplitOptions {
+        train_from: Some(50 * DAY),
+        train_until: Some(57 * DAY),
+        test_from: Some(64 * DAY),
+        test_until: Some(71 * DAY),
+        ..days(7)
+    };
+    let s = run(&time, &label, &options).unwrap();
+    assert_eq!((s.train[0], s.train.len()), (50 * 24, 7 * 24));
+    assert_eq!((s.test[0], s.test.len()), (64 * 24, 7 * 24));
+    assert_eq!(s.protocol, Protocol::InTimeWithFolds { n_folds: 5 });
+    assert_eq!(s.boundaries.unwrap().train_until, 57 * DAY);
+
+    let wide = SplitOptions { test_from: Some(110 * DAY), test_until: None, ..options };
+    let s = run(&time, &label, &wide).unwrap();
+    assert_eq!(s.protocol, Protocol::InTime);
+    assert_eq!(s.train.len(), 7 * 24, "a fixed train part is never cut");
+    assert_eq!(s.boundaries.unwrap().validation, Some((64 * DAY, 103 * DAY + 1)));
+
+    let test_only = SplitOptions { test_from: Some(120 * DAY), ..days(7) };
+    let b = run(&time, &label, &test_only).unwrap().boundaries.unwrap();
+    assert_eq!(b.validation.unwrap().0, 90 * DAY);
+    let train_only = SplitOptions { train_until: Some(100 * DAY), ..days(7) };
+    let b = run(&time, &label, &train_only).unwrap().boundaries.unwrap();
+    assert_eq!(b.train_until, 100 * DAY);
+    assert!((b.test_from - (150 * DAY - DAY / 48)).abs() < DAY);
+}
+
+#[test]
+fn dates_that_cannot_be_are_errors() {
+    let (time, label) = hourly(4_800, 10);
+    let error = |options: SplitOptions<'_>| run(&time, &label, &options).unwrap_err();
+    let backwards = SplitOptions { train_until: Some(100 * DAY), test_from: Some(90 * DAY), ..days(7) };
+    assert!(matches!(error(backwards), SplitError::Contradiction { first: "train-until", second: "test-from", .. }));
+    let empty = SplitOptions { test_from: Some(90 * DAY), test_until: Some(90 * DAY), ..days(7) };
+    assert!(matches!(error(empty), SplitError::Contradiction { first: "test-from", second: "test-until", .. }));
+    let late = SplitOptions { test_from: Some(900 * DAY), ..days(7) };
+    assert_eq!(
+        error(late).to_string(),
+        "split: test-from: expected an instant in the data, 1970-01-01T00:00:00Z to 1970-07-19T23:00:00Z, found 1972-06-19T00:00:00Z"
+    );
+    let early = SplitOptions { train_until: Some(-DAY), ..days(7) };
+    assert!(matches!(error(early), SplitError::OutOfRange { option: "train-until", .. }));
+    let not_due = SplitOptions { test_from: Some(3 * DAY), ..days(7) };
+    assert!(matches!(error(not_due), SplitError::EmptyPart { part: "train", .. }));
+    assert_eq!(error(SplitOptions { shares: [0.6, 0.4, 0.0], ..days(7) }), SplitError::Shares);
+}
+
+#[test]
+fn too_little_to_learn_from_is_an_error() {
+    let (time, label) = hourly(9, 2);
+    assert!(matches!(run(&time, &label, &days(0)), Err(SplitError::TooFewRows { n_labelled: 9, .. })));
+    let (time, label) = hourly(4_800, 10_000);
+    assert!(matches!(run(&time, &label[..], &days(7)), Ok(_)), "one fraud is a class");
+    let honest = vec![0; 4_800];
+    assert!(matches!(run(&time, &honest, &days(7)), Err(SplitError::OneClass { n_fraud: 0, .. })));
+    assert!(matches!(run(&time, &vec![1; 4_800], &days(7)), Err(SplitError::OneClass { n_honest: 0, .. })));
+}
+
+#[test]
+fn no_fraud_in_test_is_noted() {
+    let (time, mut label) = hourly(4_800, 10);
+    label[3_800..].fill(0);
+    assert!(run(&time, &label, &days(7)).unwrap().notes.contains(&SplitNote::NoFraudInTest));
+}
+
+#[test]
+fn compromised_entities_leave_the_test_part() {
+    let (time, label) = hourly(4_800, 10);
+    let b = run(&time, &label, &days(7)).unwrap().boundaries.unwrap();
+    let first = time.iter().position(|&t| t >= b.test_from).unwrap();
+    let mut entities: Vec<u64> = (0..4_800).map(|row| 1_000_000 + row).collect();
+    // 1: fraud in train. 2: fraud in test, known 7 days later. 3: honest so far. Missing entities never meet.
+    (entities[0], entities[first + 1]) = (1, 1);
+    let fraud = (first..).find(|&row| label[row] == 1).unwrap();
+    let next_day = 24 - (time[fraud] / 3_600_000 % 24) as usize;
+    let known_day = fraud + next_day + 7 * 24;
+    for row in [fraud, known_day - 1, known_day] {
+        entities[row] = 2;
+    }
+    (entities[1], entities[first + 3]) = (3, 3);
+    (entities[10], entities[first + 5]) = (NO_ENTITY, NO_ENTITY);
+    let options = SplitOptions { drop_known: Some(&entities), ..days(7) };
+    let all = run(&time, &label, &days(7)).unwrap().test;
+    let s = run(&time, &label, &options).unwrap();
+    let dropped: Vec<usize> = all.iter().filter(|row| !s.test.contains(row)).map(|&row| row as usize).collect();
+    assert_eq!(dropped, [first + 1, known_day]);
+    assert_eq!((s.n_known_entity_dropped, s.test.len()), (2, s.test_label.len()));
+}
+
+#[test]
+fn without_time_parts_are_stratified_by_hash() {
+    let label: Vec<i8> = (0..4_000).map(|i| if i % 100 == 99 { -1 } else { i8::from(i % 10 == 0) }).collect();
+    let labels = OrderLabels { label_time: vec![0; 4_000], changes: vec![], label };
+    let s = run_on(None, &labels, &days(7)).unwrap();
+    assert_eq!(s.protocol, Protocol::Shuffled);
+    assert_eq!([&s.train, &s.validation, &s.test].map(Vec::len), [2_376, 792, 792]);
+    assert_eq!(s.train_label.iter().filter(|&&l| l == 1).count(), 240);
+    assert_eq!(s.n_unlabelled, 40);
+    assert!(s.notes.contains(&SplitNote::NoTime));
+    let other = SplitOptions { seed: 2, ..days(7) };
+    assert_ne!(run_on(None, &labels, &other).unwrap().test, s.test);
+    let dated = SplitOptions { test_from: Some(0), ..days(7) };
+    assert_eq!(run_on(None, &labels, &dated).unwrap_err(), SplitError::NoTime);
+}
+
+/// Orders as (time in hours, label, entity).
+fn orders() -> impl Strategy<Value = Vec<(i64, i8, u64)>> {
+    prop::collection::vec((0_i64..2_400, -1_i8..2, 0_u64..40), 30..400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn parts_respect_time_and_delay(mut orders in orders(), delay in 0_i64..20, with_times: bool) {
+        orders.sort_unstable();
+        let time: Vec<i64> = orders.iter().map(|o| o.0 * 3_600_000).collect();
+        let label: Vec<i8> = orders.iter().map(|o| o.1).collect();
+        let groups: Vec<u64> = orders.iter().map(|o| o.2).collect();
+        let given: Vec<i64> = orders.iter().map(|o| o.0 * 3_600_000 + 1 + (o.2 as i64) * DAY).collect();
+        let (labels, _) = believe_label_times(&time, &label, with_times.then_some(&given), Span::days(delay));
+        let keys: Vec<u64> = orders.iter().map(|o| (o.0 as u64) << 20 | o.2 << 4 | (o.1 + 1) as u64).collect();
+        let input = SplitInput { time: Some(&time), labels: &labels, row_key: &keys, groups: Some(&groups) };
+        let Ok(s) = split(&input, &days(delay)) else { return Ok(()) };
+        let b = s.boundaries.unwrap();
+        let of = |row: &u32| time[*row as usize];
+        let due = |row: &u32| of(row) + delay * DAY;
+        prop_assert!(s.train.iter().all(|row| of(row) >= b.train_from && of(row) < b.train_until && due(row) <= s.fit_as_of.unwrap()));
+        prop_assert!(s.validation.iter().all(|row| due(row) <= b.test_from && of(row) < b.validation.unwrap().1));
+        prop_assert!(s.test.iter().all(|row| of(row) >= b.test_from && due(row) <= s.data_end.unwrap()));
+        if let (Some(last), Some(first)) = (s.train.last(), s.validation.first()) {
+            prop_assert!(last < first);
+        }
+        let parts: Vec<u32> = [&s.train, &s.validation, &s.test].into_iter().flatten().copied().collect();
+        prop_assert!(parts.is_sorted_by(|a, b| a < b), "parts stand in time, and no order in two");
+        prop_assert!(parts.iter().all(|&row| label[row as usize] >= 0));
+        for (rows, known, as_of) in [
+            (&s.train, &s.train_label, s.fit_as_of.unwrap()),
+            (&s.validation, &s.validation_label, b.test_from),
+            (&s.test, &s.test_label, s.data_end.unwrap()),
+        ] {
+            for (&row, &known) in rows.iter().zip(known) {
+                let row = row as usize;
+                prop_assert_eq!(known == 1, label[row] == 1 && labels.label_time[row] <= as_of);
+            }
+        }
+        let n_labelled = label.iter().filter(|&&l| l >= 0).count() as u64;
+        prop_assert_eq!(parts.len() as u64 + s.n_gap_before_validation + s.n_gap_before_test + s.n_unresolved_test
+            + time.iter().zip(&label).filter(|&(&t, &l)| l >= 0 && t >= b.test_until).count() as u64, n_labelled);
+    }
+
+    #[test]
+    fn rows_without_time_fall_the_same_way_in_any_order(mut rows in prop::collection::vec((0_u64..1_000_000, 0_i8..2), 30..200)) {
+        let part_of = |rows: &[(u64, i8)]| {
+            let keys: Vec<u64> = rows.iter().map(|r| r.0).collect();
+            let labels = OrderLabels { label: rows.iter().map(|r| r.1).collect(), label_time: vec![0; rows.len()], changes: vec![] };
+            let input = SplitInput { time: None, labels: &labels, row_key: &keys, groups: None };
+            split(&input, &SplitOptions::default()).map(|s| {
+                let mut test: Vec<(u64, i8)> = s.test.iter().map(|&row| rows[row as usize]).collect();
+                test.sort_unstable();
+                test
+            }).map_err(|e| e.to_string())
+        };
+        let before = part_of(&rows);
+        rows.reverse();
+        prop_assert_eq!(before, part_of(&rows));
+    }
+}
