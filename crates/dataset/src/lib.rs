@@ -1,3 +1,15 @@
 //! Reads order tables into typed columns, infers what the columns mean, refuses leaks and splits by time.
+//!
+//! Start reading at [`source`] (where bytes come from), then [`read`] (rows to typed columns) and [`scan`] (the evidence
+//! for a schema).
 
+mod blocks;
+mod delimited;
+pub mod error;
+mod intern;
+pub mod json_lines;
 pub mod profile;
+pub mod read;
+pub mod rejection;
+pub mod scan;
+pub mod source;

@@ -1,0 +1,583 @@
+//! One pass over all rows that gathers the evidence on which a schema is inferred.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use foldhash::fast::FixedState;
+use orderguard_features::parse::{self, TimeParser, is_missing_number};
+use orderguard_features::schema::TimeFormat;
+use orderguard_features::table::MISSING_I64;
+use rayon::prelude::*;
+
+use crate::blocks::{Block, Blocks, Progress, Shape};
+use crate::delimited::Records;
+use crate::error::ReadError;
+use crate::intern::{Interner, hash};
+use crate::json_lines::{Value, decode, members};
+use crate::profile::{ColumnProfile, MAX_DISTINCT, Profile};
+use crate::read::{Ending, check, json_rows};
+use crate::source::Sources;
+
+/// The readings of a time that are tried, with their names in `schema.toml`.
+const FORMATS: [(&str, TimeFormat); 5] = [
+    ("iso", TimeFormat::Iso),
+    ("epoch_seconds", TimeFormat::EpochSeconds),
+    ("epoch_millis", TimeFormat::EpochMillis),
+    ("month_day_year", TimeFormat::MonthDayYear),
+    ("day_month_year", TimeFormat::DayMonthYear),
+];
+
+/// How many of the most frequent values are told.
+const N_TOP: usize = 32;
+
+/// Looks at every value of every column.
+///
+/// Rows that no schema could accept are left out: a wrong number of fields, bytes that are not UTF-8, a field that is
+/// too long, a line that is not a JSON object, a cut last row. Of JSON Lines the columns are the union of the keys, in
+/// the order of their first appearance; `null`, absent and nested values count as missing.
+///
+/// The result does not depend on the number of threads or the size of blocks. Memory: per thread and column up to
+/// [`MAX_DISTINCT`] distinct values. Runs in the current rayon pool.
+///
+/// # Errors
+/// [`ReadError::MissingColumn`] if one delimited file has a column that another lacks, [`ReadError::HeaderOnly`] if no
+/// file has a row that can be looked at, and whatever is wrong with a file as a whole.
+pub fn profile(sources: &Sources, progress: Progress<'_>) -> Result<Profile, ReadError> {
+    let parsers = FORMATS.iter().map(|(_, format)| TimeParser::new(*format, "UTC")).collect::<Result<Vec<_>, _>>()?;
+    let (bytes, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let scanners: Vec<Scanner<'_>> = Blocks::new(sources, progress, &bytes, &stop)
+        .par_bridge()
+        .fold(
+            || Scanner::new(sources, &parsers),
+            |mut scanner, block| {
+                match block {
+                    Ok(block) => scanner.block(&block),
+                    Err(error) => scanner.error = Some(error),
+                }
+                if scanner.error.is_some() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                scanner
+            },
+        )
+        .collect();
+    let mut all = Scanner::new(sources, &parsers);
+    for scanner in scanners {
+        all.merge(scanner);
+    }
+    if let Some(error) = all.error {
+        return Err(error);
+    }
+    same_columns(sources, &mut all.headers)?;
+    all.take_whole_last_rows();
+    if all.n_rows == 0 {
+        return Err(ReadError::HeaderOnly { file: sources.names().into_iter().next().unwrap_or_default() });
+    }
+    Ok(all.finish())
+}
+
+/// Delimited files must have the same columns, in any order.
+fn same_columns(sources: &Sources, headers: &mut Vec<(u32, Arc<[String]>)>) -> Result<(), ReadError> {
+    headers.sort_by_key(|(file, _)| *file);
+    headers.dedup_by_key(|(file, _)| *file);
+    let Some((first, rest)) = headers.split_first() else { return Ok(()) };
+    let lacking = |file: &(u32, Arc<[String]>), other: &(u32, Arc<[String]>)| {
+        let names: std::collections::HashSet<&str, FixedState> = file.1.iter().map(String::as_str).collect();
+        match other.1.iter().find(|name| !names.contains(name.as_str())) {
+            Some(name) => Err(ReadError::MissingColumn {
+                file: sources.files[file.0 as usize].name.clone(),
+                column: name.clone(),
+                found: file.1.to_vec(),
+            }),
+            None => Ok(()),
+        }
+    };
+    rest.iter().try_for_each(|other| lacking(other, first).and_then(|()| lacking(first, other)))
+}
+
+/// What one value looks like.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent answers about one text, each counted by itself")]
+struct Facts {
+    missing: bool,
+    /// NaN if it is none.
+    number: f64,
+    integer: bool,
+    decimals: u8,
+    times: [i64; FORMATS.len()],
+    /// As [`parse::label`], -1 if it is none.
+    label: i8,
+    ip: bool,
+    ip_number: bool,
+    email: bool,
+    luhn: bool,
+    masked_card: bool,
+    phone: bool,
+    currency: bool,
+    len: u32,
+}
+
+impl Facts {
+    fn of(text: &str, parsers: &[TimeParser]) -> Self {
+        let bytes = text.as_bytes();
+        let number = parse::number(text).unwrap_or(f64::NAN);
+        let is_number = !number.is_nan();
+        let mut times = [MISSING_I64; FORMATS.len()];
+        // A count since 1970 reads as a number, a date with its two marks never does; both start with a digit or a sign.
+        if bytes.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-') {
+            for ((time, parser), (_, format)) in times.iter_mut().zip(parsers).zip(FORMATS) {
+                if matches!(format, TimeFormat::EpochSeconds | TimeFormat::EpochMillis) == is_number {
+                    *time = parser.parse(text).unwrap_or(MISSING_I64);
+                }
+            }
+        }
+        let has_mark = !is_number && bytes.iter().any(|b| matches!(b, b'.' | b':'));
+        Self {
+            missing: is_missing_number(text),
+            number,
+            integer: is_number && bytes[usize::from(matches!(bytes[0], b'-' | b'+'))..].iter().all(u8::is_ascii_digit),
+            decimals: if is_number { decimals(bytes) } else { 0 },
+            times,
+            label: if bytes.len() <= 16 { parse::label(text).unwrap_or(-1) } else { -1 },
+            ip: has_mark && bytes.len() <= 45 && text.parse::<std::net::IpAddr>().is_ok(),
+            ip_number: (16_777_216.0..4_294_967_296.0).contains(&number),
+            email: !is_number && is_email(text),
+            luhn: is_card_number(bytes),
+            masked_card: !is_number && is_masked_card(bytes),
+            phone: is_phone(bytes),
+            currency: bytes.len() == 3 && bytes.iter().all(u8::is_ascii_uppercase),
+            len: bytes.len().min(u32::MAX as usize) as u32,
+        }
+    }
+}
+
+/// Digits after the point of a number, trailing zeros not counted; at most 255.
+fn decimals(number: &[u8]) -> u8 {
+    let Some(point) = number.iter().position(|&b| b == b'.') else { return 0 };
+    let digits = &number[point + 1..];
+    let digits = &digits[..digits.iter().take_while(|b| b.is_ascii_digit()).count()];
+    digits.iter().rposition(|&b| b != b'0').map_or(0, |last| (last + 1).min(255) as u8)
+}
+
+fn is_email(text: &str) -> bool {
+    match text.split_once('@') {
+        Some((before, after)) => !before.is_empty() && !after.contains('@') && after.contains('.'),
+        None => false,
+    }
+}
+
+fn is_card_number(text: &[u8]) -> bool {
+    if !(13..=40).contains(&text.len()) || !matches!(text[0], b'3'..=b'6') {
+        return false;
+    }
+    let (mut n_digits, mut sum) = (0, 0);
+    for &byte in text.iter().rev() {
+        match byte {
+            b'0'..=b'9' => {
+                let digit = u32::from(byte - b'0');
+                let doubled = if n_digits % 2 == 1 { digit * 2 } else { digit };
+                sum += if doubled > 9 { doubled - 9 } else { doubled };
+                n_digits += 1;
+            }
+            b' ' | b'-' => {}
+            _ => return false,
+        }
+    }
+    (13..=19).contains(&n_digits) && sum % 10 == 0
+}
+
+fn is_masked_card(text: &[u8]) -> bool {
+    let is_mask = |b: &u8| matches!(b, b'*' | b'x' | b'X');
+    let head = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let mask = text[head..].iter().take_while(|b| is_mask(b)).count();
+    let tail = &text[head + mask..];
+    (12..=19).contains(&text.len()) && head > 0 && mask > 0 && !tail.is_empty() && tail.iter().all(u8::is_ascii_digit)
+}
+
+fn is_phone(text: &[u8]) -> bool {
+    let n_digits = text.iter().filter(|b| b.is_ascii_digit()).count();
+    let n_signs = text.iter().filter(|b| matches!(b, b'+' | b' ' | b'.' | b'-' | b'(' | b')')).count();
+    (7..=15).contains(&n_digits) && n_signs > 0 && n_digits + n_signs == text.len()
+}
+
+/// The facts about one column's values, summed; the sums do not depend on the order of the values.
+struct Tally {
+    name: String,
+    /// Block and position in it at which the column came up first.
+    first_seen: (u64, usize),
+    sums: ColumnProfile,
+    n_present: u64,
+    times: [(u64, i64, i64); FORMATS.len()],
+    /// Distinct values with their counts and facts, until there are too many.
+    distinct: Option<Distinct>,
+    /// For each piece of rows: its key, and the numbers of its first and last row, NaN where they have none.
+    edges: Vec<(u64, f64, f64)>,
+    /// Row in the piece and number of the value before.
+    before: (usize, f64),
+    /// Piece and line in which the column came up last.
+    last_line: (u64, u64),
+}
+
+#[derive(Default)]
+struct Distinct {
+    values: Interner,
+    counts: Vec<u64>,
+    facts: Vec<Facts>,
+}
+
+impl Tally {
+    fn new(name: &str, first_seen: (u64, usize)) -> Self {
+        Self {
+            name: name.to_owned(),
+            first_seen,
+            sums: ColumnProfile::default(),
+            n_present: 0,
+            times: [(0, i64::MAX, i64::MIN); FORMATS.len()],
+            distinct: Some(Distinct::default()),
+            edges: Vec::new(),
+            before: (usize::MAX, f64::NAN),
+            last_line: (u64::MAX, 0),
+        }
+    }
+
+    /// Adds the value in row `row` of the piece of rows with this key.
+    fn add(&mut self, text: &str, key: u64, row: usize, parsers: &[TimeParser]) {
+        let facts = match &mut self.distinct {
+            None => Facts::of(text, parsers),
+            Some(distinct) => distinct.facts(text, parsers),
+        };
+        if self.distinct.as_ref().is_some_and(|distinct| distinct.values.len() as u64 > MAX_DISTINCT) {
+            self.distinct = None;
+        }
+        if self.edges.last().is_none_or(|edge| edge.0 != key) {
+            self.edges.push((key, if row == 0 { facts.number } else { f64::NAN }, f64::NAN));
+        } else if self.before.0 + 1 == row && facts.number > self.before.1 {
+            self.sums.n_increasing += 1;
+        }
+        self.before = (row, facts.number);
+        self.apply(&facts);
+    }
+
+    /// Notes the number of the last row of the piece, if the column has one there.
+    fn close(&mut self, key: u64, n_rows: usize) {
+        if let Some(edge) = self.edges.last_mut()
+            && edge.0 == key
+            && self.before.0 + 1 == n_rows
+        {
+            edge.2 = self.before.1;
+        }
+        self.before = (usize::MAX, f64::NAN);
+    }
+
+    fn apply(&mut self, facts: &Facts) {
+        if facts.missing {
+            return;
+        }
+        self.n_present += 1;
+        let sums = &mut self.sums;
+        sums.max_len = sums.max_len.max(u64::from(facts.len));
+        if !facts.number.is_nan() {
+            sums.n_number += 1;
+            sums.n_integer += u64::from(facts.integer);
+            sums.max_decimals = sums.max_decimals.max(facts.decimals);
+            // Zero keeps no sign, which would depend on what was seen first.
+            let number = facts.number + 0.0;
+            let (low, high) = sums.number_range.unwrap_or((number, number));
+            sums.number_range = Some((low.min(number), high.max(number)));
+        }
+        for (sum, &time) in self.times.iter_mut().zip(&facts.times) {
+            if time != MISSING_I64 {
+                *sum = (sum.0 + 1, sum.1.min(time), sum.2.max(time));
+            }
+        }
+        sums.n_label.0 += u64::from(facts.label == 1);
+        sums.n_label.1 += u64::from(facts.label == 0);
+        sums.n_ip += u64::from(facts.ip);
+        sums.n_ip_number += u64::from(facts.ip_number);
+        sums.n_email += u64::from(facts.email);
+        sums.n_luhn += u64::from(facts.luhn);
+        sums.n_masked_card += u64::from(facts.masked_card);
+        sums.n_phone += u64::from(facts.phone);
+        sums.n_currency += u64::from(facts.currency);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.n_present += other.n_present;
+        self.edges.extend(other.edges);
+        for (sum, time) in self.times.iter_mut().zip(other.times) {
+            *sum = (sum.0 + time.0, sum.1.min(time.1), sum.2.max(time.2));
+        }
+        let (a, b) = (&mut self.sums, other.sums);
+        a.n_integer += b.n_integer;
+        a.n_number += b.n_number;
+        a.max_decimals = a.max_decimals.max(b.max_decimals);
+        a.number_range = match (a.number_range, b.number_range) {
+            (Some(x), Some(y)) => Some((x.0.min(y.0), x.1.max(y.1))),
+            (x, y) => x.or(y),
+        };
+        a.n_label = (a.n_label.0 + b.n_label.0, a.n_label.1 + b.n_label.1);
+        a.n_ip += b.n_ip;
+        a.n_ip_number += b.n_ip_number;
+        a.n_email += b.n_email;
+        a.n_luhn += b.n_luhn;
+        a.n_masked_card += b.n_masked_card;
+        a.n_phone += b.n_phone;
+        a.n_currency += b.n_currency;
+        a.n_increasing += b.n_increasing;
+        a.max_len = a.max_len.max(b.max_len);
+        self.distinct = match (self.distinct.take(), other.distinct) {
+            (Some(mut ours), Some(theirs)) => ours.merge(&theirs).then_some(ours),
+            _ => None,
+        };
+    }
+
+    /// The profile of the column in `n_rows` rows that came in the pieces with these keys.
+    fn finish(mut self, n_rows: u64, pieces: &[u64]) -> ColumnProfile {
+        self.edges.sort_by_key(|edge| edge.0);
+        for pair in self.edges.windows(2) {
+            let (before, after) = (pair[0], pair[1]);
+            let next = pieces.partition_point(|&key| key <= before.0);
+            if pieces.get(next) == Some(&after.0) && after.1 > before.2 {
+                self.sums.n_increasing += 1;
+            }
+        }
+        let times = FORMATS.iter().zip(self.times).filter(|(_, sum)| sum.0 > 0);
+        let mut out = ColumnProfile {
+            name: self.name,
+            n_missing: n_rows - self.n_present,
+            times: times.map(|((name, _), sum)| (*name, sum)).collect::<BTreeMap<_, _>>(),
+            n_distinct: MAX_DISTINCT,
+            ..self.sums
+        };
+        if let Some(distinct) = self.distinct {
+            let mut present: Vec<u32> =
+                (0..distinct.values.len() as u32).filter(|&code| !distinct.facts[code as usize].missing).collect();
+            out.n_distinct = present.len() as u64;
+            present.sort_by_key(|&code| (std::cmp::Reverse(distinct.counts[code as usize]), distinct.values.get(code)));
+            let top = present.iter().take(N_TOP);
+            out.top = top.map(|&code| (distinct.values.get(code).to_owned(), distinct.counts[code as usize])).collect();
+        }
+        out
+    }
+}
+
+impl Distinct {
+    fn facts(&mut self, text: &str, parsers: &[TimeParser]) -> Facts {
+        let (code, is_new) = self.values.intern(hash(text), text);
+        if is_new {
+            self.counts.push(0);
+            self.facts.push(Facts::of(text, parsers));
+        }
+        self.counts[code as usize] += 1;
+        self.facts[code as usize]
+    }
+
+    /// Adds the other's values; false if that makes too many.
+    fn merge(&mut self, other: &Self) -> bool {
+        for code in 0..other.values.len() {
+            let text = other.values.get(code as u32);
+            let (ours, is_new) = self.values.intern(hash(text), text);
+            if is_new {
+                self.counts.push(0);
+                self.facts.push(other.facts[code]);
+            }
+            self.counts[ours as usize] += other.counts[code];
+        }
+        self.values.len() as u64 <= MAX_DISTINCT
+    }
+}
+
+/// A last row of which it shows only at the end whether the file was cut inside it: its file, key and cells.
+type Suspect = (u32, u64, Vec<(String, String)>);
+
+/// One thread's sums over the blocks that it met.
+struct Scanner<'p> {
+    sources: &'p Sources,
+    parsers: &'p [TimeParser],
+    tallies: Vec<Tally>,
+    by_name: HashMap<String, usize, FixedState>,
+    n_rows: u64,
+    /// Keys of the pieces of rows, which sort in the order of the rows: twice the block, plus one for a suspect row.
+    pieces: Vec<u64>,
+    headers: Vec<(u32, Arc<[String]>)>,
+    endings: BTreeMap<u32, Ending>,
+    suspects: Vec<Suspect>,
+    error: Option<ReadError>,
+}
+
+impl<'p> Scanner<'p> {
+    fn new(sources: &'p Sources, parsers: &'p [TimeParser]) -> Self {
+        Self {
+            sources,
+            parsers,
+            tallies: Vec::new(),
+            by_name: HashMap::default(),
+            n_rows: 0,
+            pieces: Vec::new(),
+            headers: Vec::new(),
+            endings: BTreeMap::new(),
+            suspects: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn column(&mut self, name: &str, first_seen: (u64, usize)) -> usize {
+        if let Some(&i) = self.by_name.get(name) {
+            self.tallies[i].first_seen = self.tallies[i].first_seen.min(first_seen);
+            return i;
+        }
+        let i = self.tallies.len();
+        self.tallies.push(Tally::new(name, first_seen));
+        self.by_name.insert(name.to_owned(), i);
+        i
+    }
+
+    fn block(&mut self, block: &Block) {
+        let key = 2 * block.index as u64;
+        let n_rows = match &block.shape {
+            Shape::Delimited { header, .. } => {
+                if self.headers.last().is_none_or(|(file, _)| *file != block.file) {
+                    self.headers.push((block.file, Arc::clone(header)));
+                }
+                self.delimited(block, key)
+            }
+            Shape::JsonLines => self.json(block, key),
+        };
+        self.close(key, n_rows);
+    }
+
+    fn close(&mut self, key: u64, n_rows: usize) {
+        self.n_rows += n_rows as u64;
+        if n_rows > 0 {
+            self.pieces.push(key);
+        }
+        self.tallies.iter_mut().for_each(|tally| tally.close(key, n_rows));
+    }
+
+    fn delimited(&mut self, block: &Block, key: u64) -> usize {
+        let Shape::Delimited { dialect, header } = &block.shape else { return 0 };
+        let bytes = block.bytes.as_slice();
+        let whole = std::str::from_utf8(bytes).ok();
+        let columns: Vec<usize> = header.iter().enumerate().map(|(i, name)| self.column(name, (key, i))).collect();
+        let mut records = Records::new(bytes, *dialect, block.first_line);
+        let (mut scratch, mut n_rows, mut ending) = (String::new(), 0, Ending::default());
+        while let Some(record) = records.next() {
+            let is_last = block.ends_bare && record.end == bytes.len();
+            let Ok(text) = check(&records, record, bytes, whole, header.len(), is_last, self.sources) else { continue };
+            let last_is_empty = records.last_is_empty();
+            if is_last && last_is_empty {
+                ending.suspect = Some(record.line);
+                let cells = header.iter().enumerate().map(|(field, name)| {
+                    (name.clone(), records.text(field, text, record.start, &mut scratch).to_owned())
+                });
+                self.suspects.push((block.file, key + 1, cells.collect()));
+                continue;
+            }
+            ending.n_rows += 1;
+            ending.n_last_empty += u64::from(last_is_empty);
+            for (field, &column) in columns.iter().enumerate() {
+                let text = records.text(field, text, record.start, &mut scratch);
+                self.tallies[column].add(text, key, n_rows, self.parsers);
+            }
+            n_rows += 1;
+        }
+        self.endings.entry(block.file).or_default().add(ending);
+        n_rows
+    }
+
+    fn json(&mut self, block: &Block, key: u64) -> usize {
+        let (mut scratch, mut n_rows, mut position) = (String::new(), 0, 0);
+        let limit = self.sources.options.max_field_bytes;
+        // Names and values of one line; a line with a fault must leave no trace.
+        let mut row: Vec<(usize, Value)> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        let mut columns: Vec<usize> = Vec::new();
+        for line in json_rows(block) {
+            let Ok(text) = line.text(self.sources) else { continue };
+            row.clear();
+            let walked = members(text, &mut scratch, |name, value, _| {
+                let n = row.len();
+                if names.len() == n {
+                    names.push(String::new());
+                }
+                if names[n] != name {
+                    name.clone_into(&mut names[n]);
+                }
+                row.push((n, value));
+                Ok(())
+            });
+            let too_long = row
+                .iter()
+                .any(|(_, value)| matches!(value, Value::Text(range) | Value::Token(range) if range.len() > limit));
+            if walked.is_err() || too_long {
+                continue;
+            }
+            columns.clear();
+            for (name, _) in &row {
+                let column = self.column(&names[*name], (key, position));
+                position += 1;
+                if std::mem::replace(&mut self.tallies[column].last_line, (key, line.line)) != (key, line.line) {
+                    columns.push(column);
+                }
+            }
+            // A key stood twice.
+            if columns.len() < row.len() {
+                continue;
+            }
+            for (&column, (_, value)) in columns.iter().zip(&row) {
+                let cell = match value {
+                    Value::Text(range) => decode(&text[range.clone()], &mut scratch).trim_ascii(),
+                    Value::Token(range) => &text[range.clone()],
+                    Value::Null | Value::Nested => continue,
+                };
+                self.tallies[column].add(cell, key, n_rows, self.parsers);
+            }
+            n_rows += 1;
+        }
+        n_rows
+    }
+
+    fn merge(&mut self, other: Self) {
+        for tally in other.tallies {
+            if let Some(&i) = self.by_name.get(&tally.name) {
+                self.tallies[i].merge(tally);
+            } else {
+                self.by_name.insert(tally.name.clone(), self.tallies.len());
+                self.tallies.push(tally);
+            }
+        }
+        self.n_rows += other.n_rows;
+        self.pieces.extend(other.pieces);
+        self.headers.extend(other.headers);
+        for (file, ending) in other.endings {
+            self.endings.entry(file).or_default().add(ending);
+        }
+        self.suspects.extend(other.suspects);
+        // Reading stops at its first error, and nothing else can fail here.
+        self.error = self.error.take().or(other.error);
+    }
+
+    /// Adds the last rows inside which their files were not cut after all.
+    fn take_whole_last_rows(&mut self) {
+        for (file, key, cells) in std::mem::take(&mut self.suspects) {
+            if self.endings.get(&file).is_some_and(|ending| ending.cut_line().is_some()) {
+                continue;
+            }
+            for (position, (name, text)) in cells.iter().enumerate() {
+                let column = self.column(name, (key, position));
+                self.tallies[column].add(text, key, 0, self.parsers);
+            }
+            self.close(key, 1);
+        }
+    }
+
+    fn finish(mut self) -> Profile {
+        self.pieces.sort_unstable();
+        self.tallies.sort_by_key(|tally| tally.first_seen);
+        let (n_rows, pieces) = (self.n_rows, &self.pieces);
+        let columns = self.tallies.into_iter().map(|tally| tally.finish(n_rows, pieces)).collect();
+        Profile { n_rows, columns }
+    }
+}
