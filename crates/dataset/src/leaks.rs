@@ -189,7 +189,7 @@ pub fn find_leaks(
         Some(ColumnData::Time(times)) => Some(times.as_slice()),
         _ => None,
     });
-    let orders = Orders { rows, labels, times, n_fraud: labels.iter().filter(|&&l| l == 1).count() as u64 };
+    let orders = Orders { rows, labels, times, n_fraud: labels.iter().map(|&l| u64::from(l == 1)).sum() };
     let found: Vec<Option<LeakReason>> = schema
         .columns
         .par_iter()
@@ -275,14 +275,16 @@ impl Orders<'_> {
             .chunk_by(|a, b| a.0 == b.0)
             .map(|same| {
                 let mut classes = Classes::default();
-                same.iter().for_each(|&(_, _, fraud)| classes.add(fraud));
+                for &(_, _, fraud) in same {
+                    classes.add(fraud);
+                }
                 classes
             })
             .collect();
         let missing = groups.iter().fold(self.all(), |left, &group| left.minus(group));
         self.separates_by_rank(&groups)
             .or_else(|| self.separates_by_threshold(&groups))
-            .or_else(|| self.separated(Some(missing)))
+            .or_else(|| self.separated(missing))
             .or_else(|| if groups.len() <= MAX_CODES { self.separates_by_levels(&groups, missing) } else { None })
             .or_else(|| self.set_only_for_frauds(&groups, missing))
             .or_else(|| self.running_number(&present, groups.len()))
@@ -366,7 +368,7 @@ impl Orders<'_> {
     fn separates_by_threshold(&self, groups: &[Classes]) -> Option<LeakReason> {
         let present = groups.iter().fold(Classes::default(), |sum, &group| sum.plus(group));
         let mut below = Classes::default();
-        let mut best = None;
+        let mut best = Classes::default();
         for &group in groups {
             below = below.plus(group);
             best = self.better(best, below);
@@ -386,10 +388,11 @@ impl Orders<'_> {
                 n_chosen += 1;
             }
         }
-        if n_chosen > 0 && chosen.fraud >= MIN_FRAUDS_PER_LEVEL * n_chosen {
-            if let Some(leak) = self.separated(self.better(None, chosen)) {
-                return Some(leak);
-            }
+        if n_chosen > 0
+            && chosen.fraud >= MIN_FRAUDS_PER_LEVEL * n_chosen
+            && let Some(leak) = self.separated(chosen)
+        {
+            return Some(leak);
         }
         // Few levels that hold the frauds, and few others: rank levels by the rate of fraud among their other orders.
         let all = self.all();
@@ -440,18 +443,17 @@ impl Orders<'_> {
     }
 
     /// The selection with the higher of the lower of precision and recall.
-    fn better(&self, best: Option<Classes>, other: Classes) -> Option<Classes> {
+    fn better(&self, best: Classes, other: Classes) -> Classes {
         let quality = |chosen: Classes| {
             if chosen.n() == 0 { 0.0 } else { chosen.fraud as f64 / chosen.n().max(self.n_fraud) as f64 }
         };
-        match best {
-            Some(best) if quality(best) >= quality(other) => Some(best),
-            _ => Some(other),
-        }
+        if quality(best) >= quality(other) { best } else { other }
     }
 
-    fn separated(&self, chosen: Option<Classes>) -> Option<LeakReason> {
-        let chosen = chosen.filter(|chosen| chosen.n() > 0 && self.all().prove_something())?;
+    fn separated(&self, chosen: Classes) -> Option<LeakReason> {
+        if chosen.n() == 0 || !self.all().prove_something() {
+            return None;
+        }
         let precision = chosen.fraud as f64 / chosen.n() as f64;
         let recall = chosen.fraud as f64 / self.n_fraud as f64;
         (precision >= LEAK_PRECISION_RECALL && recall >= LEAK_PRECISION_RECALL)

@@ -171,7 +171,7 @@ fn handbook_transactions() {
     let customers: Vec<u64> = customers.codes.iter().map(|&code| u64::from(code)).collect();
     let keys: Vec<u64> = (0..times.len() as u64).collect();
     let input = SplitInput { time: Some(&times), labels: &labels, row_key: &keys, groups: Some(&customers) };
-    let n_fraud = |labels: &[u8]| labels.iter().filter(|&&label| label == 1).count();
+    let n_fraud = |labels: &[u8]| labels.iter().map(|&label| u32::from(label)).sum::<u32>();
     let leaks = |s: &Split| {
         let leaks = find_leaks(&outcome.table, schema, &s.train, &s.train_label, &[]).unwrap();
         leaks.into_iter().map(|leak| (leak.column, leak.reason)).collect::<Vec<_>>()
