@@ -6,10 +6,15 @@
 mod blocks;
 mod delimited;
 pub mod error;
+pub mod folds;
+pub mod infer;
 mod intern;
 pub mod json_lines;
+pub mod labels;
+pub mod leaks;
 pub mod profile;
 pub mod read;
 pub mod rejection;
 pub mod scan;
 pub mod source;
+pub mod split;
