@@ -27,6 +27,6 @@ impl Samples<'_> {
 
     /// Number of frauds among them.
     pub fn n_fraud(&self) -> usize {
-        self.labels.iter().filter(|&&label| label == 1).count()
+        self.labels.iter().map(|&label| usize::from(label == 1)).sum()
     }
 }

@@ -1,0 +1,135 @@
+//! Fits boosted trees on a matrix file and prints time and quality as one line of JSON; the races in `scripts/bench` run it.
+//!
+//! `fit_matrix FILE [NAME=VALUE]...` with the names of `GbtParams`, `rounds=N` (that many rounds, no validation),
+//! `early_stop=true` (validation on the last fifth of the training rows) and `threads=N`.
+//!
+//! The file, little-endian: `OGMX`, version 1 (u32), rows, features and training rows (u64 each; the first rows train, the others
+//! test), the cells (f32, column after column, NaN is missing), the labels (u8).
+#![allow(clippy::print_stdout, reason = "the program's output")]
+
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use orderguard_evaluation::metrics::average_precision;
+use orderguard_features::matrix::Matrix;
+use orderguard_features::spec::FeatureKind;
+use orderguard_inference::model::{Forest, Node};
+use orderguard_trainer::boosting::{fit, fit_rounds};
+use orderguard_trainer::params::GbtParams;
+use orderguard_trainer::samples::Samples;
+
+struct Data {
+    matrix: Matrix,
+    labels: Vec<u8>,
+    n_train: usize,
+}
+
+fn read(path: &str) -> Result<Data, Box<dyn Error>> {
+    let bytes = std::fs::read(path)?;
+    let word = |at: usize| -> Result<usize, Box<dyn Error>> {
+        let word = bytes.get(at..at + 8).ok_or("the file ends in its header")?;
+        Ok(usize::try_from(u64::from_le_bytes(word.try_into()?))?)
+    };
+    if bytes.get(..8) != Some(b"OGMX\x01\0\0\0") {
+        return Err("not a matrix file of version 1".into());
+    }
+    let (n_rows, n_features, n_train) = (word(8)?, word(16)?, word(24)?);
+    let (cells, labels) = bytes[32..].split_at_checked(4 * n_rows * n_features).ok_or("the file ends in its cells")?;
+    if labels.len() != n_rows || n_train > n_rows {
+        return Err("the labels do not fit the header".into());
+    }
+    let (cells, _) = cells.as_chunks::<4>();
+    let values = cells.iter().map(|&cell| f32::from_le_bytes(cell)).collect();
+    Ok(Data { matrix: Matrix::from_columns(n_rows, n_features, values), labels: labels.to_vec(), n_train })
+}
+
+/// The score by its definition, row by row.
+fn raw_score(forest: &Forest, matrix: &Matrix, row: usize) -> f64 {
+    let mut sum = forest.base;
+    for tree in &forest.trees {
+        let mut at = 0;
+        sum += loop {
+            let (feature, goes_left, missing_left, left, right) = match tree.nodes[at] {
+                Node::Leaf { value } => break i64::from(value),
+                Node::Numeric { feature, threshold, missing_left, left, right } => {
+                    let x = matrix.column(feature as usize)[row];
+                    (x, x <= threshold, missing_left, left, right)
+                }
+                Node::Categorical { feature, level_set, missing_left, left, right } => {
+                    let x = matrix.column(feature as usize)[row];
+                    let code = x as usize;
+                    let set = &tree.level_sets[level_set as usize];
+                    (x, code < 256 && set[code / 64 % 4] >> (code % 64) & 1 == 1, missing_left, left, right)
+                }
+            };
+            at = if if feature.is_nan() { missing_left } else { goes_left } { left } else { right } as usize;
+        };
+    }
+    sum as f64 / 2_f64.powi(i32::from(forest.scale_bits))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let path = args.next().ok_or("usage: fit_matrix FILE [NAME=VALUE]...")?;
+    let mut params = GbtParams::default();
+    let mut rounds = None;
+    let mut early_stop = false;
+    for arg in args {
+        let (name, value) = arg.split_once('=').ok_or("expected NAME=VALUE")?;
+        match name {
+            "rounds" => rounds = Some(value.parse()?),
+            "early_stop" => early_stop = value.parse()?,
+            "threads" => rayon::ThreadPoolBuilder::new().num_threads(value.parse()?).build_global()?,
+            "n_trees" => params.n_trees = value.parse()?,
+            "learning_rate" => params.learning_rate = value.parse()?,
+            "max_leaves" => params.max_leaves = value.parse()?,
+            "max_depth" => params.max_depth = value.parse()?,
+            "min_rows_per_leaf" => params.min_rows_per_leaf = value.parse()?,
+            "min_child_weight" => params.min_child_weight = value.parse()?,
+            "l1" => params.l1 = value.parse()?,
+            "l2" => params.l2 = value.parse()?,
+            "min_gain" => params.min_gain = value.parse()?,
+            "max_leaf_value" => params.max_leaf_value = value.parse()?,
+            "feature_fraction" => params.feature_fraction = value.parse()?,
+            "row_fraction" => params.row_fraction = value.parse()?,
+            "max_bins" => params.max_bins = value.parse()?,
+            "patience" => params.patience = value.parse()?,
+            "metric_window" => params.metric_window = value.parse()?,
+            "seed" => params.seed = value.parse()?,
+            _ => return Err(format!("unknown parameter {name}").into()),
+        }
+    }
+    let rounds = rounds.unwrap_or(params.n_trees);
+    let params = params.check()?;
+    let data = read(&path)?;
+    let kinds = vec![FeatureKind::Numeric; data.matrix.n_features()];
+    let rows: Vec<u32> = (0..data.n_train as u32).collect();
+    let select = |from: usize, to: usize| Samples {
+        matrix: &data.matrix,
+        rows: &rows[from..to],
+        labels: &data.labels[from..to],
+    };
+    let mut first_round = None;
+    let start = Instant::now();
+    let mut progress = |_: &_| {
+        first_round.get_or_insert_with(|| start.elapsed().as_secs_f64());
+        ControlFlow::Continue(())
+    };
+    let fitted = if early_stop {
+        let cut = data.n_train - data.n_train / 5;
+        fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &mut progress)?
+    } else {
+        fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &mut progress)?
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let n_rows = data.matrix.n_rows();
+    let scores: Vec<f64> = (data.n_train..n_rows).map(|row| raw_score(&fitted.forest, &data.matrix, row)).collect();
+    let quality = average_precision(&scores, &data.labels[data.n_train..]).unwrap_or(f64::NAN);
+    println!(
+        "{{\"seconds\": {seconds:.4}, \"first_round_seconds\": {:.4}, \"average_precision\": {quality:.5}, \"rounds\": {}}}",
+        first_round.unwrap_or(f64::NAN),
+        fitted.best_round
+    );
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The parameters of gradient boosting: a plain struct, checked once.
+
+pub use crate::param_error::ParamError;
+
+/// How boosted trees are fitted. Defaults are made for rare frauds (0.1 % to 10 % of the orders): leaves need many rows and
+/// some certainty before they may move a score, and no single leaf moves it far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GbtParams {
+    /// Most trees to fit; early stopping usually keeps fewer. 1 to 100,000, default 1000. More trees fit finer detail and
+    /// take longer.
+    pub n_trees: usize,
+    /// What share of each leaf's best value is taken. (0, 1], default 0.05. Raising it needs fewer trees and generalises a
+    /// little worse.
+    pub learning_rate: f64,
+    /// Most leaves of a tree. 2 to 32,768, default 31. Raising it lets a tree combine more features.
+    pub max_leaves: usize,
+    /// Most splits between the root and a leaf. 1 to 255, default 255 (only `max_leaves` limits). Lowering it forbids long
+    /// chains that isolate few rows.
+    pub max_depth: usize,
+    /// Fewest training rows in a leaf. At least 1, default 100. Raising it smooths.
+    pub min_rows_per_leaf: usize,
+    /// Smallest sum of hessians in a leaf. 0 or more, default 1. A row adds p (1 - p), so a leaf of nearly certain rows
+    /// counts for little however many they are: raising it stops splits among those.
+    pub min_child_weight: f64,
+    /// L1 penalty on leaf values. 0 or more, default 0. Raising it sets weak leaves to zero.
+    pub l1: f64,
+    /// L2 penalty on leaf values. 0 or more, default 10. Raising it shrinks leaves of little weight.
+    pub l2: f64,
+    /// Smallest gain of a split. 0 or more, default 0. Raising it prunes.
+    pub min_gain: f64,
+    /// Largest absolute leaf value before the learning rate, in log-odds. (0, 30], default 4. Raising it lets a pure leaf
+    /// move a score further in one round.
+    pub max_leaf_value: f64,
+    /// Share of the features that each tree may use. (0, 1], default 1. Lowering it makes trees more different.
+    pub feature_fraction: f64,
+    /// Share of the training rows that each tree sees, drawn by a hash of seed, round and position. (0, 1], default 1.
+    /// Lowering it is faster and makes trees more different.
+    pub row_fraction: f64,
+    /// Most bins for the present values of a feature. 3 to 255, default 255. Lowering it is coarser and a little faster.
+    pub max_bins: usize,
+    /// Weight added to a level's hessian when levels are sorted by gradient over hessian. 0 or more, default 10. Raising it
+    /// moves levels of little weight to the middle.
+    pub category_smoothing: f64,
+    /// L2 penalty added to `l2` when a split on many levels is judged. 0 or more, default 10. Raising it asks for more
+    /// evidence.
+    pub category_l2: f64,
+    /// Fewest rows that a level, or a step from one candidate set of levels to the next, must add. At least 1, default 100.
+    pub min_rows_per_level: usize,
+    /// Rounds without a better validation metric after which fitting stops; 0 never stops early. Default 50.
+    pub patience: usize,
+    /// Rounds over which the validation metric is averaged (the last ones) before it is compared. 1 to 1000, default 5. With
+    /// few frauds the metric jumps from round to round; raising this trusts single jumps less.
+    pub metric_window: usize,
+    /// Seed of the sampling of rows and features. Default 1.
+    pub seed: u64,
+}
+
+impl Default for GbtParams {
+    fn default() -> Self {
+        Self {
+            n_trees: 1000,
+            learning_rate: 0.05,
+            max_leaves: 31,
+            max_depth: 255,
+            min_rows_per_leaf: 100,
+            min_child_weight: 1.0,
+            l1: 0.0,
+            l2: 10.0,
+            min_gain: 0.0,
+            max_leaf_value: 4.0,
+            feature_fraction: 1.0,
+            row_fraction: 1.0,
+            max_bins: 255,
+            category_smoothing: 10.0,
+            category_l2: 10.0,
+            min_rows_per_level: 100,
+            patience: 50,
+            metric_window: 5,
+            seed: 1,
+        }
+    }
+}
+
+/// Parameters that passed [`GbtParams::check`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedGbtParams(GbtParams);
+
+impl std::ops::Deref for CheckedGbtParams {
+    type Target = GbtParams;
+
+    fn deref(&self) -> &GbtParams {
+        &self.0
+    }
+}
+
+impl GbtParams {
+    /// Checks every field against its range.
+    ///
+    /// ```
+    /// use orderguard_trainer::params::GbtParams;
+    /// let error = GbtParams { learning_rate: f64::NAN, ..Default::default() }.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "parameter learning_rate: expected (0, 1], found NaN");
+    /// ```
+    ///
+    /// # Errors
+    /// [`ParamError`] for the first field outside its range.
+    pub fn check(self) -> Result<CheckedGbtParams, ParamError> {
+        // The positive form, so that NaN fails too.
+        let share = |x: f64| x > 0.0 && x <= 1.0;
+        let weight = |x: f64| (0.0..f64::INFINITY).contains(&x);
+        let p = &self;
+        for (name, value, expected, holds) in [
+            ("n_trees", p.n_trees as f64, "1 to 100000", (1..=100_000).contains(&p.n_trees)),
+            ("learning_rate", p.learning_rate, "(0, 1]", share(p.learning_rate)),
+            ("max_leaves", p.max_leaves as f64, "2 to 32768", (2..=32_768).contains(&p.max_leaves)),
+            ("max_depth", p.max_depth as f64, "1 to 255", (1..=255).contains(&p.max_depth)),
+            ("min_rows_per_leaf", p.min_rows_per_leaf as f64, "1 or more", p.min_rows_per_leaf >= 1),
+            ("min_child_weight", p.min_child_weight, "0 or more, finite", weight(p.min_child_weight)),
+            ("l1", p.l1, "0 or more, finite", weight(p.l1)),
+            ("l2", p.l2, "0 or more, finite", weight(p.l2)),
+            ("min_gain", p.min_gain, "0 or more, finite", weight(p.min_gain)),
+            ("max_leaf_value", p.max_leaf_value, "(0, 30]", p.max_leaf_value > 0.0 && p.max_leaf_value <= 30.0),
+            ("feature_fraction", p.feature_fraction, "(0, 1]", share(p.feature_fraction)),
+            ("row_fraction", p.row_fraction, "(0, 1]", share(p.row_fraction)),
+            ("max_bins", p.max_bins as f64, "3 to 255", (3..=255).contains(&p.max_bins)),
+            ("category_smoothing", p.category_smoothing, "0 or more, finite", weight(p.category_smoothing)),
+            ("category_l2", p.category_l2, "0 or more, finite", weight(p.category_l2)),
+            ("min_rows_per_level", p.min_rows_per_level as f64, "1 or more", p.min_rows_per_level >= 1),
+            ("metric_window", p.metric_window as f64, "1 to 1000", (1..=1000).contains(&p.metric_window)),
+        ] {
+            if !holds {
+                return Err(ParamError::out_of_range(name, value, expected));
+            }
+        }
+        Ok(CheckedGbtParams(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_pass_and_each_field_is_checked() {
+        let d = GbtParams::default;
+        assert!(d().check().is_ok());
+        for (name, params) in [
+            ("n_trees", GbtParams { n_trees: 0, ..d() }),
+            ("learning_rate", GbtParams { learning_rate: 0.0, ..d() }),
+            ("max_leaves", GbtParams { max_leaves: 1, ..d() }),
+            ("max_depth", GbtParams { max_depth: 256, ..d() }),
+            ("min_rows_per_leaf", GbtParams { min_rows_per_leaf: 0, ..d() }),
+            ("min_child_weight", GbtParams { min_child_weight: -1.0, ..d() }),
+            ("l1", GbtParams { l1: f64::INFINITY, ..d() }),
+            ("l2", GbtParams { l2: f64::NAN, ..d() }),
+            ("min_gain", GbtParams { min_gain: f64::NAN, ..d() }),
+            ("max_leaf_value", GbtParams { max_leaf_value: 31.0, ..d() }),
+            ("feature_fraction", GbtParams { feature_fraction: 1.1, ..d() }),
+            ("row_fraction", GbtParams { row_fraction: 0.0, ..d() }),
+            ("max_bins", GbtParams { max_bins: 256, ..d() }),
+            ("category_smoothing", GbtParams { category_smoothing: -0.1, ..d() }),
+            ("category_l2", GbtParams { category_l2: f64::NAN, ..d() }),
+            ("min_rows_per_level", GbtParams { min_rows_per_level: 0, ..d() }),
+            ("metric_window", GbtParams { metric_window: 0, ..d() }),
+        ] {
+            assert_eq!(params.check().unwrap_err().name, name);
+        }
+    }
+}
