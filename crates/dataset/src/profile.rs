@@ -22,7 +22,8 @@ pub struct ColumnProfile {
     pub n_integer: u64,
     /// Numbers, whole or not (also counts integers).
     pub n_number: u64,
-    /// Most decimal digits after the point seen (trailing zeros not counted).
+    /// Most decimal digits after the point seen, as `features::parse::n_decimals` counts them: without trailing zeros and the
+    /// noise of floating point.
     pub max_decimals: u8,
     /// Smallest and largest number.
     pub number_range: Option<(f64, f64)>,

@@ -137,7 +137,7 @@ impl Facts {
             missing: is_missing_number(text),
             number,
             integer: is_number && bytes[usize::from(matches!(bytes[0], b'-' | b'+'))..].iter().all(u8::is_ascii_digit),
-            decimals: if is_number { decimals(bytes) } else { 0 },
+            decimals: if is_number { parse::n_decimals(text).min(255) as u8 } else { 0 },
             times,
             label: if bytes.len() <= 16 { parse::label(text).unwrap_or(-1) } else { -1 },
             ip: has_mark && bytes.len() <= 45 && text.parse::<std::net::IpAddr>().is_ok(),
@@ -150,14 +150,6 @@ impl Facts {
             len: bytes.len().min(u32::MAX as usize) as u32,
         }
     }
-}
-
-/// Digits after the point of a number, trailing zeros not counted; at most 255.
-fn decimals(number: &[u8]) -> u8 {
-    let Some(point) = number.iter().position(|&b| b == b'.') else { return 0 };
-    let digits = &number[point + 1..];
-    let digits = &digits[..digits.iter().take_while(|b| b.is_ascii_digit()).count()];
-    digits.iter().rposition(|&b| b != b'0').map_or(0, |last| (last + 1).min(255) as u8)
 }
 
 fn is_email(text: &str) -> bool {

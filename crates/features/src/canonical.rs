@@ -1,9 +1,14 @@
 //! The canonical order of a table's rows: by (`known_at`, time, id, content), so that the order of rows in a file never matters.
 
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
 use crate::event::currency_code;
 use crate::identity::{IdentityKey, OrderId};
 use crate::parallel;
 use crate::schema::{Role, Schema};
+use crate::state::ORDER_MEMORY;
 use crate::table::{ColumnData, MISSING_CODE, OrderTable};
 use crate::time::UnixMillis;
 
@@ -29,6 +34,24 @@ impl CanonicalRows {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.row.is_empty()
+    }
+
+    /// Which orders carry an id that was taken before: by an earlier order at most [`ORDER_MEMORY`] ago, or, as `known`
+    /// tells, by an order from before this table. All false where the schema has no id.
+    pub fn repeated(&self, known: impl Fn(OrderId) -> Option<UnixMillis>) -> Vec<bool> {
+        let mut repeated = vec![false; self.len()];
+        let Some(ids) = &self.id else { return repeated };
+        let mut last_taken: HashMap<OrderId, UnixMillis, FixedState> =
+            HashMap::with_capacity_and_hasher(self.len(), FixedState::default());
+        for (i, &id) in ids.iter().enumerate() {
+            let before = last_taken.get(&id).copied().or_else(|| known(id));
+            if before.is_some_and(|before| self.time[i] <= before.plus(ORDER_MEMORY)) {
+                repeated[i] = true;
+            } else {
+                last_taken.insert(id, self.time[i]);
+            }
+        }
+        repeated
     }
 
     /// BLAKE3 of the row hashes in canonical order, hexadecimal: equal for files that hold the same rows in any order.

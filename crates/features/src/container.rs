@@ -356,7 +356,8 @@ impl<'a> SectionReader<'a> {
     }
 }
 
-fn magic(kind: Kind) -> [u8; 8] {
+/// The first eight bytes of a file of this kind.
+pub fn magic(kind: Kind) -> [u8; 8] {
     // As in PNG: the first byte is not text, CR LF and LF show a transfer that rewrote line ends, 1A stops a listing.
     [0x89, kind[0], kind[1], kind[2], b'\r', b'\n', 0x1A, b'\n']
 }

@@ -159,6 +159,13 @@ pub fn amount(text: &str, decimals: u8) -> Result<i64, CellError> {
             Err(CellError::NotAnAmount { n_chars: text.chars().count() })
         };
     }
+    let mut noise_up = false;
+    if fraction.len() > usize::from(decimals) {
+        if let Some(up) = float_noise(&fraction[usize::from(decimals)..]) {
+            fraction = &fraction[..usize::from(decimals)];
+            noise_up = up;
+        }
+    }
     while let [rest @ .., b'0'] = fraction {
         fraction = rest;
     }
@@ -173,7 +180,34 @@ pub fn amount(text: &str, decimals: u8) -> Result<i64, CellError> {
             return Err(CellError::AmountOutOfRange);
         }
     }
+    minor += i64::from(noise_up);
     Ok(if negative { -minor } else { minor })
+}
+
+/// Whether digits are what binary floating point leaves behind a decimal number (`85.64999999999999`,
+/// `57.160000000000004`): at least seven, all 9 or all 0 but for the last two. `Some(true)` when the number before them is
+/// one unit higher. An exporter that computes with doubles writes such amounts; they are exact amounts all the same.
+fn float_noise(tail: &[u8]) -> Option<bool> {
+    let head = tail.get(..tail.len().checked_sub(2)?).filter(|head| head.len() >= 5)?;
+    let first = head[0];
+    (matches!(first, b'0' | b'9') && head.iter().all(|&digit| digit == first)).then_some(first == b'9')
+}
+
+/// How many decimals a number is written with, trailing zeros and the noise of floating point not counted; 0 for anything
+/// that is not digits with at most one point.
+///
+/// ```
+/// use orderguard_features::parse::n_decimals;
+/// assert_eq!([n_decimals("146.0"), n_decimals("57.16"), n_decimals("85.64999999999999")], [0, 2, 2]);
+/// ```
+pub fn n_decimals(text: &str) -> usize {
+    let Some((_, fraction)) = text.split_once('.') else { return 0 };
+    let fraction = fraction.as_bytes();
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return 0;
+    }
+    let written = (0..fraction.len()).find(|&n| float_noise(&fraction[n..]).is_some()).unwrap_or(fraction.len());
+    fraction[..written].iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)
 }
 
 /// Reads a label: 1 fraud, 0 honest, -1 when missing (unlabelled). Upper and lower case are the same.
@@ -481,6 +515,10 @@ mod tests {
         assert_eq!(amount("7", 0), Ok(7));
         assert_eq!(amount("7.000", 0), Ok(7));
         assert_eq!(amount("", 2), Ok(MISSING_I64));
+        assert_eq!(amount("85.64999999999999", 2), Ok(8_565));
+        assert_eq!(amount("-0.9999999999999999", 2), Ok(-100));
+        assert_eq!(amount("57.160000000000004", 2), Ok(5_716));
+        assert_eq!(amount("0.1234599999999999", 2), Err(CellError::TooManyDecimals { found: 16, allowed: 2 }));
         assert_eq!(amount("0.001", 2), Err(CellError::TooManyDecimals { found: 3, allowed: 2 }));
         assert_eq!(amount("10000000000000.01", 2), Err(CellError::AmountOutOfRange));
         assert_eq!(amount("99999999999999999999999999", 2), Err(CellError::AmountOutOfRange));

@@ -12,7 +12,7 @@ use crate::canonical::{CanonicalRows, currency_codes, hash_levels};
 use crate::event::OrderEvent;
 use crate::extract::{Direct, EntitySlot, Extractor, Input, Reader, amount_feature, category_value, since_feature};
 use crate::history::{EntityHistory, LabelNews, Reading, Sighting};
-use crate::identity::{EntityKey, OrderId};
+use crate::identity::EntityKey;
 use crate::matrix::Matrix;
 use crate::parallel;
 use crate::state::{ORDER_MEMORY, OrderRecord, State};
@@ -90,7 +90,8 @@ pub fn replay(
         .iter()
         .map(|slot| EntityCodes::new(extractor, table, rows, slot, n_threads))
         .collect::<Result<_, _>>()?;
-    let repeated = find_repeated(rows, state);
+    let repeated = rows.repeated(|id| state.orders.get(&id).map(|record| record.known_at));
+    state.position.n_repeated += repeated.iter().filter(|&&r| r).count() as u64;
     let ids = order_ids(rows, &orders, &entities);
     let news = label_news(rows, &ids, &repeated, labels, state);
     for (slot_index, (slot, codes)) in extractor.entities.iter().zip(&entities).enumerate() {
@@ -248,24 +249,6 @@ impl EntityCodes {
             code => Some(self.keys[code as usize]),
         }
     }
-}
-
-/// Which orders carry an id that was seen before, in the state or earlier in the table. Counts them in the state.
-fn find_repeated(rows: &CanonicalRows, state: &mut State) -> Vec<bool> {
-    let Some(ids) = &rows.id else { return vec![false; rows.len()] };
-    let mut last_taken: HashMap<OrderId, UnixMillis, FixedState> =
-        HashMap::with_capacity_and_hasher(rows.len(), FixedState::default());
-    let mut repeated = vec![false; rows.len()];
-    for (i, id) in ids.iter().enumerate() {
-        let before = last_taken.get(id).copied().or_else(|| state.orders.get(id).map(|record| record.known_at));
-        if before.is_some_and(|before| rows.time[i] <= before.plus(ORDER_MEMORY)) {
-            repeated[i] = true;
-        } else {
-            last_taken.insert(*id, rows.time[i]);
-        }
-    }
-    state.position.n_repeated += repeated.iter().filter(|&&r| r).count() as u64;
-    repeated
 }
 
 /// What tells the orders of an entity apart: the id's hash, or a hash of the content and, for equal contents, a count.

@@ -1,0 +1,330 @@
+//! What can be typed. Nothing is opened here.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use orderguard_evaluation::threshold::Aim;
+use orderguard_features::time::{Span, UnixMillis};
+
+/// Learns from labelled order history which orders are fraudulent, and scores new ones.
+///
+/// Start with a file of past orders that says which were fraud:
+///
+///     orderguard train --data orders.csv
+///     orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv
+///
+/// Exit codes: 0 done, 1 bad data, 2 usage or input and output.
+#[derive(Parser, Debug)]
+#[command(version, verbatim_doc_comment, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Args {
+    /// Threads to use; all cores by default. The results are the same for any number.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Say nothing but errors.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Train(Box<TrainArgs>),
+    Evaluate(EvaluateArgs),
+    Score(ScoreArgs),
+    Schema(SchemaArgs),
+    Inspect(InspectArgs),
+    Simulate(SimulateArgs),
+}
+
+/// Where orders come from.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DataArgs {
+    /// Orders as CSV or JSON Lines, plain, .gz or .zst: files, folders, or - for standard input.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Share of the rows that may be unreadable before the run fails.
+    #[arg(long, default_value = "1%", value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) max_rejected: f64,
+    /// Character between fields; found from the data by default.
+    #[arg(long, value_name = "CHAR", value_parser = parse_delimiter)]
+    pub(crate) delimiter: Option<u8>,
+}
+
+/// How columns are understood where no schema file says it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SchemaOptions {
+    /// Column that says whether an order was fraud; found by name and content by default.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// Zone of times that name none (IANA name, such as Europe/Warsaw).
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    pub(crate) timezone: String,
+    /// How long after an order its label is due: younger orders are never taken as honest.
+    #[arg(long, default_value = "7d", value_name = "SPAN", value_parser = Span::parse)]
+    pub(crate) label_delay: Span,
+}
+
+/// Fits a model to labelled orders, measures it on later ones, and writes model, state, report and schema.
+///
+/// Nothing needs to be configured: the columns' roles are inferred and printed, columns that give the answer away are
+/// refused, and the orders are split by time, so that the figures are those of orders the model could not know.
+///
+/// Examples:
+///
+///     orderguard train --data orders.csv.zst
+///     orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d
+///     orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) schema_options: SchemaOptions,
+    /// Labels that came later: a table of order id, label and the time it was learned.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// The meaning of the columns, as `orderguard schema` writes it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "timezone", "label_delay"])]
+    pub(crate) schema: Option<PathBuf>,
+    /// What is fitted: boosted trees, or logistic regression.
+    #[arg(long, value_enum, default_value_t = ModelKind::Gbt)]
+    pub(crate) model: ModelKind,
+    /// Seed of everything drawn at random.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Folder for model.ogm, state.ogs, report.json and schema.toml.
+    #[arg(long, default_value = "models/latest", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Write the content of report.json to standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Keep a column that was refused because it may give the answer away. May be repeated.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) keep: Vec<String>,
+    /// What the threshold is chosen for: fpr=0.5%, precision=0.9, recall=80% or f1.
+    #[arg(long, default_value = "fpr=0.5%", value_name = "AIM", value_parser = Aim::parse)]
+    pub(crate) aim: Aim,
+    /// First day (or instant) of the training part.
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = "Split")]
+    pub(crate) train_from: Option<UnixMillis>,
+    /// End of the training part, not included.
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = "Split")]
+    pub(crate) train_until: Option<UnixMillis>,
+    /// First day of the test part.
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = "Split")]
+    pub(crate) test_from: Option<UnixMillis>,
+    /// End of the test part, not included.
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = "Split")]
+    pub(crate) test_until: Option<UnixMillis>,
+    /// When the labels were read out; by default the time of the last order or label.
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = "Split")]
+    pub(crate) as_of: Option<UnixMillis>,
+    /// Leave orders out of the test part whose value in this column is already known as compromised.
+    #[arg(long, value_name = "COLUMN", help_heading = "Split")]
+    pub(crate) drop_known_entities: Option<String>,
+    /// Also fit again on all resolved orders, with the same rounds and parameters, into model-refit.ogm.
+    #[arg(long)]
+    pub(crate) refit: bool,
+    /// Secret with which identifiers are hashed; at least 16 bytes.
+    #[arg(long, value_name = "FILE", env = "ORDERGUARD_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Most trees [default: 1000].
+    #[arg(long, value_name = "N", help_heading = "Trees")]
+    pub(crate) trees: Option<usize>,
+    /// Share of each leaf's value that is taken [default: 0.05].
+    #[arg(long, value_name = "RATE", help_heading = "Trees")]
+    pub(crate) learning_rate: Option<f64>,
+    /// Most leaves of a tree [default: 31].
+    #[arg(long, value_name = "N", help_heading = "Trees")]
+    pub(crate) leaves: Option<usize>,
+    /// Fewest orders in a leaf [default: 100].
+    #[arg(long, value_name = "N", help_heading = "Trees")]
+    pub(crate) min_rows_per_leaf: Option<usize>,
+}
+
+/// Which learner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelKind {
+    /// Gradient-boosted trees.
+    Gbt,
+    /// Logistic regression with elastic net.
+    Logistic,
+}
+
+/// Where entity history comes from.
+#[derive(clap::Args, Debug)]
+pub(crate) struct HistoryArgs {
+    /// Entity history up to its last event, as `train` and `score --save-state` write it.
+    #[arg(long, value_name = "FILE", conflicts_with = "history")]
+    pub(crate) state: Option<PathBuf>,
+    /// Earlier orders, from which history is computed first.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub(crate) history: Vec<PathBuf>,
+    /// Start without history: every entity is first seen.
+    #[arg(long, conflicts_with_all = ["state", "history"])]
+    pub(crate) cold_start: bool,
+    /// Secret with which identifiers are hashed; the one the model was trained with.
+    #[arg(long, value_name = "FILE", env = "ORDERGUARD_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// Measures a model on labelled orders.
+///
+/// Examples:
+///
+///     orderguard evaluate --model models/latest/model.ogm --state models/latest/state.ogs --data june.csv
+///     orderguard evaluate --model model.ogm --history january-to-may.csv --data june.csv --json
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct EvaluateArgs {
+    /// The model file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// When the labels were read out; by default the time of the last order or label.
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub(crate) as_of: Option<UnixMillis>,
+    /// Write the report as JSON to standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Scores orders: raw score, probability and decision for each, in the order of the input.
+///
+/// Examples:
+///
+///     orderguard score --model model.ogm --state state.ogs --data today.csv -o scores.csv
+///     orderguard score --model model.ogm --history last-month.csv --data today.csv --save-state state.ogs
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ScoreArgs {
+    /// The model file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// Write the history after the last order to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_state: Option<PathBuf>,
+    /// Write the scores to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Shows what the columns of a file are taken for, and writes it to a file to edit.
+///
+/// Example:
+///
+///     orderguard schema --data orders.csv -o schema.toml
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct SchemaArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) options: SchemaOptions,
+    /// Where to write the schema.
+    #[arg(long, short, default_value = "schema.toml", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace the file if it is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Prints what a model or state file says of itself.
+///
+/// Example:
+///
+///     orderguard inspect models/latest/model.ogm
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct InspectArgs {
+    /// A model file (.ogm) or a state file (.ogs).
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Makes a labelled order stream with several kinds of abuse, to try things out on.
+///
+/// Example:
+///
+///     orderguard simulate --orders 40000 --seed 1 -o orders.csv.zst
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct SimulateArgs {
+    /// How many orders.
+    #[arg(long, default_value_t = 40_000, value_name = "N")]
+    pub(crate) orders: u64,
+    /// Over how many days.
+    #[arg(long, default_value_t = 180, value_name = "N")]
+    pub(crate) days: u32,
+    /// Share of dishonest orders.
+    #[arg(long, default_value = "1.8%", value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) fraud_share: f64,
+    /// First instant of the stream.
+    #[arg(long, default_value = "2024-01-01", value_name = "DATE", value_parser = parse_date)]
+    pub(crate) start: UnixMillis,
+    /// The same seed gives the same bytes on every machine.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// CSV file to write, compressed when its name ends in .zst or .gz; standard output by default.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    match number.trim().parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&(share / unit)) => Ok(share / unit),
+        _ => Err("expected a share such as 0.01 or 1%".into()),
+    }
+}
+
+fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [b] if b.is_ascii() && !matches!(b, b'"' | b'\n' | b'\r' | 0) => Ok(*b),
+        _ if text == "\\t" || text == "tab" => Ok(b'\t'),
+        _ => Err("expected one character such as ; or tab".into()),
+    }
+}
+
+fn parse_date(text: &str) -> Result<UnixMillis, String> {
+    use orderguard_features::parse::TimeParser;
+    use orderguard_features::schema::TimeFormat;
+    use orderguard_features::table::MISSING_I64;
+    let parser = TimeParser::new(TimeFormat::Iso, "UTC").map_err(|error| error.to_string())?;
+    match parser.parse(text) {
+        Ok(ms) if ms != MISSING_I64 => Ok(UnixMillis(ms)),
+        _ => Err("expected a date such as 2018-07-25 or an instant such as 2018-07-25T12:00:00Z (UTC where no offset stands)".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_fit_together() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn shares_and_delimiters() {
+        assert_eq!(parse_share("1%"), Ok(0.01));
+        assert_eq!(parse_share("0.5"), Ok(0.5));
+        assert!(parse_share("-1").is_err() && parse_share("101%").is_err() && parse_share("NaN").is_err());
+        assert_eq!(parse_delimiter("tab"), Ok(b'\t'));
+        assert!(parse_delimiter("ab").is_err());
+    }
+}

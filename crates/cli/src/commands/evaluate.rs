@@ -1,0 +1,104 @@
+//! `orderguard evaluate`: a finished model measured on labelled orders.
+
+use std::time::Instant;
+
+use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
+use orderguard_evaluation::terminal::render;
+use orderguard_features::schema::Role;
+use orderguard_features::time::UnixMillis;
+
+use crate::args::EvaluateArgs;
+use crate::console::{Console, peak_rss_bytes, report_style};
+use crate::failure::{Outcome, data};
+use crate::ingest::{self, Orders};
+use crate::measure::{self, Measured};
+use crate::{model_data, output};
+
+pub(crate) fn run(args: EvaluateArgs, console: &Console) -> Outcome {
+    let start = Instant::now();
+    let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
+    if loaded.model.schema.find(Role::Label).is_none() {
+        return data("the model's schema has no label column, so there is nothing to measure against");
+    }
+    let orders = model_data::read_orders(&loaded.model.schema, &args.data, &loaded.key, true, console)?;
+    let read = start.elapsed().as_secs_f64();
+
+    let feature_start = Instant::now();
+    let matrix = model_data::replay_onto(&loaded.extractor, &orders, &mut loaded.state, console)?;
+    let features = feature_start.elapsed().as_secs_f64();
+
+    let evaluate_start = Instant::now();
+    let data_end = args.as_of.or(orders.data_end);
+    let (rows, labels, n_unresolved) = resolved(&orders, data_end);
+    let raw = measure::model_scores(&loaded.scorer, &matrix, &rows)?;
+    let probabilities = measure::probabilities(&loaded.model.calibration, &raw);
+    let part = Measured { rows: &rows, labels: &labels, raw: &raw, probabilities: &probabilities };
+    let threshold = &loaded.model.threshold;
+    let entities = ingest::entity_groups(&orders, &loaded.key);
+    let test = measure::evaluate(&part, &orders, entities.as_deref(), threshold.raw_score)?;
+    let names = loaded.model.spec.names();
+    let importance: Vec<f64> = loaded.model.reference.iter().map(|reference| reference.importance).collect();
+    let has_time = orders.schema.find(Role::Time).is_some();
+    let limits = |of: Option<&UnixMillis>| of.copied().filter(|_| has_time).map(report::IsoTime::from);
+    let mut report = Report {
+        program: format!("orderguard {}", env!("CARGO_PKG_VERSION")),
+        data: measure::data_section(&orders),
+        schema: measure::schema_section(&orders.schema, None),
+        rejections: measure::rejections_section(&orders, args.data.max_rejected),
+        split: report::Split {
+            protocol: "none".into(),
+            test: Some(Part {
+                from: limits(orders.rows.time.first()),
+                until: limits(orders.rows.time.last()),
+                n_rows: test.n_rows,
+                n_fraud: test.n_fraud,
+            }),
+            n_unresolved,
+            ..Default::default()
+        },
+        model: Some(report::Model {
+            kind: loaded.model.card.kind.clone(),
+            params: loaded.model.card.params.iter().cloned().collect(),
+            seed: loaded.model.card.seed,
+            rounds: measure::rounds(&loaded.model.predictor),
+            calibration: measure::calibration_name(&loaded.model.calibration).into(),
+            refit: loaded.model.card.kind.contains("refit"),
+        }),
+        features: measure::feature_section(&names, &importance),
+        test: Some(test),
+        threshold: Some(Threshold {
+            raw_score: threshold.raw_score,
+            probability: threshold.probability,
+            aim: threshold.aim.clone(),
+            note: None,
+        }),
+        notes: orders.notes.clone(),
+        ..Report::default()
+    };
+    report.timing = Timing {
+        read,
+        features,
+        fit: 0.0,
+        evaluate: evaluate_start.elapsed().as_secs_f64(),
+        total: start.elapsed().as_secs_f64(),
+        peak_rss_bytes: peak_rss_bytes(),
+        threads: Some(rayon::current_num_threads() as u64),
+    };
+    if args.json { output::print(&report.to_json()) } else { output::print(&render(&report, &report_style())) }
+}
+
+/// Labelled orders whose label was due at the end of the data, their labels, and how many were not due yet.
+fn resolved(orders: &Orders, data_end: Option<UnixMillis>) -> (Vec<u32>, Vec<u8>, u64) {
+    let has_time = orders.schema.find(Role::Time).is_some();
+    let (mut rows, mut labels, mut n_unresolved) = (Vec::new(), Vec::new(), 0);
+    for order in (0..orders.len()).filter(|&order| orders.labels.label[order] >= 0) {
+        let due = orders.rows.time[order].plus(orders.schema.label_delay);
+        if has_time && data_end.is_some_and(|end| due > end) {
+            n_unresolved += 1;
+        } else {
+            rows.push(order as u32);
+            labels.push(u8::from(orders.labels.label[order] == 1));
+        }
+    }
+    (rows, labels, n_unresolved)
+}

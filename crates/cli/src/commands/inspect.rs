@@ -1,0 +1,54 @@
+//! `orderguard inspect`: what a model or state file says of itself.
+
+use std::fmt::Write;
+
+use orderguard_features::container::{KIND_STATE, magic};
+use orderguard_features::snapshot;
+use orderguard_inference::card;
+use orderguard_inference::model::Model;
+
+use crate::args::InspectArgs;
+use crate::failure::{Blame, Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(args: &InspectArgs) -> Outcome {
+    let bytes = std::fs::read(&args.file)
+        .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot read {}: {error}", args.file.display())))?;
+    let lines = if bytes.starts_with(&magic(KIND_STATE)) { state_lines(&bytes)? } else { model_lines(&bytes)? };
+    if args.json {
+        let members: Vec<serde_json::Value> =
+            lines.iter().map(|(name, value)| serde_json::json!({"name": name, "value": value})).collect();
+        return output::print(&format!("{:#}\n", serde_json::Value::Array(members)));
+    }
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(40);
+    let mut text = String::new();
+    for (name, value) in &lines {
+        writeln!(text, "{name:<width$}  {value}").expect("writing to a string cannot fail");
+    }
+    output::print(&text)
+}
+
+fn model_lines(bytes: &[u8]) -> Outcome<Vec<(String, String)>> {
+    Ok(card::describe(&Model::from_bytes(bytes).bad_data()?))
+}
+
+fn state_lines(bytes: &[u8]) -> Outcome<Vec<(String, String)>> {
+    let card = snapshot::read_card(bytes).bad_data()?;
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, value: String| lines.push((name.to_owned(), value));
+    add("kind", "state: entity history".into());
+    add("schema fingerprint", format!("{:016x}", card.fingerprint));
+    add("layout", format!("{:016x}", card.layout));
+    add("size", format!("{} bytes", bytes.len()));
+    add("history up to", card.position.known_at.map_or("no event yet".into(), |time| time.to_string()));
+    add("orders learned", card.position.n_orders.to_string());
+    add("labels learned", card.position.n_labels.to_string());
+    add("repeated orders ignored", card.position.n_repeated.to_string());
+    add("labels ignored", card.position.n_labels_ignored.to_string());
+    add("orders that still take a label", card.n_open_orders.to_string());
+    add("label delay", card.label_delay.to_string());
+    for (name, role, n) in &card.entities {
+        add(&format!("entities of {name}"), format!("{n} ({role})"));
+    }
+    Ok(lines)
+}

@@ -1,0 +1,16 @@
+//! One file per command.
+
+pub(crate) mod evaluate;
+pub(crate) mod inspect;
+pub(crate) mod schema;
+pub(crate) mod score;
+pub(crate) mod simulate;
+pub(crate) mod train;
+
+use crate::failure::{Blame, Outcome};
+
+/// Sets how many threads the program uses.
+pub(crate) fn set_threads(threads: Option<u16>) -> Outcome {
+    let n = threads.map_or(0, usize::from);
+    rayon::ThreadPoolBuilder::new().num_threads(n).build_global().bad_usage()
+}

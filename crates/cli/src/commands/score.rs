@@ -1,0 +1,103 @@
+//! `orderguard score`: raw score, probability and decision of every row, in the order of the input.
+
+use std::io::{self, Write};
+
+use orderguard_features::schema::Role;
+use orderguard_features::table::{ColumnData, OrderTable};
+use orderguard_inference::Score;
+
+use crate::args::ScoreArgs;
+use crate::console::Console;
+use crate::failure::Outcome;
+use crate::ingest::Orders;
+use crate::{measure, model_data, output};
+
+pub(crate) fn run(args: ScoreArgs, console: &Console) -> Outcome {
+    let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
+    let orders = model_data::read_orders(&loaded.model.schema, &args.data, &loaded.key, false, console)?;
+    for note in &orders.notes {
+        console.note(note);
+    }
+    let matrix = model_data::replay_onto(&loaded.extractor, &orders, &mut loaded.state, console)?;
+    let all: Vec<u32> = (0..orders.len() as u32).collect();
+    let raw = measure::model_scores(&loaded.scorer, &matrix, &all)?;
+    let mut scores = vec![None; orders.len()];
+    for (&row, &raw) in orders.rows.row.iter().zip(&raw) {
+        scores[row as usize] = Some(loaded.scorer.judge(raw));
+    }
+    // The state first: a reader who finds new scores finds the history that they led to.
+    if let Some(path) = &args.save_state {
+        output::write(path, &loaded.state.to_bytes(&loaded.extractor))?;
+    }
+    match &args.output {
+        Some(path) => output::write_with(path, |file| write_scores(&orders, &scores, file))?,
+        None => output::print_with(|out| write_scores(&orders, &scores, out))?,
+    }
+    report_rejections(&orders, console);
+    Ok(())
+}
+
+fn report_rejections(orders: &Orders, console: &Console) {
+    let rejections = &orders.outcome.rejections;
+    for rejection in rejections.first.iter().take(10) {
+        console.note(&format!("{}: {rejection}", orders.outcome.files[rejection.source as usize]));
+    }
+    if rejections.count() > 10 {
+        console.note(&format!("{} rows were rejected; they have the decision `error`", rejections.count()));
+    }
+}
+
+/// Accepted and rejected rows in input order. `scores` has one entry per row of the table.
+fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) -> io::Result<()> {
+    let table = &orders.outcome.table;
+    let id = orders.schema.find(Role::Id);
+    let mut writer = csv::Writer::from_writer(out);
+    let id_name = id.map(|column| orders.schema.columns[column].name.as_str());
+    writer.write_record(["line"].into_iter().chain(id_name).chain(["raw_score", "probability", "decision"]))?;
+    for place in in_input_order(table, &orders.outcome.rejections.places) {
+        match place {
+            Place::Row(row) => {
+                let line = table.line[row].to_string();
+                let id_text = id.map(|column| text_of(&table.columns[column], row));
+                let score = scores[row].expect("every accepted row was scored");
+                let (raw, probability) = (score.raw_score.to_string(), score.probability.to_string());
+                let cells = [raw.as_str(), probability.as_str(), score.decision.name()];
+                writer.write_record([line.as_str()].into_iter().chain(id_text).chain(cells))?;
+            }
+            Place::Rejected(line) => {
+                let line = line.to_string();
+                let id_text = id.map(|_| "");
+                writer.write_record([line.as_str()].into_iter().chain(id_text).chain(["", "", "error"]))?;
+            }
+        }
+    }
+    writer.flush()
+}
+
+fn text_of(column: &ColumnData, row: usize) -> &str {
+    match column {
+        ColumnData::Text(text) => text.get(row).unwrap_or(""),
+        _ => "",
+    }
+}
+
+/// A row of the input.
+enum Place {
+    Row(usize),
+    Rejected(u64),
+}
+
+/// Merges accepted and rejected rows, both sorted by (source, line).
+fn in_input_order<'a>(table: &'a OrderTable, rejected: &'a [(u32, u64)]) -> impl Iterator<Item = Place> + 'a {
+    let mut rows = table.rows().peekable();
+    let mut rejected = rejected.iter().peekable();
+    std::iter::from_fn(move || {
+        let of_row = rows.peek().map(|&row| (table.source[row], table.line[row]));
+        match (of_row, rejected.peek().copied().copied()) {
+            (Some(row), Some(bad)) if bad < row => rejected.next().map(|&(_, line)| Place::Rejected(line)),
+            (None, Some(_)) => rejected.next().map(|&(_, line)| Place::Rejected(line)),
+            (Some(_), _) => rows.next().map(Place::Row),
+            (None, None) => None,
+        }
+    })
+}

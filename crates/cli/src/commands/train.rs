@@ -1,0 +1,420 @@
+//! `orderguard train`: from labelled files to a model, its state, a report and the schema.
+
+use std::path::Path;
+use std::time::Instant;
+
+use orderguard_dataset::leaks::{Leak, find_leaks};
+use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
+use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
+use orderguard_evaluation::terminal::render;
+use orderguard_features::catalogue::default_spec;
+use orderguard_features::extract::Extractor;
+use orderguard_features::identity::IdentityKey;
+use orderguard_features::matrix::Matrix;
+use orderguard_features::replay::replay;
+use orderguard_features::schema::{Role, Schema};
+use orderguard_features::spec::FeatureSpec;
+use orderguard_features::state::State;
+use orderguard_features::table::ColumnData;
+use orderguard_features::time::UnixMillis;
+use orderguard_inference::model::{Model, ModelCard, Predictor};
+use orderguard_inference::{RawScorer, golden, reference};
+
+use crate::args::{DataArgs, SchemaOptions, TrainArgs};
+use crate::console::{Console, peak_rss_bytes, report_style};
+use crate::failure::{Blame, Failure, Outcome, data, usage};
+use crate::fit::{self, Fitted, Learner};
+use crate::ingest::{self, Orders};
+use crate::measure::{self, Measured};
+use crate::{key, output};
+
+/// Made-up rows in the model file whose scores are checked on load.
+const N_GOLDEN: usize = 8;
+
+pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
+    let start = Instant::now();
+    let learner = Learner::from_args(&args)?;
+    let key = key::load(args.key_file.as_deref(), console)?;
+    std::fs::create_dir_all(&args.out)
+        .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot make folder {}: {error}", args.out.display())))?;
+
+    let (mut orders, reasons) =
+        read_orders(&args.data, &args.schema_options, args.schema.as_deref(), args.labels.as_deref(), &key, console)?;
+    let read_seconds = start.elapsed().as_secs_f64();
+
+    let feature_start = Instant::now();
+    let parts = split_orders(&args, &orders, &key)?;
+    let leaks = refuse_leaks(&mut orders, &parts, &args.keep)?;
+    let train_rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
+    let spec = default_spec(&orders.schema, &orders.outcome.table, &train_rows);
+    if spec.is_empty() {
+        return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
+    }
+    let extractor = Extractor::new(&orders.schema, &spec, key.clone()).bad_data()?;
+    let (matrix, state) = compute_features(&extractor, &orders, console)?;
+    let feature_seconds = feature_start.elapsed().as_secs_f64();
+
+    let fit_start = Instant::now();
+    let groups = ingest::entity_groups(&orders, &key);
+    let fit_parts = fit::Parts {
+        matrix: &matrix,
+        spec: &spec,
+        train: (&parts.train, &parts.train_label),
+        validation: (&parts.validation, &parts.validation_label),
+        folds: parts.train_fold.as_deref(),
+        groups: groups.as_deref(),
+    };
+    let fitted = fit::fit(&learner, &fit_parts, args.aim, args.seed, console)?;
+    let fit_seconds = fit_start.elapsed().as_secs_f64();
+
+    let evaluate_start = Instant::now();
+    let entities = groups.as_deref();
+    let threshold = fitted.threshold.raw_score;
+    let chosen_on = &fitted.chosen_on;
+    let validation = Measured {
+        rows: &chosen_on.rows,
+        labels: &chosen_on.labels,
+        raw: &chosen_on.scores,
+        probabilities: &chosen_on.probabilities,
+    };
+    let validation = measure::evaluate(&validation, &orders, entities, threshold)?;
+    let scorer = RawScorer::compile(&fitted.predictor).bad_data()?;
+    let raw = measure::raw_scores(&scorer, &matrix, &parts.test)?;
+    let probabilities = measure::probabilities(&fitted.calibration, &raw);
+    let test = Measured { rows: &parts.test, labels: &parts.test_label, raw: &raw, probabilities: &probabilities };
+    let test = measure::evaluate(&test, &orders, entities, threshold)?;
+
+    let mut report = Report {
+        program: format!("orderguard {}", env!("CARGO_PKG_VERSION")),
+        data: measure::data_section(&orders),
+        schema: measure::schema_section(&orders.schema, reasons.as_deref()),
+        leaks: leaks.iter().map(leak_section).collect(),
+        rejections: measure::rejections_section(&orders, args.data.max_rejected),
+        split: split_section(&args, &parts),
+        model: Some(report::Model {
+            kind: learner.name().into(),
+            rounds: fitted.rounds,
+            params: fitted.params.iter().cloned().collect(),
+            calibration: measure::calibration_name(&fitted.calibration).into(),
+            seed: args.seed,
+            refit: false,
+        }),
+        features: measure::feature_section(&spec.names(), &fitted.importance),
+        validation: Some(validation),
+        test: Some(test),
+        threshold: Some(Threshold {
+            raw_score: fitted.threshold.raw_score,
+            probability: fitted.threshold.probability,
+            aim: fitted.threshold.aim.clone(),
+            note: fitted.threshold_note.clone(),
+        }),
+        notes: orders.notes.iter().chain(&fitted.calibration_note).cloned().collect(),
+        ..Report::default()
+    };
+    let model = assemble(
+        &orders.schema,
+        &spec,
+        &matrix,
+        &parts.train,
+        &fitted,
+        &fitted.predictor,
+        &fitted.importance,
+        Card::new(&report, &args, &key, false),
+    )
+    .bad_data()?;
+    let model_bytes = model.to_bytes().bad_data()?;
+    let mut refit_bytes = None;
+    if args.refit {
+        refit_bytes = Some(refit(&args, &learner, &orders, &spec, &matrix, &parts, &fitted, &report, &key, console)?);
+    }
+    report.timing = Timing {
+        read: read_seconds,
+        features: feature_seconds,
+        fit: fit_seconds,
+        evaluate: evaluate_start.elapsed().as_secs_f64(),
+        total: start.elapsed().as_secs_f64(),
+        peak_rss_bytes: peak_rss_bytes(),
+        threads: Some(rayon::current_num_threads() as u64),
+    };
+
+    let json = report.to_json();
+    output::write(&args.out.join("schema.toml"), orders.schema.to_toml().as_bytes())?;
+    output::write(&args.out.join("state.ogs"), &state.to_bytes(&extractor))?;
+    output::write(&args.out.join("report.json"), json.as_bytes())?;
+    if let Some(bytes) = refit_bytes {
+        output::write(&args.out.join("model-refit.ogm"), &bytes)?;
+    }
+    // The model comes last: whoever sees a new one finds the files beside it new as well.
+    output::write(&args.out.join("model.ogm"), &model_bytes)?;
+    if args.json {
+        output::print(&json)?
+    } else {
+        output::print(&render(&report, &report_style()))?
+    }
+    console.show(&format!(
+        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml{}\n",
+        args.out.display(),
+        if args.refit { ", model-refit.ogm" } else { "" }
+    ));
+    Ok(())
+}
+
+/// Opens, infers where needed, and reads. Also returns why each column has its role, where that was inferred.
+fn read_orders(
+    data_args: &DataArgs,
+    options: &SchemaOptions,
+    schema: Option<&Path>,
+    labels: Option<&Path>,
+    key: &IdentityKey,
+    console: &Console,
+) -> Outcome<(Orders, Option<Vec<String>>)> {
+    let sources = ingest::open(&data_args.data, data_args.delimiter)?;
+    let (schema, reasons, notes) = match schema {
+        Some(path) => (read_schema(path)?, None, Vec::new()),
+        None => {
+            let proposal = ingest::propose(&sources, options, labels.is_none(), data_args.max_rejected, console)?;
+            let notes = proposal.notes.iter().map(ToString::to_string).collect();
+            (proposal.schema, Some(proposal.reasons), notes)
+        }
+    };
+    if schema.find(Role::Label).is_none() && labels.is_none() {
+        return data("the schema has no label column; give one the role `label`, or give labels with --labels");
+    }
+    let read_options = ingest::training_options(data_args, labels.is_some());
+    let mut orders = ingest::orders(&sources, schema, &read_options, labels, key, console)?;
+    orders.notes.splice(0..0, notes);
+    Ok((orders, reasons))
+}
+
+fn read_schema(path: &Path) -> Outcome<Schema> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
+    Schema::from_toml(&text).map_err(|error| Failure::Usage(anyhow::anyhow!("{}: {error}", path.display())))
+}
+
+fn split_orders(args: &TrainArgs, orders: &Orders, key: &IdentityKey) -> Outcome<Split> {
+    let drop_known = match &args.drop_known_entities {
+        None => None,
+        Some(name) => {
+            let column = orders.schema.position(name).filter(|&c| orders.schema.columns[c].role.is_entity());
+            let Some(column) = column else {
+                return usage(format_args!("--drop-known-entities: expected an entity column, found {name:?}"));
+            };
+            orders.entity_keys(column, key, NO_ENTITY)
+        }
+    };
+    let millis = |time: Option<UnixMillis>| time.map(|time| time.0);
+    let time = orders.times();
+    let groups = ingest::entity_groups(orders, key);
+    let input = SplitInput {
+        time: time.as_deref(),
+        labels: &orders.labels,
+        row_key: &orders.rows.hash,
+        groups: groups.as_deref(),
+    };
+    let options = SplitOptions {
+        label_delay: orders.schema.label_delay,
+        train_from: millis(args.train_from),
+        train_until: millis(args.train_until),
+        test_from: millis(args.test_from),
+        test_until: millis(args.test_until),
+        data_end: millis(args.as_of.or(orders.data_end)),
+        drop_known: drop_known.as_deref(),
+        seed: args.seed,
+        ..Default::default()
+    };
+    split(&input, &options).map_err(|error| {
+        use orderguard_dataset::split::SplitError;
+        match error {
+            SplitError::OutOfRange { .. } | SplitError::Contradiction { .. } | SplitError::NoTime => {
+                Failure::Usage(error.into())
+            }
+            _ => Failure::Data(error.into()),
+        }
+    })
+}
+
+/// Finds columns that know too much and takes those not kept out of the schema.
+fn refuse_leaks(orders: &mut Orders, parts: &Split, keep: &[String]) -> Outcome<Vec<Leak>> {
+    let rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
+    let leaks = find_leaks(&orders.outcome.table, &orders.schema, &rows, &parts.train_label, keep).bad_usage()?;
+    for leak in leaks.iter().filter(|leak| !leak.kept) {
+        orders.schema.columns[leak.position].role = Role::Ignored;
+        orders.schema.columns[leak.position].format = None;
+        orders.outcome.table.columns[leak.position] = ColumnData::Absent;
+    }
+    Ok(leaks)
+}
+
+fn compute_features(extractor: &Extractor, orders: &Orders, console: &Console) -> Outcome<(Matrix, State)> {
+    let bar = console.steps_bar("features");
+    let mut state = State::new(extractor);
+    let replayed = replay(
+        extractor,
+        &orders.outcome.table,
+        &orders.rows,
+        &orders.label_events,
+        &mut state,
+        rayon::current_num_threads(),
+        &|done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        },
+    )
+    .bad_data()?;
+    bar.finish_and_clear();
+    Ok((replayed.matrix, state))
+}
+
+/// What a model's card says.
+struct Card(ModelCard);
+
+impl Card {
+    fn new(report: &Report, args: &TrainArgs, key: &IdentityKey, refit: bool) -> Self {
+        let kind = report.model.as_ref().map_or(String::new(), |model| model.kind.clone());
+        let mut facts: Vec<(String, String)> = Vec::new();
+        let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
+        let time = |time: Option<report::IsoTime>| time.map_or("unknown".into(), |time| time.to_string());
+        fact("orders", report.data.n_accepted.to_string());
+        fact("frauds", report.data.n_fraud.to_string());
+        fact("orders from", time(report.data.from));
+        fact("orders until", time(report.data.until));
+        fact("split", report.split.protocol.clone());
+        for (name, figures) in [("validation", &report.validation), ("test", &report.test)] {
+            let Some(figures) = figures else { continue };
+            let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.4}"));
+            fact(&format!("{name} orders"), figures.n_rows.to_string());
+            fact(&format!("{name} frauds"), figures.n_fraud.to_string());
+            fact(&format!("{name} average precision"), figure(figures.average_precision));
+            fact(&format!("{name} ROC AUC"), figure(figures.roc_auc));
+        }
+        let mut notes = report.notes.clone();
+        notes.extend(report.split.notes.iter().cloned());
+        notes.extend(report.leaks.iter().map(|leak| {
+            let verb = if leak.kept { "kept although" } else { "left out:" };
+            format!("column {} {verb} {}", leak.column, leak.reason)
+        }));
+        if refit {
+            notes.push(
+                "refit: fitted again on all resolved orders with the rounds and parameters of the measured model; \
+                 calibration and threshold are carried over, and the figures are those of the measured model"
+                    .into(),
+            );
+        }
+        Self(ModelCard {
+            program_version: env!("CARGO_PKG_VERSION").into(),
+            kind: if refit { format!("{kind}, refit") } else { kind },
+            data_hash: report.data.hash.clone(),
+            seed: args.seed,
+            key_check: key.check(),
+            facts,
+            params: report.model.as_ref().map_or(Vec::new(), |model| model.params.clone().into_iter().collect()),
+            notes,
+        })
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // every one of them is a part of the model
+fn assemble(
+    schema: &Schema,
+    spec: &FeatureSpec,
+    matrix: &Matrix,
+    rows: &[u32],
+    fitted: &Fitted,
+    predictor: &Predictor,
+    importance: &[f64],
+    card: Card,
+) -> Result<Model, orderguard_inference::ModelError> {
+    let kinds = spec.kinds();
+    let reference = reference::build(matrix, rows, &kinds, importance);
+    Ok(Model {
+        schema: schema.clone(),
+        spec: spec.clone(),
+        golden: golden::build(&reference, &kinds, predictor, N_GOLDEN)?,
+        predictor: predictor.clone(),
+        calibration: fitted.calibration.clone(),
+        threshold: fitted.threshold.clone(),
+        card: card.0,
+        reference,
+    })
+}
+
+/// The same model on all resolved orders.
+#[allow(clippy::too_many_arguments)] // everything that the fit used, once more
+fn refit(
+    args: &TrainArgs,
+    learner: &Learner,
+    orders: &Orders,
+    spec: &FeatureSpec,
+    matrix: &Matrix,
+    parts: &Split,
+    fitted: &Fitted,
+    report: &Report,
+    key: &IdentityKey,
+    console: &Console,
+) -> Outcome<Vec<u8>> {
+    let due = |order: usize| orders.rows.time[order].plus(orders.schema.label_delay).0;
+    let resolved = |order: &usize| parts.data_end.is_none_or(|end| due(*order) <= end);
+    let rows: Vec<u32> = (0..orders.len())
+        .filter(|&order| orders.labels.label[order] >= 0)
+        .filter(resolved)
+        .map(|order| order as u32)
+        .collect();
+    let labels: Vec<u8> = rows.iter().map(|&row| u8::from(orders.labels.label[row as usize] == 1)).collect();
+    let all = fit::Parts { matrix, spec, train: (&rows, &labels), validation: (&[], &[]), folds: None, groups: None };
+    let (predictor, importance) = fit::refit(learner, &all, fitted, console)?;
+    let card = Card::new(report, args, key, true);
+    let model = assemble(&orders.schema, spec, matrix, &rows, fitted, &predictor, &importance, card).bad_data()?;
+    model.to_bytes().bad_data()
+}
+
+fn leak_section(leak: &Leak) -> report::Leak {
+    report::Leak { column: leak.column.clone(), reason: leak.reason.to_string(), kept: leak.kept }
+}
+
+fn split_section(args: &TrainArgs, parts: &Split) -> report::Split {
+    let n_fraud = |labels: &[u8]| labels.iter().filter(|&&label| label == 1).count() as u64;
+    let part = |rows: &[u32], labels: &[u8], limits: Option<(i64, i64)>| Part {
+        from: limits.map(|(from, _)| UnixMillis(from).into()),
+        until: limits.map(|(_, until)| UnixMillis(until).into()),
+        n_rows: rows.len() as u64,
+        n_fraud: n_fraud(labels),
+    };
+    let gap = |n: u64, limits: Option<(i64, i64)>| Part {
+        from: limits.map(|(from, _)| UnixMillis(from).into()),
+        until: limits.map(|(_, until)| UnixMillis(until).into()),
+        n_rows: n,
+        n_fraud: 0,
+    };
+    let b = parts.boundaries;
+    let fitted_until = b.map(|b| b.validation.map_or(b.train_until, |(_, until)| until));
+    let mut gaps = Vec::new();
+    if parts.n_gap_before_validation > 0 {
+        gaps.push(gap(parts.n_gap_before_validation, b.and_then(|b| Some((b.train_until, b.validation?.0)))));
+    }
+    if parts.n_gap_before_test > 0 {
+        gaps.push(gap(parts.n_gap_before_test, b.zip(fitted_until).map(|(b, until)| (until, b.test_from))));
+    }
+    let fixed = [args.train_from, args.train_until, args.test_from, args.test_until].iter().any(Option::is_some);
+    let protocol = match parts.protocol {
+        Protocol::Shuffled | Protocol::ShuffledWithFolds { .. } => "hash",
+        _ if fixed => "dates",
+        _ => "time",
+    };
+    let has_validation = !parts.validation.is_empty();
+    let mut notes: Vec<String> = parts.notes.iter().map(ToString::to_string).collect();
+    if parts.n_without_time > 0 {
+        notes.push(format!("{} orders without a time are in no part", parts.n_without_time));
+    }
+    report::Split {
+        protocol: protocol.into(),
+        train: Some(part(&parts.train, &parts.train_label, b.map(|b| (b.train_from, b.train_until)))),
+        validation: has_validation
+            .then(|| part(&parts.validation, &parts.validation_label, b.and_then(|b| b.validation))),
+        test: Some(part(&parts.test, &parts.test_label, b.map(|b| (b.test_from, b.test_until)))),
+        gaps,
+        n_unresolved: parts.n_unresolved_test,
+        n_known_entities: parts.n_known_entity_dropped,
+        notes,
+    }
+}

@@ -1,0 +1,307 @@
+//! From files to orders in canonical order, with their labels and when each became known.
+
+use std::path::{Path, PathBuf};
+
+use orderguard_dataset::error::ReadError;
+use orderguard_dataset::infer::{InferOptions, Proposal, infer, infer_labels};
+use orderguard_dataset::labels::{JoinCounts, LabelTimeNote, OrderLabels, believe_label_times, join_labels};
+use orderguard_dataset::read::{ReadOptions, ReadOutcome, read};
+use orderguard_dataset::scan::profile;
+use orderguard_dataset::source::{Input, SourceOptions, Sources};
+use orderguard_dataset::split::NO_ENTITY;
+use orderguard_features::canonical::{CanonicalRows, canonical_rows};
+use orderguard_features::identity::IdentityKey;
+use orderguard_features::replay::LabelEvent;
+use orderguard_features::schema::{Role, Schema};
+use orderguard_features::table::{ColumnData, MISSING_CODE, MISSING_I64};
+use orderguard_features::time::{Span, UnixMillis};
+
+use crate::args::{DataArgs, SchemaOptions};
+use crate::console::Console;
+use crate::failure::{Blame, Failure, Outcome};
+
+/// Orders as they were read, and everything the report says about that.
+pub(crate) struct Orders {
+    pub(crate) schema: Schema,
+    /// The table, what was rejected, and the files.
+    pub(crate) outcome: ReadOutcome,
+    /// Canonical order.
+    pub(crate) rows: CanonicalRows,
+    /// One entry per order, in canonical order.
+    pub(crate) labels: OrderLabels,
+    /// Orders whose id was seen before: not used, counted.
+    pub(crate) repeated: Vec<bool>,
+    /// The labels as history learns them.
+    pub(crate) label_events: Vec<LabelEvent>,
+    /// The last instant that the data speak of: the last order, or the last label where label times are believed.
+    pub(crate) data_end: Option<UnixMillis>,
+    pub(crate) join: Option<JoinCounts>,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Orders {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Order times, `None` where the data have none.
+    pub(crate) fn times(&self) -> Option<Vec<i64>> {
+        self.schema.find(Role::Time)?;
+        Some(self.rows.time.iter().map(|time| time.0).collect())
+    }
+
+    /// Amounts in major units in canonical order (NaN where missing), if all are in one currency.
+    pub(crate) fn amounts(&self) -> Option<Vec<f64>> {
+        let ColumnData::Amount(minor) = &self.outcome.table.columns[self.schema.find(Role::Amount)?] else {
+            return None;
+        };
+        if let Some(column) = self.schema.find(Role::Currency)
+            && let ColumnData::Text(currency) = &self.outcome.table.columns[column]
+        {
+            let mut seen = currency.codes.iter().filter(|&&code| code != MISSING_CODE).map(|&c| currency.levels.get(c));
+            let first = seen.next();
+            if seen.any(|level| Some(level) != first) {
+                return None;
+            }
+        }
+        let unit = 10_f64.powi(i32::from(self.schema.amount_decimals));
+        let major = |row: &u32| match minor[*row as usize] {
+            MISSING_I64 => f64::NAN,
+            amount => amount as f64 / unit,
+        };
+        Some(self.rows.row.iter().map(major).collect())
+    }
+
+    /// Hash of an entity column's value per order in canonical order, `missing` where there is none.
+    pub(crate) fn entity_keys(&self, column: usize, key: &IdentityKey, missing: u64) -> Option<Vec<u64>> {
+        let ColumnData::Text(text) = &self.outcome.table.columns[column] else { return None };
+        let role = self.schema.columns[column].role;
+        let of_level: Vec<u64> = text.levels.iter().map(|level| key.entity(role, level).0).collect();
+        let hash = |row: &u32| match text.codes[*row as usize] {
+            MISSING_CODE => missing,
+            code => of_level[code as usize],
+        };
+        Some(self.rows.row.iter().map(hash).collect())
+    }
+}
+
+/// Opens files, folders and standard input.
+pub(crate) fn open(data: &[PathBuf], delimiter: Option<u8>) -> Outcome<Sources> {
+    let input = |path: &PathBuf| {
+        if path == Path::new("-") {
+            Input::Reader { name: "-".into(), reader: Box::new(std::io::stdin()) }
+        } else {
+            Input::Path(path.clone())
+        }
+    };
+    Sources::open(data.iter().map(input).collect(), SourceOptions { delimiter, ..Default::default() }).map_err(blame)
+}
+
+/// A file that cannot be opened is a matter of usage; one that holds the wrong thing, of data.
+fn blame(error: ReadError) -> Failure {
+    match error {
+        ReadError::Io { .. } | ReadError::NoInput | ReadError::EmptyFolder { .. } => Failure::Usage(error.into()),
+        _ => Failure::Data(error.into()),
+    }
+}
+
+/// Infers the schema from the data.
+pub(crate) fn propose(
+    sources: &Sources,
+    options: &SchemaOptions,
+    label_required: bool,
+    max_rejected: f64,
+    console: &Console,
+) -> Outcome<Proposal> {
+    let bar = console.bytes_bar("scanning");
+    let profile = profile(sources, &|done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })
+    .map_err(blame)?;
+    bar.finish_and_clear();
+    let options = InferOptions {
+        label: options.label.clone(),
+        label_required,
+        label_delay: options.label_delay,
+        timezone: options.timezone.clone(),
+        max_rejected_share: max_rejected,
+    };
+    infer(&profile, &options).map_err(|error| {
+        use orderguard_dataset::infer::InferError;
+        match error {
+            InferError::LabelNotFound { .. } | InferError::Schema { .. } => Failure::Usage(error.into()),
+            _ => Failure::Data(error.into()),
+        }
+    })
+}
+
+/// Reads orders with a schema, puts them in canonical order, and settles their labels.
+pub(crate) fn orders(
+    sources: &Sources,
+    schema: Schema,
+    options: &ReadOptions,
+    labels: Option<&Path>,
+    key: &IdentityKey,
+    console: &Console,
+) -> Outcome<Orders> {
+    let bar = console.bytes_bar("reading");
+    let outcome = read(sources, &schema, options, &|done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })
+    .map_err(blame)?;
+    bar.finish_and_clear();
+    let mut notes: Vec<String> =
+        sources.skipped().iter().map(|path| format!("{} was skipped: not a table", path.display())).collect();
+
+    let table = &outcome.table;
+    let column = |role: Role| schema.find(role).map(|column| &table.columns[column]);
+    let times: Vec<i64> = match column(Role::Time) {
+        Some(ColumnData::Time(times)) => times.clone(),
+        _ => vec![0; table.n_rows],
+    };
+    let label: Vec<i8> = match column(Role::Label) {
+        Some(ColumnData::Label(labels)) => labels.clone(),
+        _ => vec![-1; table.n_rows],
+    };
+    let given = match column(Role::LabelTime) {
+        Some(ColumnData::Time(given)) => Some(given.as_slice()),
+        _ => None,
+    };
+    let (mut settled, note) = believe_label_times(&times, &label, given, schema.label_delay);
+    let believed = given.is_some() && !matches!(note, Some(LabelTimeNote::NotBelieved { .. }));
+    notes.extend(note.map(|note| note.to_string()));
+    let mut join = None;
+    if let Some(path) = labels {
+        let (joined, counts) = join_file(path, &schema, &outcome, settled, &times, options, console)?;
+        settled = joined;
+        notes.push(counts.to_string());
+        join = Some(counts);
+    }
+
+    let rows = canonical_rows(&schema, table, key, rayon::current_num_threads());
+    let mut labels = in_canonical_order(&settled, &rows);
+    let repeated = rows.repeated(|_| None);
+    leave_out(&mut labels, &repeated);
+    let has_time = schema.find(Role::Time).is_some();
+    let label_events = if has_time { label_events(&labels, &rows, schema.label_delay) } else { Vec::new() };
+    let last_order = if has_time { rows.time.last().copied() } else { None };
+    let last_label = (believed || join.is_some()).then(|| last_stated(&labels, &rows, schema.label_delay)).flatten();
+    Ok(Orders {
+        data_end: last_order.max(last_label.filter(|_| has_time)),
+        schema,
+        outcome,
+        rows,
+        labels,
+        label_events,
+        repeated,
+        join,
+        notes,
+    })
+}
+
+/// The latest label time that is not merely order time + delay.
+fn last_stated(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Option<UnixMillis> {
+    let due = |order: usize| rows.time[order].plus(delay).0;
+    let stated = (0..rows.len()).filter(|&o| labels.label_time[o] != MISSING_I64 && labels.label_time[o] != due(o));
+    let of_changes = labels.changes.iter().filter(|c| c.time != due(c.row as usize)).map(|c| c.time);
+    stated.map(|order| labels.label_time[order]).chain(of_changes).max().map(UnixMillis)
+}
+
+fn in_canonical_order(settled: &OrderLabels, rows: &CanonicalRows) -> OrderLabels {
+    let mut place = vec![0; rows.len()];
+    for (order, &row) in rows.row.iter().enumerate() {
+        place[row as usize] = order as u32;
+    }
+    let mut changes = settled.changes.clone();
+    for change in &mut changes {
+        change.row = place[change.row as usize];
+    }
+    changes.sort_unstable();
+    OrderLabels {
+        label: rows.row.iter().map(|&row| settled.label[row as usize]).collect(),
+        label_time: rows.row.iter().map(|&row| settled.label_time[row as usize]).collect(),
+        changes,
+    }
+}
+
+/// Takes the labels of repeated orders away, so that they are in no fit and no figure.
+fn leave_out(labels: &mut OrderLabels, repeated: &[bool]) {
+    for (order, _) in repeated.iter().enumerate().filter(|(_, repeated)| **repeated) {
+        labels.label[order] = -1;
+        labels.label_time[order] = MISSING_I64;
+    }
+    labels.changes.retain(|change| !repeated[change.row as usize]);
+}
+
+/// What history learns: every turn to fraud and back, and honest labels that came before they were due (they resolve
+/// their order early).
+fn label_events(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Vec<LabelEvent> {
+    let mut changed = vec![false; rows.len()];
+    let mut events: Vec<LabelEvent> = labels
+        .changes
+        .iter()
+        .map(|change| {
+            changed[change.row as usize] = true;
+            LabelEvent { order: change.row, time: UnixMillis(change.time), fraud: change.fraud }
+        })
+        .collect();
+    for order in 0..rows.len() {
+        let time = labels.label_time[order];
+        if labels.label[order] == 0 && !changed[order] && time < rows.time[order].plus(delay).0 {
+            events.push(LabelEvent { order: order as u32, time: UnixMillis(time), fraud: false });
+        }
+    }
+    events
+}
+
+fn join_file(
+    path: &Path,
+    schema: &Schema,
+    outcome: &ReadOutcome,
+    settled: OrderLabels,
+    times: &[i64],
+    options: &ReadOptions,
+    console: &Console,
+) -> Outcome<(OrderLabels, JoinCounts)> {
+    let Some(ColumnData::Text(ids)) = schema.find(Role::Id).map(|column| &outcome.table.columns[column]) else {
+        return crate::failure::data("--labels: the orders have no id column to join on");
+    };
+    let sources = open(&[path.to_owned()], None)?;
+    let bar = console.bytes_bar("labels");
+    let profile = profile(&sources, &|done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })
+    .map_err(blame)?;
+    let infer_options = InferOptions {
+        timezone: schema.timezone.clone(),
+        label_delay: schema.label_delay,
+        max_rejected_share: options.max_rejected,
+        ..Default::default()
+    };
+    let proposal = infer_labels(&profile, &infer_options).bad_data()?;
+    let read_options = ReadOptions { optional_roles: vec![Role::Time], ..options.clone() };
+    let labels = read(&sources, &proposal.schema, &read_options, &|_, _| {}).map_err(blame)?;
+    bar.finish_and_clear();
+    if labels.rejections.count() > 0 {
+        console.note(&format!("{}: {} rows rejected", path.display(), labels.rejections.count()));
+    }
+    join_labels(settled, ids, times, &labels.table, &proposal.schema, schema.label_delay).bad_data()
+}
+
+/// Reading options for data with labels.
+pub(crate) fn training_options(data: &DataArgs, labels_in_a_file: bool) -> ReadOptions {
+    let optional_roles = if labels_in_a_file { vec![Role::Label, Role::LabelTime] } else { Vec::new() };
+    ReadOptions { max_rejected: data.max_rejected, optional_roles, ..Default::default() }
+}
+
+/// The entity whose orders belong together: the customer, else the card, device, e-mail or IP address.
+pub(crate) fn entity_groups(orders: &Orders, key: &IdentityKey) -> Option<Vec<u64>> {
+    let preferred = [Role::Customer, Role::Card, Role::Device, Role::Email, Role::Ip];
+    let column = preferred.into_iter().find_map(|role| orders.schema.find(role))?;
+    // Orders without the entity are groups of their own.
+    let keys = orders.entity_keys(column, key, NO_ENTITY)?;
+    Some(keys.iter().zip(&orders.rows.hash).map(|(&k, &hash)| if k == NO_ENTITY { hash } else { k }).collect())
+}
