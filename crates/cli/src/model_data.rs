@@ -81,12 +81,12 @@ pub(crate) fn replay_onto(
     state: &mut State,
     console: &Console,
 ) -> Outcome<Matrix> {
-    if let (Some(reached), Some(first)) = (state.position().known_at, orders.rows.time.first())
+    if let (Some(reached), Some(first)) = (state.position().last_order, orders.rows.time.first())
         && orders.schema.find(Role::Time).is_some()
         && *first < reached
     {
         console.note(&format!(
-            "the first order, at {first}, lies before the end of the history, at {reached}: orders are scored as if they \
+            "the first order, at {first}, lies before the last one of the history, at {reached}: orders are scored as if they \
              had arrived late, and see only what was known before their own time"
         ));
     }

@@ -493,8 +493,9 @@ fn cut(starts: &[usize], n: usize) -> Vec<std::ops::Range<usize>> {
 
 /// Keeps what later labels and repeated ids need.
 fn remember_orders(rows: &CanonicalRows, entities: &[EntityCodes], repeated: &[bool], news: &News, state: &mut State) {
-    let mut latest = (0..rows.len()).rfind(|&i| !repeated[i]).map(|i| rows.time[i]);
-    latest = latest.max(news.items.last().map(|news| news.time));
+    let last_order = (0..rows.len()).rfind(|&i| !repeated[i]).map(|i| rows.time[i]);
+    let latest = last_order.max(news.items.last().map(|news| news.time));
+    state.position.last_order = state.position.last_order.max(last_order);
     state.position.n_orders += repeated.iter().filter(|&&r| !r).count() as u64;
     state.position.known_at = state.position.known_at.max(latest);
     let Some(ids) = &rows.id else { return };

@@ -137,7 +137,9 @@ impl State {
         for n in [p.n_orders, p.n_labels, p.n_repeated, p.n_labels_ignored] {
             out.extend(n.to_le_bytes());
         }
-        out.extend(p.known_at.map_or(i64::MIN, |t| t.0).to_le_bytes());
+        for time in [p.last_order, p.known_at] {
+            out.extend(time.map_or(i64::MIN, |t| t.0).to_le_bytes());
+        }
         out.extend((self.histories.len() as u32).to_le_bytes());
         out
     }
@@ -222,16 +224,13 @@ fn read_head(container: &Container<'_>) -> Result<(State, usize), StateError> {
         *count = reader.u64()?;
     }
     let [n_orders, n_labels, n_repeated, n_labels_ignored] = counts;
-    let known_at = match reader.i64()? {
-        i64::MIN => None,
-        ms => Some(UnixMillis(ms)),
-    };
+    let [last_order, known_at] = [optional_time(&mut reader)?, optional_time(&mut reader)?];
     let n_slots = reader.u32()? as usize;
     if n_slots > MAX_ENTITY_COLUMNS {
         return Err(invalid(HEAD, &reader, "at most 64 entity columns"));
     }
     reader.finish()?;
-    let position = Position { n_orders, n_labels, n_repeated, n_labels_ignored, known_at };
+    let position = Position { n_orders, n_labels, n_repeated, n_labels_ignored, last_order, known_at };
     let state = State {
         layout,
         label_delay,
@@ -241,6 +240,14 @@ fn read_head(container: &Container<'_>) -> Result<(State, usize), StateError> {
         purge_at: 1 << 16,
     };
     Ok((state, n_slots))
+}
+
+/// A time, `i64::MIN` for none.
+fn optional_time(reader: &mut SectionReader<'_>) -> Result<Option<UnixMillis>, StateError> {
+    Ok(match reader.i64()? {
+        i64::MIN => None,
+        ms => Some(UnixMillis(ms)),
+    })
 }
 
 const ACTIVITY_LEN: usize = 36;
@@ -400,10 +407,7 @@ fn read_orders(container: &Container<'_>, state: &mut State, n_slots: usize) -> 
         }
         last = Some(id);
         let (known_at, resolved_at) = (UnixMillis(reader.i64()?), UnixMillis(reader.i64()?));
-        let label_time = match reader.i64()? {
-            i64::MIN => None,
-            ms => Some(UnixMillis(ms)),
-        };
+        let label_time = optional_time(&mut reader)?;
         let present = reader.u64()?;
         if n_slots < 64 && present >> n_slots != 0 {
             return Err(invalid(ORDERS, &reader, "one presence bit per entity column"));

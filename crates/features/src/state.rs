@@ -40,7 +40,9 @@ pub struct Position {
     pub n_repeated: u64,
     /// Labels ignored because their order is unknown or too old.
     pub n_labels_ignored: u64,
-    /// When the latest event became known.
+    /// When the latest order became known.
+    pub last_order: Option<UnixMillis>,
+    /// When the latest event became known: an order, or a label (which may be learned later than the last order).
     pub known_at: Option<UnixMillis>,
 }
 
@@ -147,6 +149,7 @@ impl State {
             }
         }
         self.position.n_orders += 1;
+        self.position.last_order = self.position.last_order.max(Some(event.known_at));
         self.position.known_at = self.position.known_at.max(Some(event.known_at));
         Learned::Taken
     }

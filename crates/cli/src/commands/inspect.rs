@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use orderguard_features::container::{KIND_STATE, magic};
 use orderguard_features::snapshot;
+use orderguard_features::time::UnixMillis;
 use orderguard_inference::card;
 use orderguard_inference::model::Model;
 
@@ -40,7 +41,9 @@ fn state_lines(bytes: &[u8]) -> Outcome<Vec<(String, String)>> {
     add("schema fingerprint", format!("{:016x}", card.fingerprint));
     add("layout", format!("{:016x}", card.layout));
     add("size", format!("{} bytes", bytes.len()));
-    add("history up to", card.position.known_at.map_or("no event yet".into(), |time| time.to_string()));
+    let time = |time: Option<UnixMillis>| time.map_or("none yet".into(), |time| time.to_string());
+    add("last order", time(card.position.last_order));
+    add("last event", time(card.position.known_at));
     add("orders learned", card.position.n_orders.to_string());
     add("labels learned", card.position.n_labels.to_string());
     add("repeated orders ignored", card.position.n_repeated.to_string());
