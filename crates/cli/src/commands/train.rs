@@ -84,9 +84,17 @@ pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
     let test = Measured { rows: &parts.test, labels: &parts.test_label, raw: &raw, probabilities: &probabilities };
     let test = measure::evaluate(&test, &orders, entities, threshold)?;
 
+    let data_section = measure::data_section(&orders);
+    let currency_note = (data_section.amounts.len() > 1).then(|| {
+        format!(
+            "amounts come in {} currencies: window sums and ratios count orders in the order's own currency only, and \
+             figures weighted by value are left out",
+            data_section.amounts.len()
+        )
+    });
     let mut report = Report {
         program: format!("orderguard {}", env!("CARGO_PKG_VERSION")),
-        data: measure::data_section(&orders),
+        data: data_section,
         schema: measure::schema_section(&orders.schema, reasons.as_deref()),
         leaks: leaks.iter().map(leak_section).collect(),
         rejections: measure::rejections_section(&orders, args.data.max_rejected),
@@ -108,7 +116,7 @@ pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
             aim: fitted.threshold.aim.clone(),
             note: fitted.threshold_note.clone(),
         }),
-        notes: orders.notes.iter().chain(&fitted.calibration_note).cloned().collect(),
+        notes: orders.notes.iter().chain(&currency_note).chain(&fitted.calibration_note).cloned().collect(),
         ..Report::default()
     };
     let model = assemble(

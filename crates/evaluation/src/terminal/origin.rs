@@ -8,6 +8,8 @@ use crate::report::{Part, Report, Schema};
 const MAX_COLUMNS: usize = 40;
 const MAX_LEAKS: usize = 20;
 const MAX_REJECTIONS: usize = 5;
+/// Currencies whose totals are shown.
+const MAX_CURRENCIES: usize = 4;
 const MAX_FILES: usize = 6;
 
 pub(super) fn data(report: &Report, style: &Style) -> String {
@@ -46,13 +48,21 @@ pub(super) fn data(report: &Report, style: &Style) -> String {
         let days = (until.0.0 - from.0.0) as f64 / 86_400_000.0;
         line("time", &format!("{} to {} UTC ({days:.0} days)", minute(Some(from)), minute(Some(until))));
     }
-    for total in &data.amounts {
+    let mut totals: Vec<_> = data.amounts.iter().collect();
+    // The currencies that most orders are in; the sort is stable, so equal ones keep their order by name.
+    totals.sort_by_key(|total| std::cmp::Reverse(total.n_orders));
+    for total in totals.iter().take(MAX_CURRENCIES) {
         let currency = total.currency.as_deref().map(|currency| clean(currency, style));
         let money = |amount| money(amount, currency.as_deref());
         line(
             "amount",
             &format!("{} in {}, fraud {}", money(total.total), counted(total.n_orders, "order"), money(total.fraud)),
         );
+    }
+    if totals.len() > MAX_CURRENCIES {
+        let n_orders = totals[MAX_CURRENCIES..].iter().map(|total| total.n_orders).sum();
+        let more = totals.len() - MAX_CURRENCIES;
+        line("amount", &format!("{more} more currencies in {}", counted(n_orders, "order")));
     }
     out
 }
