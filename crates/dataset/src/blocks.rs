@@ -311,8 +311,13 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
     known.or_else(|| has_binary(&bytes[..bytes.len().min(4_096)]).then_some("binary data"))
 }
 
+/// Longest name of a column in bytes. Names stand in schemas, models and messages; what is longer is no name but a value
+/// in a file without a header.
+const MAX_NAME: usize = 4_096;
+
 enum HeaderError {
     NotUtf8 { at: u64 },
+    NameTooLong { position: usize, bytes: usize },
     Duplicate { column: String, positions: (usize, usize) },
 }
 
@@ -321,6 +326,7 @@ impl HeaderError {
         let file = file.to_owned();
         match self {
             Self::NotUtf8 { at } => ReadError::HeaderNotUtf8 { file, at },
+            Self::NameTooLong { position, bytes } => ReadError::NameTooLong { file, position, bytes, limit: MAX_NAME },
             Self::Duplicate { column, positions } => ReadError::DuplicateColumn { file, column, positions },
         }
     }
@@ -343,6 +349,9 @@ fn header(bytes: &[u8], dialect: Dialect, end: bool) -> Result<Option<(Vec<Strin
             name => name.to_owned(),
         })
         .collect();
+    if let Some(i) = names.iter().position(|name| name.len() > MAX_NAME) {
+        return Err(HeaderError::NameTooLong { position: i + 1, bytes: names[i].len() });
+    }
     let mut sorted: Vec<usize> = (0..names.len()).collect();
     sorted.sort_by_key(|&i| (&names[i], i));
     if let Some(pair) = sorted.windows(2).find(|pair| names[pair[0]] == names[pair[1]]) {

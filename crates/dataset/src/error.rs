@@ -80,6 +80,17 @@ pub enum ReadError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The header holds a name that is too long to be one.
+    NameTooLong {
+        /// The file.
+        file: String,
+        /// 1-based position of the column.
+        position: usize,
+        /// Its bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// Two columns of a file have one name.
     DuplicateColumn {
         /// The file.
@@ -148,6 +159,9 @@ impl fmt::Display for ReadError {
             }
             Self::HeaderNotUtf8 { file, at } => write!(f, "{file}: byte {at}: the header is not UTF-8"),
             Self::HeaderTooLong { file, limit } => write!(f, "{file}: the header does not end within {limit} bytes"),
+            Self::NameTooLong { file, position, bytes, limit } => {
+                write!(f, "{file}: column {position}: expected a name of at most {limit} bytes, found {bytes}")
+            }
             Self::DuplicateColumn { file, column, positions } => {
                 write!(f, "{file}: two columns are named {column:?}, number {} and {}", positions.0, positions.1)
             }

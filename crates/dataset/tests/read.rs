@@ -327,6 +327,11 @@ fn faulty_files_are_typed_errors() {
         error(b"b,a, a\n1,2,3\n"),
         ReadError::DuplicateColumn { file: file(), column: "a".into(), positions: (2, 3) }
     );
+    let long = format!("a,{}\n1,2\n", "x".repeat(4_097));
+    assert_eq!(
+        error(long.as_bytes()),
+        ReadError::NameTooLong { file: file(), position: 2, bytes: 4_097, limit: 4_096 }
+    );
     assert_eq!(error(b"a,\xff\n1,2\n"), ReadError::HeaderNotUtf8 { file: file(), at: 2 });
     assert_eq!(error(b"PAR1...."), ReadError::UnknownFormat { file: file(), found: "a Parquet file" });
     assert_eq!(error(b"\xff\xfea\0"), ReadError::UnknownFormat { file: file(), found: "UTF-16 text" });
