@@ -160,11 +160,11 @@ pub fn amount(text: &str, decimals: u8) -> Result<i64, CellError> {
         };
     }
     let mut noise_up = false;
-    if fraction.len() > usize::from(decimals) {
-        if let Some(up) = float_noise(&fraction[usize::from(decimals)..]) {
-            fraction = &fraction[..usize::from(decimals)];
-            noise_up = up;
-        }
+    if fraction.len() > usize::from(decimals)
+        && let Some(up) = float_noise(&fraction[usize::from(decimals)..])
+    {
+        fraction = &fraction[..usize::from(decimals)];
+        noise_up = up;
     }
     while let [rest @ .., b'0'] = fraction {
         fraction = rest;
