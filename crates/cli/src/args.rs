@@ -174,7 +174,7 @@ pub(crate) struct HistoryArgs {
 ///
 /// Examples:
 ///
-///     orderguard evaluate --model models/latest/model.ogm --state models/latest/state.ogs --data june.csv
+///     orderguard evaluate --model model.ogm --state state.ogs --data june.csv
 ///     orderguard evaluate --model model.ogm --history january-to-may.csv --data june.csv --json
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -199,7 +199,7 @@ pub(crate) struct EvaluateArgs {
 /// Examples:
 ///
 ///     orderguard score --model model.ogm --state state.ogs --data today.csv -o scores.csv
-///     orderguard score --model model.ogm --history last-month.csv --data today.csv --save-state state.ogs
+///     orderguard score --model model.ogm --history may.csv --data june.csv --save-state june.ogs
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ScoreArgs {

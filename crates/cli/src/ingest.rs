@@ -37,6 +37,9 @@ pub(crate) struct Orders {
     pub(crate) data_end: Option<UnixMillis>,
     pub(crate) join: Option<JoinCounts>,
     pub(crate) notes: Vec<String>,
+    /// Notes for the report and not for the model: on files that were passed over, since no model holds a path, and on what
+    /// was inferred, since a model of the same schema from a file is the same model.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Orders {
@@ -152,8 +155,8 @@ pub(crate) fn orders(
     })
     .map_err(blame)?;
     bar.finish_and_clear();
-    let mut notes: Vec<String> =
-        sources.skipped().iter().map(|path| format!("{} was skipped: not a table", path.display())).collect();
+    let mut notes: Vec<String> = Vec::new();
+    let remarks = sources.skipped().iter().map(|path| format!("{} was skipped: not a table", path.display())).collect();
 
     let table = &outcome.table;
     let column = |role: Role| schema.find(role).map(|column| &table.columns[column]);
@@ -198,6 +201,7 @@ pub(crate) fn orders(
         repeated,
         join,
         notes,
+        remarks,
     })
 }
 

@@ -1,9 +1,64 @@
-//! Writing files so that nobody ever sees half of one: to a sibling, then renamed.
+//! Writing files so that nobody ever sees half of one, nor half of a run: to siblings, then renamed.
 
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
 
 use crate::failure::{Failure, Outcome};
+
+/// Files that are complete but not yet seen under their names. Dropped without [`Staged::publish`], they are gone.
+#[derive(Default)]
+pub(crate) struct Staged(Vec<(TempPath, PathBuf)>);
+
+impl Staged {
+    /// Adds a file.
+    pub(crate) fn add(&mut self, path: &Path, bytes: &[u8]) -> Outcome {
+        self.add_with(path, |file| file.write_all(bytes))
+    }
+
+    /// As [`Staged::add`], for content that is made while it is written. Links are followed; what is neither a file nor a
+    /// folder (a device, a pipe) takes the content at once.
+    pub(crate) fn add_with(&mut self, path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+        self.stage(path, content).map_err(|error| cannot_write(path, &error))
+    }
+
+    fn stage(&mut self, path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        // A rename replaces a link, and a device, by a file: what it leads to is meant.
+        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        match std::fs::metadata(&target) {
+            Ok(facts) if facts.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(facts) if !facts.is_file() => {
+                let mut device = io::BufWriter::new(std::fs::OpenOptions::new().write(true).open(&target)?);
+                content(&mut device)?;
+                return device.flush();
+            }
+            _ => {}
+        }
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".orderguard-");
+        // Temporary files are private; the finished one has the rights that the user's mask gives to new files.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
+        {
+            let mut buffered = io::BufWriter::with_capacity(1 << 16, file.as_file_mut());
+            content(&mut buffered)?;
+            buffered.flush()?;
+        }
+        file.as_file().sync_all()?;
+        self.0.push((file.into_temp_path(), target));
+        Ok(())
+    }
+
+    /// Gives the files their names, in the order in which they were added; each replaces the old one in one step.
+    pub(crate) fn publish(self) -> Outcome {
+        self.0
+            .into_iter()
+            .try_for_each(|(file, path)| file.persist(&path).map_err(|error| cannot_write(&path, &error.error)))
+    }
+}
 
 /// Writes a file in one step: readers see the old content or the new.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome {
@@ -11,31 +66,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome {
 }
 
 /// As [`write`], for content that is made while it is written.
-pub(crate) fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Outcome {
-    let refuse = |error: std::io::Error| Failure::Usage(anyhow::anyhow!("cannot write {}: {error}", path.display()));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".orderguard-").tempfile_in(folder).map_err(refuse)?;
-    // Temporary files are private; the finished one has the usual rights.
-    set_usual_rights(file.as_file()).map_err(refuse)?;
-    {
-        let mut buffered = std::io::BufWriter::with_capacity(1 << 16, file.as_file_mut());
-        content(&mut buffered).map_err(refuse)?;
-        buffered.flush().map_err(refuse)?;
-    }
-    file.as_file().sync_all().map_err(refuse)?;
-    file.persist(path).map_err(|error| refuse(error.error))?;
-    Ok(())
+pub(crate) fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+    let mut staged = Staged::default();
+    staged.add_with(path, content)?;
+    staged.publish()
 }
 
-#[cfg(unix)]
-fn set_usual_rights(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_usual_rights(_: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::Usage(anyhow::anyhow!("cannot write {}: {error}", path.display()))
 }
 
 /// Writes to standard output; a reader that went away (such as `head`) is no failure.
@@ -44,10 +82,10 @@ pub(crate) fn print(text: &str) -> Outcome {
 }
 
 /// As [`print`], for content that is made while it is written.
-pub(crate) fn print_with(content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Outcome {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+pub(crate) fn print_with(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+    let mut out = io::BufWriter::new(io::stdout().lock());
     match content(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::Usage(anyhow::anyhow!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),

@@ -72,7 +72,7 @@ pub(crate) fn run(args: EvaluateArgs, console: &Console) -> Outcome {
             aim: threshold.aim.clone(),
             note: None,
         }),
-        notes: orders.notes.clone(),
+        notes: orders.remarks.iter().chain(&orders.notes).cloned().collect(),
         ..Report::default()
     };
     report.timing = Timing {

@@ -3,19 +3,24 @@
 use std::fmt::Write;
 
 use orderguard_features::container::{KIND_STATE, magic};
-use orderguard_features::snapshot;
+use orderguard_features::snapshot::{self, StateError};
 use orderguard_features::time::UnixMillis;
 use orderguard_inference::card;
 use orderguard_inference::model::Model;
 
 use crate::args::InspectArgs;
-use crate::failure::{Blame, Failure, Outcome};
+use crate::failure::{Failure, Outcome, data};
 use crate::output;
 
 pub(crate) fn run(args: &InspectArgs) -> Outcome {
     let bytes = std::fs::read(&args.file)
         .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot read {}: {error}", args.file.display())))?;
-    let lines = if bytes.starts_with(&magic(KIND_STATE)) { state_lines(&bytes)? } else { model_lines(&bytes)? };
+    let lines = if bytes.starts_with(&magic(KIND_STATE)) {
+        state_lines(&bytes).map_err(|error| error.to_string())
+    } else {
+        Model::from_bytes(&bytes).map(|model| card::describe(&model)).map_err(|error| error.to_string())
+    };
+    let lines = lines.or_else(|error| data(format_args!("{}: {error}", args.file.display())))?;
     if args.json {
         let members: Vec<serde_json::Value> =
             lines.iter().map(|(name, value)| serde_json::json!({"name": name, "value": value})).collect();
@@ -29,12 +34,8 @@ pub(crate) fn run(args: &InspectArgs) -> Outcome {
     output::print(&text)
 }
 
-fn model_lines(bytes: &[u8]) -> Outcome<Vec<(String, String)>> {
-    Ok(card::describe(&Model::from_bytes(bytes).bad_data()?))
-}
-
-fn state_lines(bytes: &[u8]) -> Outcome<Vec<(String, String)>> {
-    let card = snapshot::read_card(bytes).bad_data()?;
+fn state_lines(bytes: &[u8]) -> Result<Vec<(String, String)>, StateError> {
+    let card = snapshot::read_card(bytes)?;
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: String| lines.push((name.to_owned(), value));
     add("kind", "state: entity history".into());

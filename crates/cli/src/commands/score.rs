@@ -15,7 +15,7 @@ use crate::{measure, model_data, output};
 pub(crate) fn run(args: ScoreArgs, console: &Console) -> Outcome {
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
     let orders = model_data::read_orders(&loaded.model.schema, &args.data, &loaded.key, false, console)?;
-    for note in &orders.notes {
+    for note in orders.remarks.iter().chain(&orders.notes) {
         console.note(note);
     }
     let matrix = model_data::replay_onto(&loaded.extractor, &orders, &mut loaded.state, console)?;
@@ -25,14 +25,17 @@ pub(crate) fn run(args: ScoreArgs, console: &Console) -> Outcome {
     for (&row, &raw) in orders.rows.row.iter().zip(&raw) {
         scores[row as usize] = Some(loaded.scorer.judge(raw));
     }
-    // The state first: a reader who finds new scores finds the history that they led to.
+    // The state gets its name once the scores are written, so that a full disk never leaves a history that went on without
+    // them; and before the scores get theirs: a reader who finds new scores finds the history that they led to.
+    let mut files = output::Staged::default();
     if let Some(path) = &args.save_state {
-        output::write(path, &loaded.state.to_bytes(&loaded.extractor))?;
+        files.add(path, &loaded.state.to_bytes(&loaded.extractor))?;
     }
     match &args.output {
-        Some(path) => output::write_with(path, |file| write_scores(&orders, &scores, file))?,
+        Some(path) => files.add_with(path, |file| write_scores(&orders, &scores, file))?,
         None => output::print_with(|out| write_scores(&orders, &scores, out))?,
     }
+    files.publish()?;
     report_rejections(&orders, console);
     Ok(())
 }

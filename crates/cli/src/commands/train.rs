@@ -145,15 +145,19 @@ pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
         threads: Some(rayon::current_num_threads() as u64),
     };
 
+    // Only now: the card took the notes before.
+    report.notes.splice(0..0, orders.remarks.iter().cloned());
     let json = report.to_json();
-    output::write(&args.out.join("schema.toml"), orders.schema.to_toml().as_bytes())?;
-    output::write(&args.out.join("state.ogs"), &state.to_bytes(&extractor))?;
-    output::write(&args.out.join("report.json"), json.as_bytes())?;
+    let mut files = output::Staged::default();
+    files.add(&args.out.join("schema.toml"), orders.schema.to_toml().as_bytes())?;
+    files.add(&args.out.join("state.ogs"), &state.to_bytes(&extractor))?;
+    files.add(&args.out.join("report.json"), json.as_bytes())?;
     if let Some(bytes) = refit_bytes {
-        output::write(&args.out.join("model-refit.ogm"), &bytes)?;
+        files.add(&args.out.join("model-refit.ogm"), &bytes)?;
     }
     // The model comes last: whoever sees a new one finds the files beside it new as well.
-    output::write(&args.out.join("model.ogm"), &model_bytes)?;
+    files.add(&args.out.join("model.ogm"), &model_bytes)?;
+    files.publish()?;
     if args.json {
         output::print(&json)?
     } else {
@@ -190,7 +194,14 @@ fn read_orders(
     }
     let read_options = ingest::training_options(data_args, labels.is_some());
     let mut orders = ingest::orders(&sources, schema, &read_options, labels, key, console)?;
-    orders.notes.splice(0..0, notes);
+    orders.remarks.extend(notes);
+    let count = |wanted: i8| orders.labels.label.iter().filter(|&&label| label == wanted).count();
+    let (n_fraud, n_honest) = (count(1), count(0));
+    if n_fraud == 0 || n_honest == 0 {
+        return data(format_args!(
+            "label: expected both fraud and honest orders, found {n_fraud} fraud and {n_honest} honest"
+        ));
+    }
     Ok((orders, reasons))
 }
 
@@ -242,10 +253,13 @@ fn split_orders(args: &TrainArgs, orders: &Orders, key: &IdentityKey) -> Outcome
     })
 }
 
-/// Finds columns that know too much and takes those not kept out of the schema.
+/// Finds columns that know too much and takes those not kept out of the schema. Judged on the training orders, with the
+/// labels of today: a column filled in hindsight also knows the frauds that the fit does not know yet, and next to those it
+/// would look harmless.
 fn refuse_leaks(orders: &mut Orders, parts: &Split, keep: &[String]) -> Outcome<Vec<Leak>> {
     let rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
-    let leaks = find_leaks(&orders.outcome.table, &orders.schema, &rows, &parts.train_label, keep).bad_usage()?;
+    let labels: Vec<u8> = parts.train.iter().map(|&order| u8::from(orders.labels.label[order as usize] == 1)).collect();
+    let leaks = find_leaks(&orders.outcome.table, &orders.schema, &rows, &labels, keep).bad_usage()?;
     for leak in leaks.iter().filter(|leak| !leak.kept) {
         orders.schema.columns[leak.position].role = Role::Ignored;
         orders.schema.columns[leak.position].format = None;

@@ -1,0 +1,13 @@
+//! The program as people and scripts use it: files in, files out, messages and exit codes. One binary, so that linking is
+//! paid once; a fresh directory for every test.
+
+mod bad_input;
+mod bad_models;
+mod contracts;
+mod determinism;
+mod disk;
+mod harness;
+mod help;
+mod labels;
+mod options;
+mod streaming;
