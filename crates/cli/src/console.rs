@@ -35,11 +35,6 @@ impl Console {
         }
     }
 
-    /// The last words.
-    pub(crate) fn error(&self, failure: &Failure) {
-        eprintln!("error: {}", printable(&failure.to_string()));
-    }
-
     /// A bar over bytes, hidden unless somebody watches.
     pub(crate) fn bytes_bar(&self, what: &'static str) -> ProgressBar {
         self.bar(what, "{msg:>12} {wide_bar:.cyan/dim} {bytes:>10} of {total_bytes} {eta:>4}")
@@ -61,6 +56,11 @@ impl Console {
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }
+}
+
+/// The last words, said to quiet users too.
+pub(crate) fn error(failure: &Failure) {
+    eprintln!("error: {}", printable(&failure.to_string()));
 }
 
 /// Names from files may hold anything; control characters must not reach the terminal.

@@ -251,9 +251,9 @@ fn label_events(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Vec<
             LabelEvent { order: change.row, time: UnixMillis(change.time), fraud: change.fraud }
         })
         .collect();
-    for order in 0..rows.len() {
+    for (order, changed) in changed.into_iter().enumerate() {
         let time = labels.label_time[order];
-        if labels.label[order] == 0 && !changed[order] && time < rows.time[order].plus(delay).0 {
+        if labels.label[order] == 0 && !changed && time < rows.time[order].plus(delay).0 {
             events.push(LabelEvent { order: order as u32, time: UnixMillis(time), fraud: false });
         }
     }

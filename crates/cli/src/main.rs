@@ -20,17 +20,17 @@ fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let console = Console::new(args.quiet);
     let result = commands::set_threads(args.threads).and_then(|()| match args.command {
-        Command::Train(args) => commands::train::run(*args, &console),
-        Command::Evaluate(args) => commands::evaluate::run(args, &console),
-        Command::Score(args) => commands::score::run(args, &console),
-        Command::Schema(args) => commands::schema::run(args, &console),
+        Command::Train(args) => commands::train::run(&args, &console),
+        Command::Evaluate(args) => commands::evaluate::run(&args, &console),
+        Command::Score(args) => commands::score::run(&args, &console),
+        Command::Schema(args) => commands::schema::run(&args, &console),
         Command::Inspect(args) => commands::inspect::run(&args),
-        Command::Simulate(args) => commands::simulate::run(args, &console),
+        Command::Simulate(args) => commands::simulate::run(&args, &console),
     });
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(failure) => {
-            console.error(&failure);
+            console::error(&failure);
             failure.exit_code()
         }
     }

@@ -14,7 +14,7 @@ use crate::ingest::{self, Orders};
 use crate::measure::{self, Measured};
 use crate::{model_data, output};
 
-pub(crate) fn run(args: EvaluateArgs, console: &Console) -> Outcome {
+pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let start = Instant::now();
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
     if loaded.model.schema.find(Role::Label).is_none() {

@@ -7,7 +7,7 @@ use crate::console::{Console, report_style};
 use crate::failure::{Outcome, usage};
 use crate::{ingest, measure, output};
 
-pub(crate) fn run(args: SchemaArgs, console: &Console) -> Outcome {
+pub(crate) fn run(args: &SchemaArgs, console: &Console) -> Outcome {
     if args.output.exists() && !args.force {
         return usage(format_args!(
             "{} is there already; --force replaces it, -o names another file",

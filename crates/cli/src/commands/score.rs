@@ -12,7 +12,7 @@ use crate::failure::Outcome;
 use crate::ingest::Orders;
 use crate::{measure, model_data, output};
 
-pub(crate) fn run(args: ScoreArgs, console: &Console) -> Outcome {
+pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
     let orders = model_data::read_orders(&loaded.model.schema, &args.data, &loaded.key, false, console)?;
     for note in orders.remarks.iter().chain(&orders.notes) {

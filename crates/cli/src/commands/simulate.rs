@@ -12,7 +12,7 @@ use crate::output;
 /// Strong compression: the file is written once and shipped.
 const ZSTD_LEVEL: i32 = 19;
 
-pub(crate) fn run(args: SimulateArgs, console: &Console) -> Outcome {
+pub(crate) fn run(args: &SimulateArgs, console: &Console) -> Outcome {
     let params = SimulatorParams {
         n_orders: args.orders,
         days: args.days,

@@ -31,9 +31,9 @@ use crate::{key, output};
 /// Made-up rows in the model file whose scores are checked on load.
 const N_GOLDEN: usize = 8;
 
-pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
+pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
-    let learner = Learner::from_args(&args)?;
+    let learner = Learner::from_args(args)?;
     let key = key::load(args.key_file.as_deref(), console)?;
     std::fs::create_dir_all(&args.out)
         .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot make folder {}: {error}", args.out.display())))?;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
     let read_seconds = start.elapsed().as_secs_f64();
 
     let feature_start = Instant::now();
-    let parts = split_orders(&args, &orders, &key)?;
+    let parts = split_orders(args, &orders, &key)?;
     let leaks = refuse_leaks(&mut orders, &parts, &args.keep)?;
     let train_rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
     let spec = default_spec(&orders.schema, &orders.outcome.table, &train_rows);
@@ -98,7 +98,7 @@ pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
         schema: measure::schema_section(&orders.schema, reasons.as_deref()),
         leaks: leaks.iter().map(leak_section).collect(),
         rejections: measure::rejections_section(&orders, args.data.max_rejected),
-        split: split_section(&args, &parts),
+        split: split_section(args, &parts),
         model: Some(report::Model {
             kind: learner.name().into(),
             rounds: fitted.rounds,
@@ -127,13 +127,13 @@ pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
         &fitted,
         &fitted.predictor,
         &fitted.importance,
-        Card::new(&report, &args, &key, false),
+        Card::new(&report, args, &key, false),
     )
     .bad_data()?;
     let model_bytes = model.to_bytes().bad_data()?;
     let mut refit_bytes = None;
     if args.refit {
-        refit_bytes = Some(refit(&args, &learner, &orders, &spec, &matrix, &parts, &fitted, &report, &key, console)?);
+        refit_bytes = Some(refit(args, &learner, &orders, &spec, &matrix, &parts, &fitted, &report, &key, console)?);
     }
     report.timing = Timing {
         read: read_seconds,
@@ -159,9 +159,9 @@ pub(crate) fn run(args: TrainArgs, console: &Console) -> Outcome {
     files.add(&args.out.join("model.ogm"), &model_bytes)?;
     files.publish()?;
     if args.json {
-        output::print(&json)?
+        output::print(&json)?;
     } else {
-        output::print(&render(&report, &report_style()))?
+        output::print(&render(&report, &report_style()))?;
     }
     console.show(&format!(
         "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml{}\n",
@@ -181,13 +181,12 @@ fn read_orders(
     console: &Console,
 ) -> Outcome<(Orders, Option<Vec<String>>)> {
     let sources = ingest::open(&data_args.data, data_args.delimiter)?;
-    let (schema, reasons, notes) = match schema {
-        Some(path) => (read_schema(path)?, None, Vec::new()),
-        None => {
-            let proposal = ingest::propose(&sources, options, labels.is_none(), data_args.max_rejected, console)?;
-            let notes = proposal.notes.iter().map(ToString::to_string).collect();
-            (proposal.schema, Some(proposal.reasons), notes)
-        }
+    let (schema, reasons, notes) = if let Some(path) = schema {
+        (read_schema(path)?, None, Vec::new())
+    } else {
+        let proposal = ingest::propose(&sources, options, labels.is_none(), data_args.max_rejected, console)?;
+        let notes = proposal.notes.iter().map(ToString::to_string).collect();
+        (proposal.schema, Some(proposal.reasons), notes)
     };
     if schema.find(Role::Label).is_none() && labels.is_none() {
         return data("the schema has no label column; give one the role `label`, or give labels with --labels");
@@ -395,7 +394,7 @@ fn leak_section(leak: &Leak) -> report::Leak {
 }
 
 fn split_section(args: &TrainArgs, parts: &Split) -> report::Split {
-    let n_fraud = |labels: &[u8]| labels.iter().filter(|&&label| label == 1).count() as u64;
+    let n_fraud = |labels: &[u8]| labels.iter().map(|&label| u64::from(label == 1)).sum();
     let part = |rows: &[u32], labels: &[u8], limits: Option<(i64, i64)>| Part {
         from: limits.map(|(from, _)| UnixMillis(from).into()),
         until: limits.map(|(_, until)| UnixMillis(until).into()),

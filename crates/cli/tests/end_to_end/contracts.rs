@@ -249,3 +249,10 @@ fn scoring_in_two_halves_equals_scoring_at_once() {
         halves_equal_the_whole(&place, &unlabelled, cut);
     }
 }
+
+/// The first file holds labels that became known only after the orders of the second.
+#[test]
+fn scoring_in_two_halves_with_labels_equals_scoring_at_once() {
+    let (place, new) = shop();
+    halves_equal_the_whole(&place, &new, 250);
+}

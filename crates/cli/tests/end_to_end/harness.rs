@@ -263,7 +263,7 @@ impl Table {
                 };
                 format!("{}: {value}", serde_json::to_string(name).unwrap())
             });
-            text += &format!("{{{}}}\n", members.collect::<Vec<_>>().join(", "));
+            text.extend(["{", &members.collect::<Vec<_>>().join(", "), "}\n"]);
         }
         text
     }
