@@ -179,6 +179,11 @@ pub enum SplitNote {
         /// Frauds of train without it.
         n_fraud_without: usize,
     },
+    /// All frauds of train belong to one entity: the folds are over orders, not over entities.
+    FraudsOfOneEntity {
+        /// Frauds in train.
+        n_fraud: usize,
+    },
     /// Too few frauds in validation: folds inside train take its place.
     FoldsInsteadOfValidation {
         /// Frauds that were in validation.
@@ -209,6 +214,10 @@ impl fmt::Display for SplitNote {
             Self::GapBeforeValidationDropped { n_fraud_with_gap, n_fraud_without } => write!(
                 f,
                 "no gap of the label delay before validation: train would keep {n_fraud_with_gap} of its {n_fraud_without} frauds"
+            ),
+            Self::FraudsOfOneEntity { n_fraud } => write!(
+                f,
+                "all {n_fraud} frauds of train belong to one entity: folds are over orders, and what is chosen on them flatters"
             ),
             Self::FoldsInsteadOfValidation { n_validation_fraud, n_folds } => write!(
                 f,
@@ -367,11 +376,32 @@ pub fn split(input: &SplitInput<'_>, options: &SplitOptions<'_>) -> Result<Split
         split.notes.push(SplitNote::NoFraudInTest);
     }
     if let Protocol::InTimeWithFolds { n_folds } | Protocol::ShuffledWithFolds { n_folds } = split.protocol {
-        let keys = input.groups.unwrap_or(input.row_key);
+        let groups = input.groups.filter(|groups| n_fraud_groups(groups, &split.train, &split.train_label) > 1);
+        let keys = groups.unwrap_or(input.row_key);
         let keys: Vec<u64> = split.train.iter().map(|&row| keys[row as usize]).collect();
         split.train_fold = Some(entity_folds(&keys, &split.train_label, n_folds, options.seed));
     }
     Ok(split)
+}
+
+/// How many folds there can be so that each holds a fraud: at least 2, since one fold chooses nothing.
+fn fold_count(input: &SplitInput, train: &[u32], labels: &[u8], notes: &mut Vec<SplitNote>) -> u32 {
+    let n_fraud = count_frauds(labels);
+    let n_groups = input.groups.map_or(n_fraud, |groups| n_fraud_groups(groups, train, labels));
+    let n_holders = if n_groups > 1 { n_groups } else { n_fraud };
+    if n_groups == 1 && n_fraud > 1 {
+        notes.push(SplitNote::FraudsOfOneEntity { n_fraud });
+    }
+    N_FOLDS.min(n_holders.max(2) as u32)
+}
+
+/// How many groups hold a fraud.
+fn n_fraud_groups(groups: &[u64], train: &[u32], labels: &[u8]) -> usize {
+    let frauds = train.iter().zip(labels).filter(|&(_, &label)| label == 1);
+    let mut keys: Vec<u64> = frauds.map(|(&row, _)| groups[row as usize]).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.len()
 }
 
 fn count_frauds(labels: &[u8]) -> usize {
@@ -462,7 +492,7 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
     } else {
         let until = if train_is_fixed { train_until } else { test_from };
         train = parts.resolved(train_from, until, test_from);
-        let n_folds = N_FOLDS.min(count_frauds(&train.1).max(2) as u32);
+        let n_folds = fold_count(input, &train.0, &train.1, &mut notes);
         notes.push(SplitNote::FoldsInsteadOfValidation { n_validation_fraud, n_folds });
         protocol = Protocol::InTimeWithFolds { n_folds };
         validation = (Vec::new(), Vec::new());
@@ -681,7 +711,7 @@ fn split_by_hash(input: &SplitInput<'_>, options: &SplitOptions<'_>) -> Result<S
     if n_validation_fraud < MIN_VALIDATION_FRAUDS {
         train = rows_of(&|part| part < 2);
         validation = (Vec::new(), Vec::new());
-        let n_folds = N_FOLDS.min(count_frauds(&train.1).max(2) as u32);
+        let n_folds = fold_count(input, &train.0, &train.1, &mut notes);
         protocol = Protocol::ShuffledWithFolds { n_folds };
         notes.push(SplitNote::FoldsInsteadOfValidation { n_validation_fraud, n_folds });
     }

@@ -83,6 +83,28 @@ fn few_frauds_in_validation_make_folds() {
 }
 
 #[test]
+fn every_fold_holds_a_fraud_however_few_entities_commit_them() {
+    let (time, label) = hourly(4_800, 40);
+    let (labels, _) = believe_label_times(&time, &label, None, Span::days(7));
+    let keys: Vec<u64> = (0..4_800).collect();
+    for n_thieves in 1..8 {
+        // Frauds belong to a few entities, every honest order to one of its own.
+        let groups: Vec<u64> = (0..4_800).map(|i| if i % 40 == 0 { i / 40 % n_thieves } else { 1_000 + i }).collect();
+        let input = SplitInput { time: Some(&time), labels: &labels, row_key: &keys, groups: Some(&groups) };
+        let s = split(&input, &days(7)).unwrap();
+        let n_folds = if n_thieves == 1 { 5 } else { n_thieves.min(5) as u32 };
+        assert_eq!(s.protocol, Protocol::InTimeWithFolds { n_folds }, "{n_thieves}");
+        let folds = s.train_fold.as_ref().unwrap();
+        for fold in 0..n_folds as u8 {
+            let n_fraud = folds.iter().zip(&s.train_label).filter(|&(&f, &l)| f == fold && l == 1).count();
+            assert!(n_fraud > 0, "{n_thieves} entities, fold {fold}");
+        }
+        let said = s.notes.iter().any(|note| matches!(note, SplitNote::FraudsOfOneEntity { n_fraud: 92.. }));
+        assert_eq!(said, n_thieves == 1, "{:?}", s.notes);
+    }
+}
+
+#[test]
 fn short_data_are_split_where_labels_are_due() {
     // 31 days, a delay of 7: the last fifth would not be resolved at all.
     let (time, label) = hourly(31 * 24, 8);
