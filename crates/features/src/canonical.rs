@@ -8,9 +8,9 @@ use crate::event::currency_code;
 use crate::identity::{IdentityKey, OrderId};
 use crate::parallel;
 use crate::schema::{Role, Schema};
-use crate::state::ORDER_MEMORY;
+use crate::state::order_memory;
 use crate::table::{ColumnData, MISSING_CODE, OrderTable};
-use crate::time::UnixMillis;
+use crate::time::{Span, UnixMillis};
 
 /// The rows of a table in canonical order. All vectors have one entry per row.
 #[derive(Clone, Debug, Default)]
@@ -36,16 +36,17 @@ impl CanonicalRows {
         self.row.is_empty()
     }
 
-    /// Which orders carry an id that was taken before: by an earlier order at most [`ORDER_MEMORY`] ago, or, as `known`
+    /// Which orders carry an id that was taken before: by an earlier order at most [`order_memory`] ago, or, as `known`
     /// tells, by an order from before this table. All false where the schema has no id.
-    pub fn repeated(&self, known: impl Fn(OrderId) -> Option<UnixMillis>) -> Vec<bool> {
+    pub fn repeated(&self, label_delay: Span, known: impl Fn(OrderId) -> Option<UnixMillis>) -> Vec<bool> {
         let mut repeated = vec![false; self.len()];
         let Some(ids) = &self.id else { return repeated };
+        let memory = order_memory(label_delay);
         let mut last_taken: HashMap<OrderId, UnixMillis, FixedState> =
             HashMap::with_capacity_and_hasher(self.len(), FixedState::default());
         for (i, &id) in ids.iter().enumerate() {
             let before = last_taken.get(&id).copied().or_else(|| known(id));
-            if before.is_some_and(|before| self.time[i] <= before.plus(ORDER_MEMORY)) {
+            if before.is_some_and(|before| self.time[i] <= before.plus(memory)) {
                 repeated[i] = true;
             } else {
                 last_taken.insert(id, self.time[i]);

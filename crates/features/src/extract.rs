@@ -322,15 +322,25 @@ impl Extractor {
         !self.entities.is_empty()
     }
 
-    /// Tells which states fit: entity columns with their roles, retentions, label delay, amount unit and identity key.
+    /// Tells which states fit: entity columns with their roles, retentions, label delay, amount and currency column, amount
+    /// unit and identity key.
     pub fn state_layout(&self) -> u64 {
         let mut bytes = self.key.check().to_le_bytes().to_vec();
         bytes.push(self.schema.amount_decimals);
         bytes.push(u8::from(self.schema.find(Role::Id).is_some()));
-        for slot in &self.entities {
-            let name = &self.schema.columns[slot.column].name;
+        let add_name = |bytes: &mut Vec<u8>, column: usize| {
+            let name = &self.schema.columns[column].name;
             bytes.extend((name.len() as u64).to_le_bytes());
             bytes.extend(name.as_bytes());
+        };
+        if self.reads_amount() {
+            for role in [Role::Amount, Role::Currency] {
+                bytes.push(u8::from(self.schema.find(role).is_some()));
+                self.schema.find(role).inspect(|&column| add_name(&mut bytes, column));
+            }
+        }
+        for slot in &self.entities {
+            add_name(&mut bytes, slot.column);
             bytes.extend(slot.role.name().as_bytes());
             let retention = slot.plan.retention;
             for span in [retention.activity, retention.labels, retention.label_delay] {
@@ -501,7 +511,7 @@ impl Extractor {
         }
         event.entities.clear();
         for (slot, &at) in self.entities.iter().zip(&binding.entities) {
-            event.entities.push(as_text(values[at], &mut scratch).map(|text| self.key.entity(slot.role, text)));
+            event.entities.push(as_text(values[at], &mut scratch).and_then(|text| self.key.entity(slot.role, text)));
         }
         Ok(())
     }

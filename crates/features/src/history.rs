@@ -75,9 +75,10 @@ pub struct EntityHistory {
     /// The running sums before the first entry of `activity`.
     pub(crate) amount_base: i64,
     pub(crate) amounts_base: u32,
-    /// Orders that left `activity`, and the time of the latest of them.
+    /// Orders that left `activity`, the time of the latest of them, and when the last of them became known.
     pub(crate) dropped: u32,
     pub(crate) last_dropped: i64,
+    pub(crate) dropped_known_at: i64,
     /// Latest times seen; a reading after all of them needs no filter.
     pub(crate) newest: i64,
     pub(crate) max_known_at: i64,
@@ -96,6 +97,7 @@ impl Default for EntityHistory {
             amounts_base: 0,
             dropped: 0,
             last_dropped: i64::MIN,
+            dropped_known_at: i64::MIN,
             newest: i64::MIN,
             max_known_at: i64::MIN,
             max_fraud_from: i64::MIN,
@@ -362,6 +364,7 @@ impl EntityHistory {
             (self.amount_base, self.amounts_base) = (first.amount_through, first.amounts_through);
             self.dropped = self.dropped.saturating_add(1);
             self.last_dropped = self.last_dropped.max(first.time);
+            self.dropped_known_at = self.dropped_known_at.max(first.known_at);
             self.activity.pop_front();
         }
         while self.resolved.front().is_some_and(|r| r.at < oldest_label) {
@@ -393,8 +396,12 @@ impl EntityHistory {
             let visible = || self.activity.range(..end).filter(|a| a.known_at < now);
             (visible().count(), visible().next_back().map(|a| a.time))
         };
-        let n_all = u64::from(self.dropped) + n_visible as u64;
-        let last = last_visible.unwrap_or(i64::MIN).max(self.last_dropped);
+        // Dropped orders are older than the longest window and the lateness allowance. An order that comes later still may
+        // lie before they were known: it must not count what it could not know.
+        let (n_dropped, last_dropped) =
+            if self.dropped_known_at < now { (self.dropped, self.last_dropped) } else { (0, i64::MIN) };
+        let n_all = u64::from(n_dropped) + n_visible as u64;
+        let last = last_visible.unwrap_or(i64::MIN).max(last_dropped);
         if n_all == 0 || now.saturating_sub(last) > ENTITY_LIFETIME.0 {
             return plan.write_first_seen(write);
         }
@@ -440,8 +447,8 @@ impl EntityHistory {
                 found.count += 1;
                 if entry.currency == reading.currency {
                     let (amount_before, n_before) = self.sums_before(i);
-                    found.amount += entry.amount_through.wrapping_sub(amount_before);
-                    found.amounts += entry.amounts_through.wrapping_sub(n_before);
+                    found.amount = found.amount.wrapping_add(entry.amount_through.wrapping_sub(amount_before));
+                    found.amounts = found.amounts.wrapping_add(entry.amounts_through.wrapping_sub(n_before));
                 }
             }
         }

@@ -56,9 +56,10 @@ impl IdentityKey {
         OrderId(truncated(&self.mac, "id", &[text.as_bytes()]))
     }
 
-    /// The hash of an entity's identifier after [`canonical`].
-    pub fn entity(&self, role: Role, text: &str) -> EntityKey {
-        EntityKey(truncated(&self.mac, role.name(), &[canonical(role, text).as_bytes()]))
+    /// The hash of an entity's identifier after [`canonical`]; `None` where nothing is left of it (a phone `unknown`).
+    pub fn entity(&self, role: Role, text: &str) -> Option<EntityKey> {
+        let spelling = canonical(role, text);
+        (!spelling.is_empty()).then(|| EntityKey(truncated(&self.mac, role.name(), &[spelling.as_bytes()])))
     }
 }
 
@@ -116,5 +117,6 @@ mod tests {
         assert_ne!(key.entity(Role::Customer, "17"), IdentityKey::new(b"other").entity(Role::Customer, "17"));
         assert_ne!(key.check(), IdentityKey::new(b"other").check());
         assert!(!format!("{key:?}").contains("secret"));
+        assert_eq!(key.entity(Role::Phone, "n/a"), None, "all placeholders would share one history");
     }
 }

@@ -6,8 +6,9 @@ use crate::schema::{SchemaError, TimeFormat};
 use crate::table::MISSING_I64;
 use crate::time::UnixMillis;
 
-/// The largest amount, in minor units, that one order may carry. 9,000 of them still sum exactly in 64 bits.
-pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
+/// The largest amount, in minor units, that one order may carry: a hundred thousand million in a currency with cents.
+/// 900,000 such orders of one entity still sum exactly in the 64 bits that a window has.
+pub const MAX_AMOUNT: i64 = 10_000_000_000_000;
 
 /// Whether a text, identifier or category is absent: empty, `null`, `nan` or `\N`.
 ///
@@ -520,7 +521,7 @@ mod tests {
         assert_eq!(amount("57.160000000000004", 2), Ok(5_716));
         assert_eq!(amount("0.1234599999999999", 2), Err(CellError::TooManyDecimals { found: 16, allowed: 2 }));
         assert_eq!(amount("0.001", 2), Err(CellError::TooManyDecimals { found: 3, allowed: 2 }));
-        assert_eq!(amount("10000000000000.01", 2), Err(CellError::AmountOutOfRange));
+        assert_eq!(amount("100000000000.01", 2), Err(CellError::AmountOutOfRange));
         assert_eq!(amount("99999999999999999999999999", 2), Err(CellError::AmountOutOfRange));
         for text in ["1,50", "1e3", "--1", ".", "+", "EUR 5", "1.2.3"] {
             assert!(matches!(amount(text, 2), Err(CellError::NotAnAmount { .. })), "{text}");

@@ -15,7 +15,7 @@ use crate::history::{EntityHistory, LabelNews, Reading, Sighting};
 use crate::identity::EntityKey;
 use crate::matrix::Matrix;
 use crate::parallel;
-use crate::state::{ORDER_MEMORY, OrderRecord, State};
+use crate::state::{OrderRecord, State, order_memory};
 use crate::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable};
 use crate::time::UnixMillis;
 
@@ -90,7 +90,7 @@ pub fn replay(
         .iter()
         .map(|slot| EntityCodes::new(extractor, table, rows, slot, n_threads))
         .collect::<Result<_, _>>()?;
-    let repeated = rows.repeated(|id| state.orders.get(&id).map(|record| record.known_at));
+    let repeated = rows.repeated(state.label_delay, |id| state.orders.get(&id).map(|record| record.known_at));
     state.position.n_repeated += repeated.iter().filter(|&&r| r).count() as u64;
     let ids = order_ids(rows, &orders, &entities);
     let news = label_news(rows, &ids, &repeated, labels, state);
@@ -230,9 +230,11 @@ impl EntityCodes {
         let code_of_level: Vec<u32> = of_level
             .into_iter()
             .map(|key| {
-                *code_of.entry(key).or_insert_with(|| {
-                    keys.push(key);
-                    (keys.len() - 1) as u32
+                key.map_or(MISSING_CODE, |key| {
+                    *code_of.entry(key).or_insert_with(|| {
+                        keys.push(key);
+                        (keys.len() - 1) as u32
+                    })
                 })
             })
             .collect();
@@ -296,7 +298,7 @@ fn label_news(rows: &CanonicalRows, ids: &[u64], repeated: &[bool], labels: &[La
             .last
             .entry(label.order)
             .or_insert_with(|| OrderRecord::new(rows.time[order], rows.time[order], state.label_delay, Box::default()));
-        if !record.takes_label_at(label.time) {
+        if !record.takes_label_at(label.time, order_memory(state.label_delay)) {
             state.position.n_labels_ignored += 1;
             continue;
         }
@@ -499,7 +501,7 @@ fn remember_orders(rows: &CanonicalRows, entities: &[EntityCodes], repeated: &[b
     state.position.n_orders += repeated.iter().filter(|&&r| !r).count() as u64;
     state.position.known_at = state.position.known_at.max(latest);
     let Some(ids) = &rows.id else { return };
-    let oldest = state.position.known_at.unwrap_or_default().minus(ORDER_MEMORY);
+    let oldest = state.position.known_at.unwrap_or_default().minus(order_memory(state.label_delay));
     for i in (0..rows.len()).filter(|&i| !repeated[i] && rows.time[i] >= oldest) {
         let keys: Box<[_]> = entities.iter().map(|codes| codes.key(i)).collect();
         let mut record = OrderRecord::new(rows.time[i], rows.time[i], state.label_delay, keys);

@@ -1,5 +1,6 @@
 //! What each column of a shop's data means: its role, how its text is read, and when it is known.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::time::Span;
@@ -246,14 +247,18 @@ impl Schema {
         if self.amount_decimals > 6 {
             return Err(SchemaError::AmountDecimals { found: self.amount_decimals });
         }
-        for (i, column) in self.columns.iter().enumerate() {
-            if self.columns[..i].iter().any(|c| c.name == column.name) {
+        let mut names = HashSet::with_capacity(self.columns.len());
+        let mut single: HashMap<Role, &str> = HashMap::new();
+        for column in &self.columns {
+            if !names.insert(column.name.as_str()) {
                 return Err(SchemaError::DuplicateColumn { name: column.name.clone() });
             }
-            if let Some(first) = self.columns[..i].iter().find(|c| c.role == column.role && c.role.is_single()) {
+            if column.role.is_single()
+                && let Some(first) = single.insert(column.role, &column.name)
+            {
                 return Err(SchemaError::RoleTwice {
                     role: column.role,
-                    first: first.name.clone(),
+                    first: first.to_owned(),
                     second: column.name.clone(),
                 });
             }

@@ -11,7 +11,7 @@ use crate::history::{Activity, EntityHistory, Fraud, NEVER, Resolved};
 use crate::identity::{EntityKey, OrderId};
 use crate::parse::MAX_AMOUNT;
 use crate::schema::Role;
-use crate::state::{Histories, LayoutMismatch, ORDER_MEMORY, OrderRecord, Position, State};
+use crate::state::{Histories, LayoutMismatch, OrderRecord, Position, State, order_memory};
 use crate::table::MISSING_I64;
 use crate::time::{Span, UnixMillis};
 
@@ -159,7 +159,8 @@ impl State {
 
     fn order_bytes(&self) -> Vec<u8> {
         let now = self.position.known_at.unwrap_or_default();
-        let mut orders: Vec<_> = self.orders.iter().filter(|(_, r)| now <= r.known_at.plus(ORDER_MEMORY)).collect();
+        let memory = order_memory(self.label_delay);
+        let mut orders: Vec<_> = self.orders.iter().filter(|(_, r)| now <= r.known_at.plus(memory)).collect();
         orders.sort_unstable_by_key(|(id, _)| **id);
         let mut out = Vec::new();
         out.extend((orders.len() as u64).to_le_bytes());
@@ -262,7 +263,14 @@ fn history_bytes(histories: &Histories) -> Vec<u8> {
     for key in keys {
         let history = &histories[&key];
         out.extend(key.0.to_le_bytes());
-        for time in [history.newest, history.max_known_at, history.max_fraud_from, history.last_dropped] {
+        let times = [
+            history.newest,
+            history.max_known_at,
+            history.max_fraud_from,
+            history.last_dropped,
+            history.dropped_known_at,
+        ];
+        for time in times {
             out.extend(time.to_le_bytes());
         }
         out.extend(history.dropped.to_le_bytes());
@@ -317,6 +325,7 @@ fn read_history(tag: Tag, reader: &mut SectionReader<'_>) -> Result<EntityHistor
         max_known_at: reader.i64()?,
         max_fraud_from: reader.i64()?,
         last_dropped: reader.i64()?,
+        dropped_known_at: reader.i64()?,
         dropped: reader.u32()?,
         ..EntityHistory::default()
     };
@@ -330,7 +339,7 @@ fn read_history(tag: Tag, reader: &mut SectionReader<'_>) -> Result<EntityHistor
     for bytes in reader.take_elements(n_activity, ACTIVITY_LEN)? {
         let amount = word(bytes, 3);
         if amount != MISSING_I64 && !(-MAX_AMOUNT..=MAX_AMOUNT).contains(&amount) {
-            return Err(invalid(tag, reader, "an amount of at most 1e15 minor units"));
+            return Err(invalid(tag, reader, "an amount of at most 1e13 minor units"));
         }
         let (before, n_before) = history.sums_before(history.activity.len());
         let (own, n) = if amount == MISSING_I64 { (0, 0) } else { (amount, 1) };
@@ -369,6 +378,12 @@ fn check_history(history: &EntityHistory) -> Result<(), &'static str> {
         .any(|a| a.time > history.newest || a.known_at > history.max_known_at || a.time > a.known_at)
     {
         return Err("order times up to the newest, known at or after them");
+    }
+    if history.dropped_known_at > history.max_known_at || history.dropped_known_at < history.last_dropped {
+        return Err("forgotten orders known after their time");
+    }
+    if history.last_dropped > history.newest || (history.dropped == 0) != (history.last_dropped == i64::MIN) {
+        return Err("forgotten orders up to the newest");
     }
     if !history.resolved.iter().is_sorted_by_key(|r| (r.at, r.id)) {
         return Err("resolutions sorted by time and id");

@@ -11,8 +11,11 @@ use crate::history::{EntityHistory, LabelNews, Sighting};
 use crate::identity::{EntityKey, OrderId};
 use crate::time::{Span, UnixMillis};
 
-/// For how long after an order its label is taken, and a repeated order id recognised. Chargebacks may come 120 days late.
-pub const ORDER_MEMORY: Span = Span::days(120);
+/// For how long after an order its label is taken, and a repeated order id recognised: 120 days, within which chargebacks
+/// come, or 60 days more than the label delay where that is longer.
+pub fn order_memory(label_delay: Span) -> Span {
+    Span::days(120).max(Span(label_delay.0.saturating_add(Span::days(60).0)))
+}
 
 /// Histories of one entity column.
 pub(crate) type Histories = HashMap<EntityKey, EntityHistory, FixedState>;
@@ -63,7 +66,7 @@ pub struct State {
 pub enum Learned {
     /// It is part of the history now.
     Taken,
-    /// The event was seen before, the label's order is unknown, or it is older than [`ORDER_MEMORY`].
+    /// The event was seen before, the label's order is unknown, or it is older than [`order_memory`].
     Ignored,
 }
 
@@ -126,7 +129,7 @@ impl State {
         self.histories[slot].get(&entity)
     }
 
-    /// Learns an order, after it was scored. A repeated id within [`ORDER_MEMORY`] is ignored and counted.
+    /// Learns an order, after it was scored. A repeated id within [`order_memory`] is ignored and counted.
     ///
     /// Events are to be learned in order of `known_at`; those of one millisecond in any order.
     pub fn learn(&mut self, extractor: &Extractor, event: &OrderEvent) -> Learned {
@@ -158,7 +161,8 @@ impl State {
     ///
     /// A time before the order became known, or before its previous label, counts as that time.
     pub fn learn_label(&mut self, extractor: &Extractor, id: OrderId, time: UnixMillis, fraud: bool) -> Learned {
-        let Some(record) = self.orders.get_mut(&id).filter(|record| record.takes_label_at(time)) else {
+        let memory = order_memory(self.label_delay);
+        let Some(record) = self.orders.get_mut(&id).filter(|record| record.takes_label_at(time, memory)) else {
             self.position.n_labels_ignored += 1;
             return Learned::Ignored;
         };
@@ -175,7 +179,7 @@ impl State {
     }
 
     fn recent_order(&self, id: OrderId, known_at: UnixMillis) -> Option<&OrderRecord> {
-        self.orders.get(&id).filter(|record| known_at <= record.known_at.plus(ORDER_MEMORY))
+        self.orders.get(&id).filter(|record| known_at <= record.known_at.plus(order_memory(self.label_delay)))
     }
 
     pub(crate) fn remember(&mut self, id: OrderId, record: OrderRecord) {
@@ -184,7 +188,8 @@ impl State {
         // Amortised: each sweep is paid for by the inserts since the last one. Whether an old record is still there makes
         // no difference to any answer, because its age is checked at every use.
         if self.orders.len() >= self.purge_at {
-            self.orders.retain(|_, record| now <= record.known_at.plus(ORDER_MEMORY));
+            let memory = order_memory(self.label_delay);
+            self.orders.retain(|_, record| now <= record.known_at.plus(memory));
             self.purge_at = (2 * self.orders.len()).max(1 << 16);
         }
     }
@@ -200,8 +205,8 @@ impl OrderRecord {
         Self { known_at, resolved_at: time.plus(label_delay), label_time: None, entities }
     }
 
-    pub(crate) fn takes_label_at(&self, time: UnixMillis) -> bool {
-        time <= self.known_at.plus(ORDER_MEMORY)
+    pub(crate) fn takes_label_at(&self, time: UnixMillis, memory: Span) -> bool {
+        time <= self.known_at.plus(memory)
     }
 
     /// Notes a label and tells what the entities learn.

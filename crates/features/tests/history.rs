@@ -2,6 +2,7 @@
 //! values, several currencies, reversed labels, and snapshots taken in the middle.
 
 use orderguard_features::canonical::canonical_rows;
+use orderguard_features::container::{Container, ContainerWriter, KIND_STATE};
 use orderguard_features::event::{OrderEvent, Value};
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
@@ -378,6 +379,31 @@ proptest! {
     }
 
     #[test]
+    fn orders_late_by_weeks_never_count_what_they_could_not_know(raws in raws(true), scale in 1_i64..60) {
+        let mut raws = raws;
+        for (i, raw) in raws.iter_mut().enumerate() {
+            raw.id = i as u32;
+            raw.late *= scale;
+            // Two labels before the order is known would come at one instant, and contradict each other.
+            raw.labels.truncate(1);
+        }
+        let (by_live, _) = live(&raws, 0);
+        let names = spec().names();
+        let first_history = spec().features.iter().position(|f| f.entity().is_some()).unwrap();
+        for i in 0..raws.len() {
+            for (value, name) in naive(&raws, i).into_iter().zip(&names[first_history..]) {
+                let found = by_live.column(names.iter().position(|n| n == name).unwrap())[i];
+                if name.starts_with("count") || name.starts_with("fraud_count") {
+                    // Entries may have been forgotten by then, but none is seen that was not known.
+                    prop_assert!(value.is_nan() || found <= value, "{}: {} of at most {}", name, found, value);
+                } else if name.starts_with("since_last") {
+                    prop_assert!(value.is_nan() || found == FIRST_SEEN || found >= value, "{}: {} of {}", name, found, value);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn nothing_known_later_changes_a_row(raws in raws(true), at in 0_usize..60, change in 0_u8..3) {
         let mut raws = raws;
         for (i, raw) in raws.iter_mut().enumerate() {
@@ -455,6 +481,20 @@ fn an_entity_idle_for_400_days_is_first_seen_again() {
     assert_eq!(by_live.column(count), matrix.column(count));
 }
 
+/// Reads the features of every order as of `time`.
+fn read_all(extractor: &Extractor, state: &State, raws: &[Raw], time: i64) {
+    let binding = extractor.bind(&NAMES).unwrap();
+    let mut event = OrderEvent::default();
+    let mut row = vec![0.0; extractor.n_features()];
+    for raw in raws {
+        let cells = raw.cells();
+        let given: Vec<Value> = cells.iter().map(|cell| Value::Text(cell)).collect();
+        extractor.read_order(&binding, &given, UnixMillis(START + DAY), &mut event).unwrap();
+        event.time = UnixMillis(time);
+        extractor.extract(state, &event, &mut row);
+    }
+}
+
 #[test]
 fn broken_state_files_are_refused() {
     let raws: Vec<Raw> = (0..4)
@@ -485,9 +525,63 @@ fn broken_state_files_are_refused() {
             assert!(State::from_bytes(&broken, &extractor).is_err(), "byte {at}, bit {bit}");
         }
     }
+    let sections = Container::parse(&bytes, KIND_STATE, 0, 1 << 20).unwrap();
+    let mut refused = 0;
+    for section in sections.sections() {
+        for at in 0..section.bytes.len() {
+            // The checksum is made right again, so that what stands inside is judged.
+            let mut writer = ContainerWriter::new(KIND_STATE, 0, sections.fingerprint());
+            for other in sections.sections() {
+                let mut content = other.bytes.to_vec();
+                if other.tag == section.tag {
+                    content[at] ^= 0x80;
+                }
+                writer = writer.section(other.tag, other.required, content);
+            }
+            match State::from_bytes(&writer.finish(), &extractor) {
+                Err(_) => refused += 1,
+                Ok(state) => {
+                    // Whatever is accepted must be readable at any time without a panic.
+                    for time in [i64::MIN, START, START + DAY, i64::MAX] {
+                        read_all(&extractor, &state, &raws, time);
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 100, "{refused} hostile states refused");
     let other = Extractor::new(&schema(), &spec(), IdentityKey::new(b"other key")).unwrap();
     let error = State::from_bytes(&bytes, &other).unwrap_err().to_string();
     assert!(error.contains("identity key"), "{error}");
+}
+
+#[test]
+fn labels_count_however_long_the_label_delay_is() {
+    let mut long = schema();
+    long.label_delay = Span::days(200);
+    let mut spec = FeatureSpec::default();
+    spec.features.push(Feature::parse("fraud_count by customer over 30d").unwrap());
+    let extractor = Extractor::new(&long, &spec, IdentityKey::new(b"test")).unwrap();
+    let order = |id, days: i64, labels: &[(i64, bool)]| Raw {
+        id,
+        time: START + days * DAY,
+        customer: Some(1),
+        ip: None,
+        amount: None,
+        currency: 0,
+        kind: None,
+        signup: None,
+        labels: labels.to_vec(),
+        late: 0,
+    };
+    let raws = [order(1, 0, &[(200 * DAY, true)]), order(2, 201, &[])];
+    let table = table(&raws);
+    let rows = canonical_rows(&long, &table, extractor.key(), 1);
+    let labels = [LabelEvent { order: 0, time: UnixMillis(START + 200 * DAY), fraud: true }];
+    let mut state = State::new(&extractor);
+    let result = replay(&extractor, &table, &rows, &labels, &mut state, 1, &|_, _| {}).unwrap();
+    assert_eq!(result.matrix.column(0), [FIRST_SEEN, 1.0]);
+    assert_eq!(state.position().n_labels_ignored, 0);
 }
 
 #[test]
@@ -516,7 +610,7 @@ fn missing_amounts_and_identifiers_are_marked() {
     given[2] = Value::Number(17.0);
     read(&given, &mut event).unwrap();
     assert_eq!(event.amount, 1_250);
-    assert_eq!(event.entities[0], Some(extractor.key().entity(Role::Customer, "17")));
+    assert_eq!(event.entities[0], extractor.key().entity(Role::Customer, "17"));
     assert!(extractor.bind(&NAMES[1..]).is_err());
     assert!(extractor.bind(&["id", "id", "time", "customer", "ip", "amount", "currency", "kind", "signup"]).is_err());
 }
