@@ -79,7 +79,8 @@ impl Orders {
     pub(crate) fn entity_keys(&self, column: usize, key: &IdentityKey, missing: u64) -> Option<Vec<u64>> {
         let ColumnData::Text(text) = &self.outcome.table.columns[column] else { return None };
         let role = self.schema.columns[column].role;
-        let of_level: Vec<u64> = text.levels.iter().map(|level| key.entity(role, level).0).collect();
+        let of_level: Vec<u64> =
+            text.levels.iter().map(|level| key.entity(role, level).map_or(missing, |key| key.0)).collect();
         let hash = |row: &u32| match text.codes[*row as usize] {
             MISSING_CODE => missing,
             code => of_level[code as usize],
@@ -185,7 +186,7 @@ pub(crate) fn orders(
 
     let rows = canonical_rows(&schema, table, key, rayon::current_num_threads());
     let mut labels = in_canonical_order(&settled, &rows);
-    let repeated = rows.repeated(|_| None);
+    let repeated = rows.repeated(schema.label_delay, |_| None);
     leave_out(&mut labels, &repeated);
     let has_time = schema.find(Role::Time).is_some();
     let label_events = if has_time { label_events(&labels, &rows, schema.label_delay) } else { Vec::new() };

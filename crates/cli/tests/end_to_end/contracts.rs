@@ -225,7 +225,7 @@ fn history_from_orders_equals_history_from_a_state() {
 
 /// Scores in one go and in two halves, the second from the state that the first left.
 #[track_caller]
-fn halves_equal_the_whole(place: &Place, new: &Table, cut: usize) {
+pub(crate) fn halves_equal_the_whole(place: &Place, new: &Table, cut: usize) {
     place.write("whole.csv", new.csv());
     place.write("first.csv", new.part(0..cut).csv());
     place.write("second.csv", new.part(cut..new.rows.len()).csv());
@@ -248,11 +248,4 @@ fn scoring_in_two_halves_equals_scoring_at_once() {
     for cut in [1, 250, 499] {
         halves_equal_the_whole(&place, &unlabelled, cut);
     }
-}
-
-/// The first file holds labels that became known only after the orders of the second.
-#[test]
-fn scoring_in_two_halves_with_labels_equals_scoring_at_once() {
-    let (place, new) = shop();
-    halves_equal_the_whole(&place, &new, 250);
 }

@@ -8,7 +8,7 @@ use orderguard_features::time::UnixMillis;
 use orderguard_inference::model::Model;
 use orderguard_inference::service::OrderScorer;
 
-use crate::contracts::shop;
+use crate::contracts::{halves_equal_the_whole, shop};
 use crate::harness::{Place, Table};
 
 /// Scores the orders one by one, learning each, and between them the frauds that became known; returns raw scores and the
@@ -95,4 +95,13 @@ fn labels_that_come_between_orders_count_as_in_a_file() {
     assert_same_bits(&place, "orders.csv", &stream(&place, &unlabelled, &frauds));
     let score = |data: &str| place.ok(&format!("score --model out/model.ogm --state out/state.ogs --data {data}")).out;
     assert!(score("orders.csv") != score("unlabelled.csv"), "labels make a difference to history");
+}
+
+/// Labels of the first half's orders become known while the second half comes in; both halves come with them.
+#[test]
+fn two_halves_with_labels_score_as_one_file() {
+    let (place, new, _) = shop_of_thieves();
+    for cut in [100, 250] {
+        halves_equal_the_whole(&place, &new, cut);
+    }
 }
