@@ -300,6 +300,13 @@ impl fmt::Display for SplitError {
             Self::TooFewRows { n_labelled, needed } => {
                 write!(f, "split: expected at least {needed} labelled orders, found {n_labelled}")
             }
+            Self::EmptyPart { part, from: Some(from), until: Some(until) } if until <= from => write!(
+                f,
+                "split: expected orders in {part} whose labels are due in time, found none: the orders span too little time \
+                 for the label delay ({part} would begin at {} and end at {})",
+                UnixMillis(*from),
+                UnixMillis(*until)
+            ),
             Self::EmptyPart { part, from: Some(from), until: Some(until) } => write!(
                 f,
                 "split: expected resolved, labelled orders in {part} from {} until {}, found none",
@@ -454,6 +461,10 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
     let fixed = place_parts(options, data_from, last, data_end, &mut notes)?;
     let Placed { train_from, train_until, test_from, test_until } = fixed;
     let delay = options.label_delay;
+    if data_end < test_from {
+        let (first, second) = ("test-from", "as-of");
+        return Err(SplitError::Contradiction { first, first_at: test_from, second, second_at: data_end });
+    }
 
     // Validation with a gap before it, then without, then folds.
     let train_is_fixed = options.train_until.is_some();

@@ -114,7 +114,19 @@ fn dates_that_contradict_one_another() {
     }
     let says = ["test-from: expected an instant in the data, 2024-01-0", "found 2031-01-01T00:00:00Z"];
     place.fails(&format!("{TRAIN} --test-from 2031-01-01"), 2, &says);
+    let says = ["expected test-from before as-of, found 2024-0", " and 1999-01-01T00:00:00Z"];
+    place.fails(&format!("{TRAIN} --as-of 1999-01-01"), 2, &says);
+    let says = ["whose labels are due in time, found none: the orders span too little time for the label delay"];
+    place.fails(&format!("{TRAIN} --label-delay 58d"), 1, &says);
     assert_eq!(place.files("out"), [""; 0]);
+}
+
+/// With the labels of an earlier day, nothing that came later is known.
+#[test]
+fn labels_as_of_an_earlier_day() {
+    let place = shop(&Table::narrow(2_000));
+    let report = report(&place, "--as-of 2024-02-15");
+    assert!(report["split"]["test"]["until"].as_str().unwrap() <= "2024-02-15T00:00:00.001Z", "{}", report["split"]);
 }
 
 #[test]
