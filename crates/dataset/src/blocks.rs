@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::delimited::{Boundaries, Dialect, Records, Scan, count, detect, has_binary, line_end};
 use crate::error::ReadError;
 use crate::rejection::RejectReason;
+use crate::scan::{is_card_number, is_email, is_phone};
 use crate::source::{Kind, Sources, Stream, kind_of};
 
 /// Told how many stored bytes were read, and how many there are.
@@ -318,6 +319,7 @@ const MAX_NAME: usize = 4_096;
 enum HeaderError {
     NotUtf8 { at: u64 },
     NameTooLong { position: usize, bytes: usize },
+    Values { position: usize, kind: &'static str },
     Duplicate { column: String, positions: (usize, usize) },
 }
 
@@ -326,9 +328,23 @@ impl HeaderError {
         let file = file.to_owned();
         match self {
             Self::NotUtf8 { at } => ReadError::HeaderNotUtf8 { file, at },
+            Self::Values { position, kind } => ReadError::HeaderOfValues { file, position, kind },
             Self::NameTooLong { position, bytes } => ReadError::NameTooLong { file, position, bytes, limit: MAX_NAME },
             Self::Duplicate { column, positions } => ReadError::DuplicateColumn { file, column, positions },
         }
+    }
+}
+
+/// What a name is that can only be a value: the file has no header.
+fn private_value(name: &str) -> Option<&'static str> {
+    if is_email(name) && !name.contains(char::is_whitespace) {
+        Some("an e-mail address")
+    } else if is_card_number(name.as_bytes()) {
+        Some("a card number")
+    } else if name.starts_with('+') && is_phone(name.as_bytes()) {
+        Some("a phone number")
+    } else {
+        None
     }
 }
 
@@ -351,6 +367,10 @@ fn header(bytes: &[u8], dialect: Dialect, end: bool) -> Result<Option<(Vec<Strin
         .collect();
     if let Some(i) = names.iter().position(|name| name.len() > MAX_NAME) {
         return Err(HeaderError::NameTooLong { position: i + 1, bytes: names[i].len() });
+    }
+    // Names reach messages, reports and models, where such values must not stand.
+    if let Some((i, kind)) = names.iter().enumerate().find_map(|(i, name)| Some((i, private_value(name)?))) {
+        return Err(HeaderError::Values { position: i + 1, kind });
     }
     let mut sorted: Vec<usize> = (0..names.len()).collect();
     sorted.sort_by_key(|&i| (&names[i], i));

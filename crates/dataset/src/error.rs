@@ -91,6 +91,15 @@ pub enum ReadError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The first row holds values instead of names.
+    HeaderOfValues {
+        /// The file.
+        file: String,
+        /// 1-based position of a field that can be no name.
+        position: usize,
+        /// What it looks like; the value itself is never told.
+        kind: &'static str,
+    },
     /// Two columns of a file have one name.
     DuplicateColumn {
         /// The file.
@@ -161,6 +170,9 @@ impl fmt::Display for ReadError {
             Self::HeaderTooLong { file, limit } => write!(f, "{file}: the header does not end within {limit} bytes"),
             Self::NameTooLong { file, position, bytes, limit } => {
                 write!(f, "{file}: column {position}: expected a name of at most {limit} bytes, found {bytes}")
+            }
+            Self::HeaderOfValues { file, position, kind } => {
+                write!(f, "{file}: expected names of columns in the first row, found {kind} in field {position}")
             }
             Self::DuplicateColumn { file, column, positions } => {
                 write!(f, "{file}: two columns are named {column:?}, number {} and {}", positions.0, positions.1)

@@ -152,14 +152,14 @@ impl Facts {
     }
 }
 
-fn is_email(text: &str) -> bool {
+pub(crate) fn is_email(text: &str) -> bool {
     match text.split_once('@') {
         Some((before, after)) => !before.is_empty() && !after.contains('@') && after.contains('.'),
         None => false,
     }
 }
 
-fn is_card_number(text: &[u8]) -> bool {
+pub(crate) fn is_card_number(text: &[u8]) -> bool {
     if !(13..=40).contains(&text.len()) || !matches!(text[0], b'3'..=b'6') {
         return false;
     }
@@ -187,7 +187,7 @@ fn is_masked_card(text: &[u8]) -> bool {
     (12..=19).contains(&text.len()) && head > 0 && mask > 0 && !tail.is_empty() && tail.iter().all(u8::is_ascii_digit)
 }
 
-fn is_phone(text: &[u8]) -> bool {
+pub(crate) fn is_phone(text: &[u8]) -> bool {
     let n_digits = text.iter().filter(|b| b.is_ascii_digit()).count();
     let n_signs = text.iter().filter(|b| matches!(b, b'+' | b' ' | b'.' | b'-' | b'(' | b')')).count();
     (7..=15).contains(&n_digits) && n_signs > 0 && n_digits + n_signs == text.len()

@@ -327,6 +327,15 @@ fn faulty_files_are_typed_errors() {
         error(b"b,a, a\n1,2,3\n"),
         ReadError::DuplicateColumn { file: file(), column: "a".into(), positions: (2, 3) }
     );
+    for (value, kind) in [
+        ("jane.roe@shop.example", "an e-mail address"),
+        ("+48 600 100 200", "a phone number"),
+        ("4111-1111-1111-1111", "a card number"),
+    ] {
+        let found = error(format!("a,{value}\n1,2\n").as_bytes());
+        assert_eq!(found, ReadError::HeaderOfValues { file: file(), position: 2, kind });
+        assert!(!found.to_string().contains(value));
+    }
     let long = format!("a,{}\n1,2\n", "x".repeat(4_097));
     assert_eq!(
         error(long.as_bytes()),
