@@ -168,8 +168,9 @@ impl std::error::Error for LeakError {}
 ///
 /// `rows` are the training orders, positions in `table`; `labels` holds one label per entry of `rows`: 1 fraud, 0 honest.
 /// Judged are the columns known at the order that could become features: amount, numbers, categories, timestamps,
-/// and entities, which are refused only when no value comes twice, so that there is no history to count. Without a time
-/// column nothing can be a running number or lie after the order. `keep` names columns the user wants all the same.
+/// and entities. Of an entity it is judged whether being there at all gives the label away, not its values, which name
+/// buyers; and it is refused when no value comes twice, so that there is no history to count. Without a time column
+/// nothing can be a running number or lie after the order. `keep` names columns the user wants all the same.
 /// The result depends on the rows as a set only. O(columns * n log n), columns in parallel.
 ///
 /// # Panics
@@ -330,11 +331,16 @@ impl Orders<'_> {
     }
 
     fn judge_entity(&self, codes: &[u32], n_levels: usize) -> Option<LeakReason> {
-        let (levels, _) = self.count_levels(codes, n_levels);
-        let n_present = levels.iter().map(|level| level.n()).sum::<u64>();
-        let n_distinct = levels.len() as u64;
-        (n_present as usize >= MIN_ROWS_OF_ORDER && n_distinct == n_present)
-            .then_some(LeakReason::Identifier { n_distinct, n_present })
+        let (levels, missing) = self.count_levels(codes, n_levels);
+        let present = self.all().minus(missing);
+        let (n_present, n_distinct) = (present.n(), levels.len() as u64);
+        self.separated(missing)
+            .or_else(|| self.separated(present))
+            .or_else(|| self.set_only(missing, SET_MISSING_RECALL))
+            .or_else(|| {
+                (n_present as usize >= MIN_ROWS_OF_ORDER && n_distinct == n_present)
+                    .then_some(LeakReason::Identifier { n_distinct, n_present })
+            })
     }
 
     /// Classes of each level that occurs, and of the rows without one. Levels stand in the order of their counts, which
@@ -428,18 +434,20 @@ impl Orders<'_> {
         let all = self.all();
         let usual = groups.iter().copied().max_by_key(|group| (group.n(), group.honest)).unwrap_or_default();
         let usual = if 2 * usual.n() >= all.n() { usual } else { Classes::default() };
-        for (unset, needed) in [(missing, SET_MISSING_RECALL), (usual.plus(missing), SET_DEFAULT_RECALL)] {
-            let set = all.minus(unset);
-            let only_frauds = set.fraud >= MIN_PER_CLASS
-                && set.fraud as f64 >= SET_ONLY_PRECISION * set.n() as f64
-                && set.fraud as f64 >= needed * all.fraud as f64
-                && all.honest >= MIN_PER_CLASS;
-            if only_frauds && unset.n() > 0 {
-                let (n_set, n_fraud_set) = (set.n(), set.fraud);
-                return Some(LeakReason::SetOnlyForFrauds { n_set, n_fraud_set, n_fraud: all.fraud });
-            }
-        }
-        None
+        self.set_only(missing, SET_MISSING_RECALL).or_else(|| self.set_only(usual.plus(missing), SET_DEFAULT_RECALL))
+    }
+
+    /// Whether (almost) all orders other than `unset` are frauds, and this share of the frauds.
+    fn set_only(&self, unset: Classes, needed: f64) -> Option<LeakReason> {
+        let all = self.all();
+        let set = all.minus(unset);
+        let only_frauds = set.fraud >= MIN_PER_CLASS
+            && set.fraud as f64 >= SET_ONLY_PRECISION * set.n() as f64
+            && set.fraud as f64 >= needed * all.fraud as f64
+            && all.honest >= MIN_PER_CLASS
+            && unset.n() > 0;
+        let (n_set, n_fraud_set) = (set.n(), set.fraud);
+        only_frauds.then_some(LeakReason::SetOnlyForFrauds { n_set, n_fraud_set, n_fraud: all.fraud })
     }
 
     /// The selection with the higher of the lower of precision and recall.

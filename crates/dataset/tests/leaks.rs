@@ -117,6 +117,26 @@ fn the_kind_of_the_fraud_is_refused() {
 }
 
 #[test]
+fn an_entity_that_only_frauds_have_is_refused() {
+    // The address to which the fraud team wrote: for all frauds, and for a tenth of them.
+    let mail = |row: usize| format!("case{}@shop.example", row / 700);
+    let found = text(Role::Email, |row| if is_fraud(row) { mail(row) } else { String::new() });
+    assert!(matches!(found, Some(LeakReason::SeparatesByValue { precision: 1.0, recall: 1.0, .. })), "{found:?}");
+    let found = text(Role::Email, |row| if is_fraud(row) && draw(row, 5) < 0.3 { mail(row) } else { String::new() });
+    assert!(matches!(found, Some(LeakReason::SetOnlyForFrauds { .. })), "{found:?}");
+    // Only the honest have one.
+    let found = text(Role::Device, |row| if is_fraud(row) { String::new() } else { mail(row) });
+    assert!(matches!(found, Some(LeakReason::SeparatesByValue { precision: 1.0, recall: 1.0, .. })), "{found:?}");
+    // Thieves who use cards of their own, and a device that is often unknown, are no leak.
+    let found = text(Role::Card, |row| if is_fraud(row) { format!("f{}", row % 7) } else { format!("h{}", row % 900) });
+    assert_eq!(found, None);
+    let found = text(Role::Device, |row| {
+        if draw(row, 7) < if is_fraud(row) { 0.1 } else { 0.9 } { String::new() } else { mail(row) }
+    });
+    assert_eq!(found, None);
+}
+
+#[test]
 fn a_value_missing_only_for_frauds_is_refused() {
     let found = number(|row| if is_fraud(row) { f64::NAN } else { draw(row, 3) });
     assert!(matches!(found, Some(LeakReason::SeparatesByValue { .. })), "{found:?}");
