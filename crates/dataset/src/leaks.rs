@@ -17,14 +17,14 @@ const MIN_PER_CLASS: u64 = 20;
 const LEAK_AUC: f64 = 0.99;
 /// From this precision and recall on, reached together by one threshold or one set of levels, a column alone separates.
 const LEAK_PRECISION_RECALL: f64 = 0.95;
-/// A column is "set only for frauds" when at least this share of the orders where it is set are frauds.
+/// A column is "set only for frauds" when at least this share of the orders where it is set are frauds, and they are
+/// [`MIN_PER_CLASS`] or more, whatever share of all frauds that is: the records of an investigation are kept for some
+/// frauds only. An honest rule that strong lets some honest orders through; one that did not in all of train adds
+/// little where it was up for few orders, and is too good to be true where it was up for many.
 const SET_ONLY_PRECISION: f64 = 0.99;
-/// Such a column must be set for this share of the frauds where "not set" is a missing value: records of an
-/// investigation are kept for some frauds only.
-const SET_MISSING_RECALL: f64 = 0.1;
-/// And for this share where "not set" is a value that most orders have: a flag that is rarely up and then always right
-/// may be an honest rule.
-const SET_DEFAULT_RECALL: f64 = 0.5;
+/// So many honest orders would be set if frauds and honest orders were set alike: where nearly all orders are frauds, a
+/// column that is set for frauds alone shows nothing.
+const MIN_HONEST_EXPECTED: f64 = 10.0;
 /// Levels that single out frauds must hold this many frauds each on average, else they name buyers, which a model may
 /// remember but which is no leak.
 const MIN_FRAUDS_PER_LEVEL: u64 = 5;
@@ -334,13 +334,10 @@ impl Orders<'_> {
         let (levels, missing) = self.count_levels(codes, n_levels);
         let present = self.all().minus(missing);
         let (n_present, n_distinct) = (present.n(), levels.len() as u64);
-        self.separated(missing)
-            .or_else(|| self.separated(present))
-            .or_else(|| self.set_only(missing, SET_MISSING_RECALL))
-            .or_else(|| {
-                (n_present as usize >= MIN_ROWS_OF_ORDER && n_distinct == n_present)
-                    .then_some(LeakReason::Identifier { n_distinct, n_present })
-            })
+        self.separated(missing).or_else(|| self.separated(present)).or_else(|| self.set_only(missing)).or_else(|| {
+            (n_present as usize >= MIN_ROWS_OF_ORDER && n_distinct == n_present)
+                .then_some(LeakReason::Identifier { n_distinct, n_present })
+        })
     }
 
     /// Classes of each level that occurs, and of the rows without one. Levels stand in the order of their counts, which
@@ -434,17 +431,17 @@ impl Orders<'_> {
         let all = self.all();
         let usual = groups.iter().copied().max_by_key(|group| (group.n(), group.honest)).unwrap_or_default();
         let usual = if 2 * usual.n() >= all.n() { usual } else { Classes::default() };
-        self.set_only(missing, SET_MISSING_RECALL).or_else(|| self.set_only(usual.plus(missing), SET_DEFAULT_RECALL))
+        self.set_only(missing).or_else(|| self.set_only(usual.plus(missing)))
     }
 
-    /// Whether (almost) all orders other than `unset` are frauds, and this share of the frauds.
-    fn set_only(&self, unset: Classes, needed: f64) -> Option<LeakReason> {
+    /// Whether (almost) all orders other than `unset` are frauds.
+    fn set_only(&self, unset: Classes) -> Option<LeakReason> {
         let all = self.all();
         let set = all.minus(unset);
+        let honest_expected = set.n() as f64 * all.honest as f64 / all.n() as f64;
         let only_frauds = set.fraud >= MIN_PER_CLASS
             && set.fraud as f64 >= SET_ONLY_PRECISION * set.n() as f64
-            && set.fraud as f64 >= needed * all.fraud as f64
-            && all.honest >= MIN_PER_CLASS
+            && honest_expected >= MIN_HONEST_EXPECTED
             && unset.n() > 0;
         let (n_set, n_fraud_set) = (set.n(), set.fraud);
         only_frauds.then_some(LeakReason::SetOnlyForFrauds { n_set, n_fraud_set, n_fraud: all.fraud })
@@ -464,7 +461,9 @@ impl Orders<'_> {
         }
         let precision = chosen.fraud as f64 / chosen.n() as f64;
         let recall = chosen.fraud as f64 / self.n_fraud as f64;
-        (precision >= LEAK_PRECISION_RECALL && recall >= LEAK_PRECISION_RECALL)
+        // Where nearly all orders are frauds, any large part of them has that precision.
+        let spares_honest = chosen.honest as f64 <= (1.0 - LEAK_PRECISION_RECALL) * self.all().honest as f64;
+        (precision >= LEAK_PRECISION_RECALL && recall >= LEAK_PRECISION_RECALL && spares_honest)
             .then_some(LeakReason::SeparatesByValue { precision, recall, n_fraud: self.n_fraud })
     }
 

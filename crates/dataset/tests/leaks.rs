@@ -114,6 +114,33 @@ fn the_kind_of_the_fraud_is_refused() {
     assert!(matches!(found, Some(LeakReason::SetOnlyForFrauds { .. })), "{found:?}");
     let found = number(|row| if is_fraud(row) && draw(row, 5) < 0.7 { 1.0 + draw(row, 6) } else { 0.0 });
     assert!(matches!(found, Some(LeakReason::SetOnlyForFrauds { .. })), "{found:?}");
+    // A code other than the usual one for fewer than half of the frauds, and for no honest order.
+    for share in [0.45, 0.25] {
+        let found =
+            text(Role::Category, |row| if is_fraud(row) && draw(row, 5) < share { kind(row) } else { "0".into() });
+        assert!(matches!(found, Some(LeakReason::SetOnlyForFrauds { .. })), "{found:?}");
+    }
+}
+
+#[test]
+fn where_most_orders_are_frauds_a_column_may_be_set_for_frauds_alone() {
+    // 30 orders are set, all of them frauds, as 97 of 100 are: by chance one would expect one honest order at most.
+    let judge = |n_set: usize, fraud_share: usize| {
+        let column = |name: &str, role| Column { name: name.into(), role, available: Available::Order, format: None };
+        let schema = Schema {
+            timezone: "UTC".into(),
+            label_delay: Span::days(7),
+            amount_decimals: 2,
+            columns: vec![column("x", Role::Number)],
+        };
+        let values = (0..1_000).map(|row| f64::from(u8::from(row < n_set))).collect();
+        let table = OrderTable { n_rows: 1_000, columns: vec![ColumnData::Number(values)], ..OrderTable::default() };
+        let labels: Vec<u8> = (0..1_000).map(|row| u8::from(row < n_set || row % 100 < fraud_share)).collect();
+        let rows: Vec<u32> = (0..1_000).collect();
+        find_leaks(&table, &schema, &rows, &labels, &[]).unwrap().first().map(|leak| leak.reason)
+    };
+    assert_eq!(judge(30, 97), None);
+    assert!(matches!(judge(30, 50), Some(LeakReason::SetOnlyForFrauds { n_set: 30, n_fraud_set: 30, .. })));
 }
 
 #[test]
@@ -189,8 +216,10 @@ fn strong_honest_columns_stay() {
         number(|row| if is_fraud(row) && draw(row, 4) < 0.66 { 5.0 + draw(row, 3) } else { draw(row, 3) * 5.01 }),
         None
     );
-    // A flag that is always right about a fifth of the frauds.
-    assert_eq!(number(|row| f64::from(u8::from(is_fraud(row) && draw(row, 4) < 0.2))), None);
+    // A flag that is up for a fifth of the frauds and hardly any honest order, and one that was up too rarely to tell.
+    let flag = |row: usize| if is_fraud(row) { draw(row, 4) < 0.2 } else { draw(row, 4) < 0.002 };
+    assert_eq!(number(|row| f64::from(u8::from(flag(row)))), None);
+    assert_eq!(number(|row| f64::from(u8::from(is_fraud(row) && draw(row, 4) < 0.08))), None);
     // A level with half of the frauds, and as many honest orders.
     let country = |row: usize| if is_fraud(row) && draw(row, 4) < 0.5 || draw(row, 5) < 0.02 { "XX" } else { "YY" };
     assert_eq!(text(Role::Category, |row| country(row).into()), None);
