@@ -37,8 +37,9 @@ const RUNNING_GAMMA: f64 = 0.999;
 /// A running number has at least this many values: fewer are the steps of a setting that changed now and then. A week
 /// of day numbers has seven.
 const MIN_RUNNING_VALUES: usize = 6;
-/// A timestamp lies after the order when it does so in more than this share of the orders: sign-ups in another time zone
-/// than the purchase lie after it here and there, deliveries nearly always.
+/// A timestamp lies after the order when it does so in more than this share of the orders, of the frauds, or of the honest
+/// orders: sign-ups in another time zone than the purchase lie after it here and there, deliveries nearly always, and the
+/// opening of a case for frauds alone.
 const LATER_SHARE: f64 = 0.1;
 /// Two clocks of one shop differ by up to this much.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
@@ -113,6 +114,15 @@ pub enum LeakReason {
         /// Orders with a value.
         n_present: u64,
     },
+    /// It is a point in time after the order for one class.
+    AfterOrderOfClass {
+        /// True for frauds, false for honest orders.
+        fraud: bool,
+        /// Orders of the class where it lies after the order.
+        n_after: u64,
+        /// Orders of the class with a value.
+        n_present: u64,
+    },
 }
 
 impl fmt::Display for LeakReason {
@@ -138,6 +148,10 @@ impl fmt::Display for LeakReason {
             ),
             Self::AfterOrder { n_after, n_present } => {
                 write!(f, "it is a time after the order in {n_after} of {n_present} orders")
+            }
+            Self::AfterOrderOfClass { fraud, n_after, n_present } => {
+                let class = if *fraud { "frauds" } else { "honest orders" };
+                write!(f, "it is a time after the order in {n_after} of {n_present} {class}")
             }
         }
     }
@@ -303,12 +317,24 @@ impl Orders<'_> {
         let Some(times) = self.times else {
             return self.judge_number(|row| if values[row] == MISSING_I64 { f64::NAN } else { values[row] as f64 });
         };
-        let present = || self.rows.iter().map(|&row| row as usize).filter(|&row| values[row] != MISSING_I64);
-        let n_present = present().count() as u64;
-        let n_after =
-            present().filter(|&row| values[row].saturating_sub(times[row]) > CLOCK_TOLERANCE_MS).count() as u64;
-        if n_after as f64 > LATER_SHARE * n_present as f64 {
-            return Some(LeakReason::AfterOrder { n_after, n_present });
+        let (mut present, mut after) = (Classes::default(), Classes::default());
+        for (&row, &label) in self.rows.iter().zip(self.labels) {
+            let (value, time) = (values[row as usize], times[row as usize]);
+            if value != MISSING_I64 {
+                present.add(label == 1);
+                if value.saturating_sub(time) > CLOCK_TOLERANCE_MS {
+                    after.add(label == 1);
+                }
+            }
+        }
+        let is_later = |n_after: u64, n_present: u64| n_after as f64 > LATER_SHARE * n_present as f64;
+        if is_later(after.n(), present.n()) {
+            return Some(LeakReason::AfterOrder { n_after: after.n(), n_present: present.n() });
+        }
+        for (fraud, n_after, n_present) in [(true, after.fraud, present.fraud), (false, after.honest, present.honest)] {
+            if n_present >= MIN_PER_CLASS && is_later(n_after, n_present) {
+                return Some(LeakReason::AfterOrderOfClass { fraud, n_after, n_present });
+            }
         }
         // As the feature sees it: the time that has passed. That it goes with time or never repeats is in its nature.
         let since = |row: usize| {

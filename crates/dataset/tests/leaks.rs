@@ -207,6 +207,12 @@ fn times_after_the_order_are_refused() {
     assert!(matches!(found, Some(LeakReason::AfterOrder { n_after, n_present }) if n_after == n_present), "{found:?}");
     assert_eq!(at(|row| -((draw(row, 3) * 1e10) as i64)), None, "a sign-up before the order");
     assert_eq!(at(|_| 30_000), None, "two clocks");
+    // The case was opened after the order, for frauds only: 3 % of all orders. Or the parcel came, for the honest only.
+    let found = at(|row| if is_fraud(row) { 86_400_000 } else { -86_400_000 - (draw(row, 3) * 1e9) as i64 });
+    assert!(matches!(found, Some(LeakReason::AfterOrderOfClass { fraud: true, n_after: 80.., .. })), "{found:?}");
+    let found = at(|row| if is_fraud(row) && draw(row, 4) < 0.2 { 86_400_000 } else { -86_400_000 });
+    assert!(matches!(found, Some(LeakReason::AfterOrderOfClass { fraud: true, n_after: 15..30, .. })), "{found:?}");
+    assert_eq!(at(|row| if draw(row, 4) < 0.06 { 7_200_000 } else { -86_400_000 }), None, "other time zones");
 }
 
 #[test]
