@@ -7,21 +7,19 @@ use orderguard_evaluation::threshold::Aim;
 use orderguard_features::time::{Span, UnixMillis};
 
 /// Learns from labelled order history which orders are fraudulent, and scores new ones.
-///
-/// Start with a file of past orders that says which were fraud:
-///
-///     orderguard train --data orders.csv
-///     orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv
-///
-/// Exit codes: 0 done, 1 bad data, 2 usage or input and output.
 #[derive(Parser, Debug)]
-#[command(version, verbatim_doc_comment, propagate_version = true, max_term_width = 110)]
+#[command(
+    version,
+    after_help = "Start with a file of past orders that says which were fraud:\n    orderguard train --data orders.csv\n    orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv\n\nExit codes: 0 done, 1 bad data, 2 usage or input and output.",
+    propagate_version = true,
+    max_term_width = 110
+)]
 pub(crate) struct Args {
     /// Threads to use; all cores by default. The results are the same for any number.
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Say nothing but errors.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
     pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -69,14 +67,10 @@ pub(crate) struct SchemaOptions {
 ///
 /// Nothing needs to be configured: the columns' roles are inferred and printed, columns that give the answer away are
 /// refused, and the orders are split by time, so that the figures are those of orders the model could not know.
-///
-/// Examples:
-///
-///     orderguard train --data orders.csv.zst
-///     orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d
-///     orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
+)]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -139,7 +133,7 @@ pub(crate) struct TrainArgs {
     /// Most leaves of a tree [default: 31].
     #[arg(long, value_name = "N", help_heading = "Trees")]
     pub(crate) leaves: Option<usize>,
-    /// Fewest orders in a leaf [default: 100].
+    /// Fewest orders in a leaf [default: one in 500 training orders, 20 to 100].
     #[arg(long, value_name = "N", help_heading = "Trees")]
     pub(crate) min_rows_per_leaf: Option<usize>,
 }
@@ -171,13 +165,10 @@ pub(crate) struct HistoryArgs {
 }
 
 /// Measures a model on labelled orders.
-///
-/// Examples:
-///
-///     orderguard evaluate --model model.ogm --state state.ogs --data june.csv
-///     orderguard evaluate --model model.ogm --history january-to-may.csv --data june.csv --json
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n    orderguard evaluate --model model.ogm --state state.ogs --data june.csv\n    orderguard evaluate --model model.ogm --history january-to-may.csv --data june.csv --json"
+)]
 pub(crate) struct EvaluateArgs {
     /// The model file.
     #[arg(long, value_name = "FILE")]
@@ -186,6 +177,9 @@ pub(crate) struct EvaluateArgs {
     pub(crate) data: DataArgs,
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
+    /// Labels that came later: a table of order id, label and the time it was learned.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
     /// When the labels were read out; by default the time of the last order or label.
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     pub(crate) as_of: Option<UnixMillis>,
@@ -195,13 +189,10 @@ pub(crate) struct EvaluateArgs {
 }
 
 /// Scores orders: raw score, probability and decision for each, in the order of the input.
-///
-/// Examples:
-///
-///     orderguard score --model model.ogm --state state.ogs --data today.csv -o scores.csv
-///     orderguard score --model model.ogm --history may.csv --data june.csv --save-state june.ogs
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n    orderguard score --model model.ogm --state state.ogs --data today.csv -o scores.csv\n    orderguard score --model model.ogm --history may.csv --data june.csv --save-state june.ogs"
+)]
 pub(crate) struct ScoreArgs {
     /// The model file.
     #[arg(long, value_name = "FILE")]
@@ -210,6 +201,9 @@ pub(crate) struct ScoreArgs {
     pub(crate) data: DataArgs,
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
+    /// Labels of these orders that came later, so that the history learns them: order id, label and its time.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
     /// Write the history after the last order to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) save_state: Option<PathBuf>,
@@ -219,12 +213,8 @@ pub(crate) struct ScoreArgs {
 }
 
 /// Shows what the columns of a file are taken for, and writes it to a file to edit.
-///
-/// Example:
-///
-///     orderguard schema --data orders.csv -o schema.toml
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example:\n    orderguard schema --data orders.csv -o schema.toml")]
 pub(crate) struct SchemaArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -239,12 +229,8 @@ pub(crate) struct SchemaArgs {
 }
 
 /// Prints what a model or state file says of itself.
-///
-/// Example:
-///
-///     orderguard inspect models/latest/model.ogm
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example:\n    orderguard inspect models/latest/model.ogm")]
 pub(crate) struct InspectArgs {
     /// A model file (.ogm) or a state file (.ogs).
     #[arg(value_name = "FILE")]
@@ -255,12 +241,8 @@ pub(crate) struct InspectArgs {
 }
 
 /// Makes a labelled order stream with several kinds of abuse, to try things out on.
-///
-/// Example:
-///
-///     orderguard simulate --orders 40000 --seed 1 -o orders.csv.zst
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example:\n    orderguard simulate --orders 40000 --seed 1 -o orders.csv.zst")]
 pub(crate) struct SimulateArgs {
     /// How many orders.
     #[arg(long, default_value_t = 40_000, value_name = "N")]

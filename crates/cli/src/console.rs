@@ -64,7 +64,7 @@ pub(crate) fn error(failure: &Failure) {
 }
 
 /// Names from files may hold anything; control characters must not reach the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

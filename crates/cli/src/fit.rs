@@ -42,12 +42,29 @@ impl Learner {
         }
     }
 
+    /// The same learner with what depends on the number of training rows, where the user left it open.
+    pub(crate) fn for_rows(self, n_rows: usize, args: &TrainArgs) -> Outcome<Self> {
+        match self {
+            Self::Gbt(params) if args.min_rows_per_leaf.is_none() => {
+                let params = GbtParams { min_rows_per_leaf: leaf_rows(n_rows), ..(*params).clone() };
+                Ok(Self::Gbt(params.check().bad_usage()?))
+            }
+            other => Ok(other),
+        }
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Gbt(_) => "gbt",
             Self::Logistic(_) => "logistic",
         }
     }
+}
+
+/// Fewest rows of a leaf for a training part of `n_rows`: one in 500, from 20 to 100. A leaf must hold enough orders to
+/// tell a share of fraud; where there are few orders in all, 100 would leave nothing to split.
+fn leaf_rows(n_rows: usize) -> usize {
+    (n_rows / 500).clamp(20, 100)
 }
 
 /// What the learners see: rows of one matrix with their labels.
@@ -131,7 +148,8 @@ pub(crate) fn fit(learner: &Learner, parts: &Parts<'_>, aim: Aim, seed: u64, con
         threshold: Threshold {
             raw_score: choice.raw_score,
             probability: probability(&calibrated.calibration, choice.raw_score),
-            aim: choice.aim_text,
+            // With folds there is no validation part.
+            aim: if parts.folds.is_some() { format!("{aim} in folds of the training part") } else { choice.aim_text },
         },
         threshold_note: choice.note,
         calibration_note: calibrated.note,

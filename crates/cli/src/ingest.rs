@@ -61,7 +61,9 @@ impl Orders {
         if let Some(column) = self.schema.find(Role::Currency)
             && let ColumnData::Text(currency) = &self.outcome.table.columns[column]
         {
-            let mut seen = currency.codes.iter().filter(|&&code| code != MISSING_CODE).map(|&c| currency.levels.get(c));
+            // A missing currency is one of its own: it may be any.
+            let name = |&code: &u32| (code != MISSING_CODE).then(|| currency.levels.get(code));
+            let mut seen = currency.codes.iter().map(name);
             let first = seen.next();
             if seen.any(|level| Some(level) != first) {
                 return None;

@@ -6,6 +6,7 @@ mod console;
 mod failure;
 mod fit;
 mod ingest;
+mod input;
 mod key;
 mod measure;
 mod model_data;

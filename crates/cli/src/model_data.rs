@@ -1,5 +1,6 @@
 //! Orders for a finished model: its files, its history, and feature rows by replay.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use orderguard_dataset::read::ReadOptions;
@@ -8,15 +9,21 @@ use orderguard_features::identity::IdentityKey;
 use orderguard_features::matrix::Matrix;
 use orderguard_features::replay::replay;
 use orderguard_features::schema::{Role, Schema};
+use orderguard_features::snapshot::MAX_STATE_BYTES;
+use orderguard_features::spec::{Feature, FeatureSpec};
 use orderguard_features::state::State;
+use orderguard_inference::Scorer;
 use orderguard_inference::model::Model;
-use orderguard_inference::{Scorer, service};
+use orderguard_inference::service::{self, SetupError};
 
 use crate::args::{DataArgs, HistoryArgs};
 use crate::console::Console;
 use crate::failure::{Blame, Failure, Outcome, usage};
 use crate::ingest::{self, Orders};
-use crate::key;
+use crate::{input, key};
+
+/// The largest model file that is read.
+const MAX_MODEL_BYTES: u64 = 1 << 32;
 
 /// A model that is ready, and the state from which it starts.
 pub(crate) struct Loaded {
@@ -29,18 +36,24 @@ pub(crate) struct Loaded {
 
 /// Loads a model and the history it needs.
 pub(crate) fn load(path: &Path, data: &DataArgs, history: &HistoryArgs, console: &Console) -> Outcome<Loaded> {
-    let model = Model::from_bytes(&read_file(path)?)
+    let model = Model::from_bytes(&input::read(path, MAX_MODEL_BYTES)?)
         .map_err(|error| Failure::Data(anyhow::anyhow!("{}: {error}", path.display())))?;
-    let key = key::load(history.key_file.as_deref(), console)?;
-    let extractor = service::extractor(&model, key.clone()).bad_usage()?;
+    let key = key::load(history.key_file.as_deref())?;
+    let extractor = service::extractor(&model, key.clone()).map_err(|error| match error {
+        SetupError::KeyMismatch { .. } => Failure::Usage(anyhow::anyhow!(
+            "the model was made with another identity key: give the key file of its training with --key-file (or \
+             ORDERGUARD_KEY_FILE), and none if it had none"
+        )),
+        error => Failure::Data(error.into()),
+    })?;
     let scorer = Scorer::compile(&model).bad_data()?;
     let mut state = State::new(&extractor);
     if let Some(path) = &history.state {
-        state = State::from_bytes(&read_file(path)?, &extractor)
+        state = State::from_bytes(&input::read(path, MAX_STATE_BYTES as u64)?, &extractor)
             .map_err(|error| Failure::Data(anyhow::anyhow!("{}: {error}", path.display())))?;
     } else if !history.history.is_empty() {
         let earlier = DataArgs { data: history.history.clone(), ..*data };
-        let orders = read_orders(&model.schema, &earlier, &key, false, console)?;
+        let orders = read_orders(&model.schema, &model.spec, &earlier, None, &key, console)?;
         let n_orders = orders.len();
         replay_onto(&extractor, &orders, &mut state, console)?;
         console.note(&format!("history: {n_orders} earlier orders"));
@@ -53,25 +66,33 @@ pub(crate) fn load(path: &Path, data: &DataArgs, history: &HistoryArgs, console:
     Ok(Loaded { model, scorer, extractor, key, state })
 }
 
-fn read_file(path: &Path) -> Outcome<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Failure::Usage(anyhow::anyhow!("cannot read {}: {error}", path.display())))
-}
-
-/// Reads orders by the model's schema. Without `labelled`, label columns may be lacking, and so may columns that the model
-/// does not read.
+/// Reads orders for a model: the columns that its features read must be there, all others may lack. Labels come from the
+/// orders' own column or from a file of their own.
 pub(crate) fn read_orders(
     schema: &Schema,
+    spec: &FeatureSpec,
     data: &DataArgs,
+    labels: Option<&Path>,
     key: &IdentityKey,
-    labelled: bool,
     console: &Console,
 ) -> Outcome<Orders> {
     let sources = ingest::open(&data.data, data.delimiter)?;
-    let mut options = ReadOptions { max_rejected: data.max_rejected, ..ReadOptions::for_scoring() };
-    if labelled {
-        options.optional_roles.retain(|role| *role != Role::Label);
+    let mut schema = schema.clone();
+    let reads_amount =
+        spec.features.iter().any(|f| matches!(f, Feature::Amount | Feature::Sum { .. } | Feature::Ratio { .. }));
+    let read: HashSet<&str> = spec.features.iter().filter_map(Feature::column).collect();
+    for column in &mut schema.columns {
+        let kept = read.contains(column.name.as_str()) || column.role.is_single();
+        if !kept {
+            column.role = Role::Ignored;
+            column.format = None;
+        }
     }
-    ingest::orders(&sources, schema.clone(), &options, None, key, console)
+    let mut options = ReadOptions { max_rejected: data.max_rejected, ..ReadOptions::for_scoring() };
+    if !reads_amount {
+        options.optional_roles.extend([Role::Amount, Role::Currency]);
+    }
+    ingest::orders(&sources, schema, &options, labels, key, console)
 }
 
 /// The rows of orders after the history in `state`, which learns them.
@@ -86,8 +107,9 @@ pub(crate) fn replay_onto(
         && *first < reached
     {
         console.note(&format!(
-            "the first order, at {first}, lies before the last one of the history, at {reached}: orders are scored as if they \
-             had arrived late, and see only what was known before their own time"
+            "the first order, at {first}, lies before the last one of the history, at {reached}: such orders are scored as if \
+             they had arrived late, and what the history has forgotten by then is missing from their windows; a state \
+             from before these orders, --history or --cold-start avoids that"
         ));
     }
     let bar = console.steps_bar("features");

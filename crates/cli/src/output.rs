@@ -72,6 +72,14 @@ pub(crate) fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> io
     staged.publish()
 }
 
+/// Removes a file if it is there.
+pub(crate) fn remove(path: &Path) -> Outcome {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_write(path, &error)),
+        _ => Ok(()),
+    }
+}
+
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::Usage(anyhow::anyhow!("cannot write {}: {error}", path.display()))
 }

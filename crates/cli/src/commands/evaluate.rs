@@ -17,10 +17,21 @@ use crate::{model_data, output};
 pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let start = Instant::now();
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
-    if loaded.model.schema.find(Role::Label).is_none() {
-        return data("the model's schema has no label column, so there is nothing to measure against");
+    if loaded.model.schema.find(Role::Label).is_none() && args.labels.is_none() {
+        return data("the model's schema has no label column: give labels with --labels");
     }
-    let orders = model_data::read_orders(&loaded.model.schema, &args.data, &loaded.key, true, console)?;
+    let orders = model_data::read_orders(
+        &loaded.model.schema,
+        &loaded.model.spec,
+        &args.data,
+        args.labels.as_deref(),
+        &loaded.key,
+        console,
+    )?;
+    let labelled = orders.labels.label.iter().any(|&label| label >= 0);
+    if !labelled {
+        return data("the orders have no label to measure against: expected a label column or --labels");
+    }
     let read = start.elapsed().as_secs_f64();
 
     let feature_start = Instant::now();
@@ -90,6 +101,8 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
 /// Labelled orders whose label was due at the end of the data, their labels, and how many were not due yet.
 fn resolved(orders: &Orders, data_end: Option<UnixMillis>) -> (Vec<u32>, Vec<u8>, u64) {
     let has_time = orders.schema.find(Role::Time).is_some();
+    // What the shop knew at the end of the data; a fraud that is learned later counts as honest once its label was due.
+    let known = orders.labels.known_fraud_at(data_end.map_or(i64::MAX, |end| end.0));
     let (mut rows, mut labels, mut n_unresolved) = (Vec::new(), Vec::new(), 0);
     for order in (0..orders.len()).filter(|&order| orders.labels.label[order] >= 0) {
         let due = orders.rows.time[order].plus(orders.schema.label_delay);
@@ -97,7 +110,7 @@ fn resolved(orders: &Orders, data_end: Option<UnixMillis>) -> (Vec<u32>, Vec<u8>
             n_unresolved += 1;
         } else {
             rows.push(order as u32);
-            labels.push(u8::from(orders.labels.label[order] == 1));
+            labels.push(known[order]);
         }
     }
     (rows, labels, n_unresolved)

@@ -3,18 +3,18 @@
 use std::fmt::Write;
 
 use orderguard_features::container::{KIND_STATE, magic};
-use orderguard_features::snapshot::{self, StateError};
+use orderguard_features::snapshot::{self, MAX_STATE_BYTES, StateError};
 use orderguard_features::time::UnixMillis;
 use orderguard_inference::card;
 use orderguard_inference::model::Model;
 
 use crate::args::InspectArgs;
-use crate::failure::{Failure, Outcome, data};
-use crate::output;
+use crate::console::printable;
+use crate::failure::{Outcome, data};
+use crate::{input, output};
 
 pub(crate) fn run(args: &InspectArgs) -> Outcome {
-    let bytes = std::fs::read(&args.file)
-        .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot read {}: {error}", args.file.display())))?;
+    let bytes = input::read(&args.file, MAX_STATE_BYTES as u64)?;
     let lines = if bytes.starts_with(&magic(KIND_STATE)) {
         state_lines(&bytes).map_err(|error| error.to_string())
     } else {
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &InspectArgs) -> Outcome {
     for (name, value) in &lines {
         writeln!(text, "{name:<width$}  {value}").expect("writing to a string cannot fail");
     }
-    output::print(&text)
+    output::print(&printable(&text))
 }
 
 fn state_lines(bytes: &[u8]) -> Result<Vec<(String, String)>, StateError> {

@@ -14,7 +14,14 @@ use crate::{measure, model_data, output};
 
 pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
-    let orders = model_data::read_orders(&loaded.model.schema, &args.data, &loaded.key, false, console)?;
+    let orders = model_data::read_orders(
+        &loaded.model.schema,
+        &loaded.model.spec,
+        &args.data,
+        args.labels.as_deref(),
+        &loaded.key,
+        console,
+    )?;
     for note in orders.remarks.iter().chain(&orders.notes) {
         console.note(note);
     }
@@ -50,13 +57,23 @@ fn report_rejections(orders: &Orders, console: &Console) {
     }
 }
 
+/// The reason behind a CSV error: the crate wraps it, and with it the kind by which a closed pipe is known.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
 /// Accepted and rejected rows in input order. `scores` has one entry per row of the table.
 fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) -> io::Result<()> {
     let table = &orders.outcome.table;
     let id = orders.schema.find(Role::Id);
     let mut writer = csv::Writer::from_writer(out);
     let id_name = id.map(|column| orders.schema.columns[column].name.as_str());
-    writer.write_record(["line"].into_iter().chain(id_name).chain(["raw_score", "probability", "decision"]))?;
+    writer
+        .write_record(["line"].into_iter().chain(id_name).chain(["raw_score", "probability", "decision"]))
+        .map_err(io_error)?;
     for place in in_input_order(table, &orders.outcome.rejections.places) {
         match place {
             Place::Row(row) => {
@@ -65,12 +82,14 @@ fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) 
                 let score = scores[row].expect("every accepted row was scored");
                 let (raw, probability) = (score.raw_score.to_string(), score.probability.to_string());
                 let cells = [raw.as_str(), probability.as_str(), score.decision.name()];
-                writer.write_record([line.as_str()].into_iter().chain(id_text).chain(cells))?;
+                writer.write_record([line.as_str()].into_iter().chain(id_text).chain(cells)).map_err(io_error)?;
             }
             Place::Rejected(line) => {
                 let line = line.to_string();
                 let id_text = id.map(|_| "");
-                writer.write_record([line.as_str()].into_iter().chain(id_text).chain(["", "", "error"]))?;
+                writer
+                    .write_record([line.as_str()].into_iter().chain(id_text).chain(["", "", "error"]))
+                    .map_err(io_error)?;
             }
         }
     }

@@ -7,7 +7,7 @@ use orderguard_dataset::leaks::{Leak, find_leaks};
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
-use orderguard_features::catalogue::default_spec;
+use orderguard_features::catalogue::{default_spec, is_card_number};
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
 use orderguard_features::matrix::Matrix;
@@ -34,7 +34,7 @@ const N_GOLDEN: usize = 8;
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
     let learner = Learner::from_args(args)?;
-    let key = key::load(args.key_file.as_deref(), console)?;
+    let key = key::load(args.key_file.as_deref())?;
     std::fs::create_dir_all(&args.out)
         .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot make folder {}: {error}", args.out.display())))?;
 
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
 
     let feature_start = Instant::now();
     let parts = split_orders(args, &orders, &key)?;
+    refuse_card_numbers(&orders)?;
     let leaks = refuse_leaks(&mut orders, &parts, &args.keep)?;
     let train_rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
     let spec = default_spec(&orders.schema, &orders.outcome.table, &train_rows);
@@ -64,6 +65,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         folds: parts.train_fold.as_deref(),
         groups: groups.as_deref(),
     };
+    let learner = learner.for_rows(parts.train.len(), args)?;
     let fitted = fit::fit(&learner, &fit_parts, args.aim, args.seed, console)?;
     let fit_seconds = fit_start.elapsed().as_secs_f64();
 
@@ -87,8 +89,8 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let data_section = measure::data_section(&orders);
     let currency_note = (data_section.amounts.len() > 1).then(|| {
         format!(
-            "amounts come in {} currencies: window sums and ratios count orders in the order's own currency only, and \
-             figures weighted by value are left out",
+            "amounts come in {} currencies: window sums and ratios count orders in the order's own currency only, the \
+             feature `amount` is in each order's own currency, and figures weighted by value are left out",
             data_section.amounts.len()
         )
     });
@@ -158,6 +160,13 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     // The model comes last: whoever sees a new one finds the files beside it new as well.
     files.add(&args.out.join("model.ogm"), &model_bytes)?;
     files.publish()?;
+    if !args.refit {
+        // One from an earlier run would not belong to the model beside it.
+        output::remove(&args.out.join("model-refit.ogm"))?;
+    }
+    if args.key_file.is_none() && extractor.uses_history() {
+        console.note(key::PUBLIC_KEY_NOTE);
+    }
     if args.json {
         output::print(&json)?;
     } else {
@@ -250,6 +259,23 @@ fn split_orders(args: &TrainArgs, orders: &Orders, key: &IdentityKey) -> Outcome
             _ => Failure::Data(error.into()),
         }
     })
+}
+
+/// Refuses a column of card numbers that a schema file calls a number: its quantiles would stand in the model.
+fn refuse_card_numbers(orders: &Orders) -> Outcome {
+    for (column, values) in orders.schema.columns.iter().zip(&orders.outcome.table.columns) {
+        let ColumnData::Number(values) = values else { continue };
+        let present = values.iter().filter(|x| !x.is_nan()).take(1_000);
+        let is_card = |x: &&f64| **x >= 1e12 && x.fract() == 0.0 && is_card_number(&format!("{x:.0}"));
+        let n = present.clone().count();
+        if n > 0 && 2 * present.filter(is_card).count() > n {
+            return data(format_args!(
+                "column {:?}: expected quantities for the role number, found card numbers; give it the role card",
+                column.name
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Finds columns that know too much and takes those not kept out of the schema. Judged on the training orders, with the
@@ -381,7 +407,8 @@ fn refit(
         .filter(resolved)
         .map(|order| order as u32)
         .collect();
-    let labels: Vec<u8> = rows.iter().map(|&row| u8::from(orders.labels.label[row as usize] == 1)).collect();
+    let known = orders.labels.known_fraud_at(parts.data_end.unwrap_or(i64::MAX));
+    let labels: Vec<u8> = rows.iter().map(|&row| known[row as usize]).collect();
     let all = fit::Parts { matrix, spec, train: (&rows, &labels), validation: (&[], &[]), folds: None, groups: None };
     let (predictor, importance) = fit::refit(learner, &all, fitted, console)?;
     let card = Card::new(report, args, key, true);

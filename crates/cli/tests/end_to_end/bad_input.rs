@@ -451,3 +451,24 @@ fn what_is_typed_wrongly() {
     }
     assert_eq!(place.files(""), ["a.csv"]);
 }
+
+/// Names come from strangers: on a terminal they must not move the cursor or change its colours.
+#[test]
+fn control_characters_in_names_reach_no_terminal() {
+    let place = Place::new();
+    let table = Table::narrow(1_300).renamed("n_items", "n\u{1b}[31mitems\u{7}");
+    place.write("a.csv", table.csv());
+    let runs = [
+        place.ok("schema --data a.csv -o s.toml"),
+        place.ok("train --data a.csv --out out --trees 5"),
+        place.ok("train --data a.csv --schema s.toml --out out --trees 5"),
+        place.ok("inspect out/model.ogm"),
+        place.run("train --data a.csv --out out --label l\u{1b}[31m"),
+        place.run("train --data \u{1b}[31m.csv --out out"),
+    ];
+    for run in runs {
+        let shown = run.out + &run.err;
+        let found = shown.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(found, None, "{shown:?}");
+    }
+}
