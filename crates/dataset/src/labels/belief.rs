@@ -1,0 +1,147 @@
+//! Label times that are believed, and those that cannot be.
+
+use std::fmt;
+
+use orderguard_features::table::MISSING_I64;
+use orderguard_features::time::Span;
+
+use super::{LabelChange, OrderLabels, due};
+
+/// From this share of label times that are no later than their order on, none is believed. Exports that fill the
+/// column by copying do so in every row; a few equal times are orders that were stopped at once.
+const NOT_LATER_SHARE: f64 = 0.95;
+
+/// What was not believed about label times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LabelTimeNote {
+    /// The label times say nothing: (almost) all equal the order's time or lie before it. Order time + delay was taken
+    /// for every order.
+    NotBelieved {
+        /// Orders judged: frauds with a label time, or all labelled orders where no fraud has one.
+        n_judged: u64,
+        /// Of them, label times equal to the order's.
+        n_equal: u64,
+        /// Of them, label times before the order's.
+        n_before: u64,
+        /// What was added to the order's time instead.
+        label_delay: Span,
+    },
+    /// Some label times lie before their order (or, of an honest order, at its time); order time + delay was taken there.
+    SomeReplaced {
+        /// How many.
+        n_replaced: u64,
+        /// What was added to the order's time instead.
+        label_delay: Span,
+    },
+}
+
+impl fmt::Display for LabelTimeNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBelieved { n_judged, n_equal, n_before, label_delay } => write!(
+                f,
+                "label times are not believed: of {n_judged} that were judged, {n_equal} equal the order's time and {n_before} lie before it; order time + {label_delay} is used"
+            ),
+            Self::SomeReplaced { n_replaced, label_delay } => {
+                write!(
+                    f,
+                    "{n_replaced} label times lie no later than their order; order time + {label_delay} is used for them"
+                )
+            }
+        }
+    }
+}
+
+/// Decides for every order when its label became known.
+///
+/// `times`, `labels` and `label_times` hold one entry per order; `label_times` is `None` where the data have no such
+/// column. The times given are judged on the frauds (an honest label is often stamped at once and says nothing), or on
+/// all labelled orders where no fraud has one: when at least 95 % of them are no later than their order, none is
+/// believed. Otherwise single ones that cannot be are replaced.
+///
+/// # Panics
+/// If lengths differ: a caller's bug, never caused by data.
+pub fn believe_label_times(
+    times: &[i64],
+    labels: &[i8],
+    label_times: Option<&[i64]>,
+    label_delay: Span,
+) -> (OrderLabels, Option<LabelTimeNote>) {
+    assert_eq!(times.len(), labels.len(), "one label per order");
+    let due = |row: usize| due(times[row], label_delay);
+    let mut note = None;
+    let mut label_time: Vec<i64> =
+        (0..times.len()).map(|row| if labels[row] < 0 { MISSING_I64 } else { due(row) }).collect();
+    if let Some(given) = label_times {
+        assert_eq!(times.len(), given.len(), "one label time per order");
+        let doubt = judge(times, labels, given, |label| label == 1)
+            .or_else(|| judge(times, labels, given, |label| label >= 0))
+            .filter(|&(n, equal, before)| (equal + before) as f64 >= NOT_LATER_SHARE * n as f64);
+        if let Some((n_judged, n_equal, n_before)) = doubt {
+            note = Some(LabelTimeNote::NotBelieved { n_judged, n_equal, n_before, label_delay });
+        } else {
+            let mut n_replaced = 0;
+            for row in (0..times.len()).filter(|&row| labels[row] >= 0 && given[row] != MISSING_I64) {
+                let possible = given[row] > times[row] || (labels[row] == 1 && given[row] == times[row]);
+                if possible {
+                    label_time[row] = given[row];
+                } else {
+                    n_replaced += 1;
+                }
+            }
+            if n_replaced > 0 {
+                note = Some(LabelTimeNote::SomeReplaced { n_replaced, label_delay });
+            }
+        }
+    }
+    let frauds = (0..times.len()).filter(|&row| labels[row] == 1);
+    let mut changes: Vec<LabelChange> =
+        frauds.map(|row| LabelChange { time: label_time[row], row: row as u32, fraud: true }).collect();
+    changes.sort_unstable();
+    (OrderLabels { label: labels.to_vec(), label_time, changes }, note)
+}
+
+/// Label times of the orders with a wanted label: how many, equal to the order's, before it; `None` where there is none.
+fn judge(times: &[i64], labels: &[i8], given: &[i64], wanted: impl Fn(i8) -> bool) -> Option<(u64, u64, u64)> {
+    let (mut n, mut equal, mut before) = (0, 0, 0);
+    for row in 0..times.len() {
+        if wanted(labels[row]) && given[row] != MISSING_I64 {
+            n += 1;
+            equal += u64::from(given[row] == times[row]);
+            before += u64::from(given[row] < times[row]);
+        }
+    }
+    (n > 0).then_some((n, equal, before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Span = Span(100);
+
+    #[test]
+    fn copied_label_times_are_not_believed() {
+        let (labels, note) = believe_label_times(&[10, 20, 30], &[1, 0, -1], Some(&[10, 20, MISSING_I64]), DELAY);
+        assert!(matches!(note, Some(LabelTimeNote::NotBelieved { n_judged: 1, n_equal: 1, n_before: 0, .. })));
+        assert_eq!(labels.label_time, [110, 120, MISSING_I64]);
+        assert_eq!(labels.changes, [LabelChange { time: 110, row: 0, fraud: true }]);
+        let (_, note) = believe_label_times(&[10, 20], &[0, 0], Some(&[10, 15]), DELAY);
+        assert!(matches!(note, Some(LabelTimeNote::NotBelieved { n_judged: 2, n_equal: 1, n_before: 1, .. })));
+    }
+
+    #[test]
+    fn single_impossible_label_times_are_replaced() {
+        let (labels, note) =
+            believe_label_times(&[10, 20, 30, 40], &[1, 0, 1, 1], Some(&[50, 20, 60, MISSING_I64]), DELAY);
+        assert!(matches!(note, Some(LabelTimeNote::SomeReplaced { n_replaced: 1, .. })));
+        assert_eq!(labels.label_time, [50, 120, 60, 140]);
+    }
+
+    #[test]
+    fn without_label_times_labels_are_known_when_due() {
+        let (labels, note) = believe_label_times(&[10, 20], &[1, -1], None, DELAY);
+        assert_eq!((labels.label_time, note), (vec![110, MISSING_I64], None));
+    }
+}
