@@ -156,7 +156,16 @@ pub(super) fn schema(schema: &Schema, style: &Style) -> String {
         let known = if column.available == "order" { "with the order".to_owned() } else { text(&column.available, 16) };
         vec![text(&column.name, if wide { 40 } else { 26 }), text(&column.role, 20), known, text(&how.join("; "), 120)]
     });
-    let mut out = table(&["column", "taken for", "known", "because"], rows.collect(), &[], style);
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    let mut head = vec!["column", "taken for", "known", "because"];
+    // A schema that was given, not inferred, has no reasons.
+    if rows.iter().all(|row| row.last().is_none_or(String::is_empty)) {
+        head.pop();
+        for row in &mut rows {
+            row.truncate(head.len());
+        }
+    }
+    let mut out = table(&head, rows, &[], style);
     let more = schema.columns.len().saturating_sub(MAX_COLUMNS);
     if more > 0 {
         out += &format!("  and {} more (all are in the report file)\n", count(more as u64));
