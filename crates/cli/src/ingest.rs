@@ -229,6 +229,7 @@ fn in_canonical_order(settled: &OrderLabels, rows: &CanonicalRows) -> OrderLabel
     OrderLabels {
         label: rows.row.iter().map(|&row| settled.label[row as usize]).collect(),
         label_time: rows.row.iter().map(|&row| settled.label_time[row as usize]).collect(),
+        known_from: rows.row.iter().map(|&row| settled.known_from[row as usize]).collect(),
         changes,
     }
 }

@@ -17,6 +17,11 @@ pub struct OrderLabels {
     /// When that became known, epoch milliseconds: the time given where it is believed, else order time + label delay;
     /// [`MISSING_I64`] for unlabelled orders. Of a fraud stated more than once, the first time.
     pub label_time: Vec<i64>,
+    /// From when on each order counts as labelled at all, epoch milliseconds: the order's own table says of all its
+    /// orders at any time whether they are (`i64::MIN`), a file of labels only of those that it names, from the first
+    /// time on. `i64::MAX` for unlabelled orders. Who fits leaves out orders that became labelled later: the others of
+    /// their kind are not there as honest ones either.
+    pub known_from: Vec<i64>,
     /// Every turn to fraud and every reversal, sorted by (time, row), so that history can learn each at its own time.
     /// Orders are honest until something else is learned, so an honest label that follows none of fraud is no change.
     pub changes: Vec<LabelChange>,
@@ -34,6 +39,11 @@ pub struct LabelChange {
 }
 
 impl OrderLabels {
+    /// Whether the order at `row` counted as labelled at `as_of`.
+    pub fn is_labelled_at(&self, row: usize, as_of: i64) -> bool {
+        self.label[row] >= 0 && self.known_from[row] <= as_of
+    }
+
     /// Whether each order was known as fraud at `as_of`: 1 or 0 per order. An order whose label is not due is 0 here
     /// too; who fits on labels leaves such orders out.
     pub fn known_fraud_at(&self, as_of: i64) -> Vec<u8> {

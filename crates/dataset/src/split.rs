@@ -5,7 +5,8 @@
 //!      |---- train ----|-- validation --|-- gap: label delay --|------- test -------|
 //!            (gap)  before validation too, where train can spare it
 //! ```
-//! Every fit sees only orders whose label was due by then, and their labels as they were known by then.
+//! Every fit sees only orders whose label was due by then, and their labels as they were known by then. An order that became
+//! labelled only later was unlabelled then: it is in no fit.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -156,6 +157,8 @@ pub struct Split {
     pub n_gap_before_validation: u64,
     /// Labelled orders between the last fitted part and test.
     pub n_gap_before_test: u64,
+    /// Labelled orders of train and validation that had no label yet at the time of the fit, and are in neither.
+    pub n_labelled_later: u64,
     /// Labelled orders of the test part whose label is not due at the end of the data: neither fraud nor honest.
     pub n_unresolved_test: u64,
     /// Orders without a label, in no part.
@@ -423,14 +426,18 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Labelled orders in `[from, until)` that are resolved at `as_of`, with the labels known then.
+    /// Orders in `[from, until)` that are labelled and resolved at `as_of`, with the labels known then.
     fn resolved(&self, from: i64, until: i64, as_of: i64) -> (Vec<u32>, Vec<u8>) {
         let known = self.labels.known_fraud_at(as_of);
         let rows: Vec<u32> = (0..self.time.len())
             .filter(|&row| {
                 let time = self.time[row];
                 let due = UnixMillis(time).plus(self.delay).0;
-                time != MISSING_I64 && self.labels.label[row] >= 0 && time >= from && time < until && due <= as_of
+                time != MISSING_I64
+                    && self.labels.is_labelled_at(row, as_of)
+                    && time >= from
+                    && time < until
+                    && due <= as_of
             })
             .map(|row| row as u32)
             .collect();
@@ -537,6 +544,9 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
         test_label.retain(|_| *kept.next().expect("one flag per row"));
         n_known_entity_dropped = (n_before - test.len()) as u64;
     }
+    let later_in = |rows: &[u32], from: i64, until: i64| parts.n_labelled(from, until) - rows.len() as u64;
+    let n_labelled_later = later_in(&train.0, train_from, boundaries.train_until)
+        + boundaries.validation.map_or(0, |(from, until)| later_in(&validation.0, from, until));
     let last_fitted = boundaries.validation.map_or(boundaries.train_until, |(_, until)| until);
     Ok(Split {
         protocol,
@@ -554,6 +564,7 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
             .validation
             .map_or(0, |(from, _)| parts.n_labelled(boundaries.train_until, from)),
         n_gap_before_test: parts.n_labelled(last_fitted, test_from),
+        n_labelled_later,
         n_unresolved_test,
         n_unlabelled: 0,
         n_without_time: 0,
@@ -745,6 +756,7 @@ fn split_by_hash(input: &SplitInput<'_>, options: &SplitOptions<'_>) -> Result<S
         data_end: None,
         n_gap_before_validation: 0,
         n_gap_before_test: 0,
+        n_labelled_later: 0,
         n_unresolved_test: 0,
         n_unlabelled: 0,
         n_without_time: 0,

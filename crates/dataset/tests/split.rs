@@ -147,6 +147,21 @@ fn reversals_count_from_their_time_on() {
 }
 
 #[test]
+fn orders_that_were_unlabelled_at_the_fit_are_not_in_it() {
+    // Every third order has a label only since a statement of the last day; a fit before knew nothing of it.
+    let (time, label) = hourly(4_800, 10);
+    let (mut labels, _) = believe_label_times(&time, &label, None, Span::days(7));
+    (0..4_800).filter(|row| row % 3 == 0).for_each(|row| labels.known_from[row] = time[4_799]);
+    let s = run_on(Some(&time), &labels, &days(7)).unwrap();
+    assert!(!s.train.iter().chain(&s.validation).any(|row| row % 3 == 0));
+    assert!(s.test.iter().any(|row| row % 3 == 0), "at the end of the data they are labelled");
+    let whole = run(&time, &label, &days(7)).unwrap();
+    assert_eq!(s.test, whole.test);
+    let n = (whole.train.len() + whole.validation.len() - s.train.len() - s.validation.len()) as u64;
+    assert_eq!(s.n_labelled_later, n);
+}
+
+#[test]
 fn unlabelled_orders_are_in_no_part() {
     let (time, mut label) = hourly(4_800, 10);
     (0..4_800).filter(|row| row % 3 == 1).for_each(|row| label[row] = -1);
@@ -253,7 +268,8 @@ fn compromised_entities_leave_the_test_part() {
 #[test]
 fn without_time_parts_are_stratified_by_hash() {
     let label: Vec<i8> = (0..4_000).map(|i| if i % 100 == 99 { -1 } else { i8::from(i % 10 == 0) }).collect();
-    let labels = OrderLabels { label_time: vec![0; 4_000], changes: vec![], label };
+    let known_from = vec![i64::MIN; 4_000];
+    let labels = OrderLabels { label_time: vec![0; 4_000], known_from, changes: vec![], label };
     let s = run_on(None, &labels, &days(7)).unwrap();
     assert_eq!(s.protocol, Protocol::Shuffled);
     assert_eq!([&s.train, &s.validation, &s.test].map(Vec::len), [2_376, 792, 792]);
@@ -315,7 +331,7 @@ proptest! {
     fn rows_without_time_fall_the_same_way_in_any_order(mut rows in prop::collection::vec((0_u64..1_000_000, 0_i8..2), 30..200)) {
         let part_of = |rows: &[(u64, i8)]| {
             let keys: Vec<u64> = rows.iter().map(|r| r.0).collect();
-            let labels = OrderLabels { label: rows.iter().map(|r| r.1).collect(), label_time: vec![0; rows.len()], changes: vec![] };
+            let labels = OrderLabels { label: rows.iter().map(|r| r.1).collect(), label_time: vec![0; rows.len()], known_from: vec![i64::MIN; rows.len()], changes: vec![] };
             let input = SplitInput { time: None, labels: &labels, row_key: &keys, groups: None };
             split(&input, &SplitOptions::default()).map(|s| {
                 let mut test: Vec<(u64, i8)> = s.test.iter().map(|&row| rows[row as usize]).collect();

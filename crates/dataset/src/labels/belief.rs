@@ -99,7 +99,8 @@ pub fn believe_label_times(
     let mut changes: Vec<LabelChange> =
         frauds.map(|row| LabelChange { time: label_time[row], row: row as u32, fraud: true }).collect();
     changes.sort_unstable();
-    (OrderLabels { label: labels.to_vec(), label_time, changes }, note)
+    let known_from = labels.iter().map(|&label| if label < 0 { i64::MAX } else { i64::MIN }).collect();
+    (OrderLabels { label: labels.to_vec(), label_time, known_from, changes }, note)
 }
 
 /// Label times of the orders with a wanted label: how many, equal to the order's, before it; `None` where there is none.

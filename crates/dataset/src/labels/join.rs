@@ -112,7 +112,7 @@ pub fn join_labels(
     }
     let by_code: Vec<Option<&Vec<u32>>> = ids.levels.iter().map(|id| rows_of.get(id)).collect();
 
-    let OrderLabels { mut label, mut label_time, changes } = orders;
+    let OrderLabels { mut label, mut label_time, mut known_from, changes } = orders;
     let mut matched = vec![false; table.n_rows];
     let mut is_joined = vec![false; label.len()];
     let mut joined_changes = Vec::new();
@@ -146,6 +146,7 @@ pub fn join_labels(
             statements.insert(0, own);
         }
         is_joined[row] = true;
+        known_from[row] = known_from[row].min(first.0);
         let mut holds = None;
         for &(time, fraud) in &statements {
             if holds.is_some_and(|(_, known)| known == fraud) {
@@ -169,7 +170,7 @@ pub fn join_labels(
     let mut changes: Vec<LabelChange> = changes.into_iter().filter(|change| !is_joined[change.row as usize]).collect();
     changes.append(&mut joined_changes);
     changes.sort_unstable();
-    Ok((OrderLabels { label, label_time, changes }, counts))
+    Ok((OrderLabels { label, label_time, known_from, changes }, counts))
 }
 
 /// Sorts statements `(time, fraud)` of one order and removes repeated ones and those that contradict another of the same
@@ -238,6 +239,7 @@ mod tests {
         assert_eq!(labels.label, [0, -1, 1]);
         assert_eq!(labels.label_time, [40, MISSING_I64, 50]);
         assert_eq!(labels.changes, [change(50, 2, true)]);
+        assert_eq!(labels.known_from, [40, i64::MAX, i64::MIN]);
         let expected = JoinCounts {
             n_rows: 5,
             n_matched: 3,
@@ -256,6 +258,7 @@ mod tests {
         assert_eq!(labels.label, [0, 1, -1]);
         assert_eq!(labels.label_time[..2], [90, 40], "a fraud that is said twice was known from the first time on");
         assert_eq!(labels.changes, [change(30, 0, true), change(40, 1, true), change(90, 0, false)]);
+        assert_eq!(labels.known_from, [30, 40, i64::MAX]);
         assert_eq!(labels.known_fraud_at(29), [0, 0, 0]);
         assert_eq!(labels.known_fraud_at(40), [1, 1, 0]);
         assert_eq!(labels.known_fraud_at(90), [0, 1, 0]);
