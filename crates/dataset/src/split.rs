@@ -128,7 +128,8 @@ pub struct Boundaries {
     pub test_until: i64,
 }
 
-/// The parts. Rows are positions in the input, in its order.
+/// The parts. Rows are positions in the input, in its order. Every order is in one part or in one of the counts: train,
+/// validation, test, the two gaps, outside, labelled later, unresolved, unlabelled, without time, and known entities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     /// How the parts were made.
@@ -155,13 +156,19 @@ pub struct Split {
     pub data_end: Option<i64>,
     /// Labelled orders between train and validation.
     pub n_gap_before_validation: u64,
+    /// Of them, frauds as known at the end of the data.
+    pub n_gap_before_validation_fraud: u64,
     /// Labelled orders between the last fitted part and test.
     pub n_gap_before_test: u64,
+    /// Of them, frauds as known at the end of the data.
+    pub n_gap_before_test_fraud: u64,
+    /// Labelled orders before the start of train and after the end of test.
+    pub n_outside: (u64, u64),
     /// Labelled orders of train and validation that had no label yet at the time of the fit, and are in neither.
     pub n_labelled_later: u64,
     /// Labelled orders of the test part whose label is not due at the end of the data: neither fraud nor honest.
     pub n_unresolved_test: u64,
-    /// Orders without a label, in no part.
+    /// Orders with a time and without a label, in no part.
     pub n_unlabelled: u64,
     /// Orders without a time, in no part.
     pub n_without_time: u64,
@@ -205,6 +212,18 @@ pub enum SplitNote {
         /// How many orders.
         n_rows: u64,
     },
+    /// Labelled orders before train and after test, which are in no part.
+    Outside {
+        /// Before the start of train.
+        n_before: u64,
+        /// From the end of test on.
+        n_after: u64,
+    },
+    /// Orders of train and validation that had no label yet at the time of the fit.
+    LabelledLater {
+        /// How many orders.
+        n_rows: u64,
+    },
     /// No fraud in test: figures that need one are undefined.
     NoFraudInTest,
     /// Data without time were split by a hash: figures flatter.
@@ -234,6 +253,14 @@ impl fmt::Display for SplitNote {
             Self::UnresolvedTest { n_rows } => {
                 write!(f, "{n_rows} orders of the test part are not resolved at the end of the data and are not counted")
             }
+            Self::Outside { n_before, n_after } => write!(
+                f,
+                "{n_before} labelled orders before the start of train and {n_after} after the end of test are in no part"
+            ),
+            Self::LabelledLater { n_rows } => write!(
+                f,
+                "{n_rows} orders of train and validation were labelled only after the time of the fit and are not in it"
+            ),
             Self::NoFraudInTest => f.write_str("no known fraud in the test part: figures that need one are undefined"),
             Self::NoTime => f.write_str(
                 "no order time: parts were drawn by a hash of the row, so the figures flatter: the future is known to such a model",
@@ -375,7 +402,7 @@ pub fn split(input: &SplitInput<'_>, options: &SplitOptions<'_>) -> Result<Split
         Some(time) => split_in_time(input, time, options)?,
         None => split_by_hash(input, options)?,
     };
-    split.n_unlabelled = input.labels.label.iter().filter(|&&label| label < 0).count() as u64;
+    split.n_unlabelled = (0..n_rows).filter(|&row| input.labels.label[row] < 0 && has_time(row)).count() as u64;
     split.n_without_time = (0..n_rows).filter(|&row| !has_time(row)).count() as u64;
 
     let n_fraud = count_frauds(&split.train_label);
@@ -446,9 +473,13 @@ impl Parts<'_> {
     }
 
     /// Labelled orders in `[from, until)`.
+    fn labelled(&self, from: i64, until: i64) -> impl Iterator<Item = usize> {
+        let inside = move |row: usize| (from..until).contains(&self.time[row]) && self.time[row] != MISSING_I64;
+        (0..self.time.len()).filter(move |&row| self.labels.label[row] >= 0 && inside(row))
+    }
+
     fn n_labelled(&self, from: i64, until: i64) -> u64 {
-        let inside = |row: &usize| (from..until).contains(&self.time[*row]) && self.time[*row] != MISSING_I64;
-        (0..self.time.len()).filter(|row| self.labels.label[*row] >= 0 && inside(row)).count() as u64
+        self.labelled(from, until).count() as u64
     }
 }
 
@@ -548,6 +579,21 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
     let n_labelled_later = later_in(&train.0, train_from, boundaries.train_until)
         + boundaries.validation.map_or(0, |(from, until)| later_in(&validation.0, from, until));
     let last_fitted = boundaries.validation.map_or(boundaries.train_until, |(_, until)| until);
+    if n_labelled_later > 0 {
+        notes.push(SplitNote::LabelledLater { n_rows: n_labelled_later });
+    }
+    let n_outside = (parts.n_labelled(i64::MIN, train_from), parts.n_labelled(test_until, i64::MAX));
+    if n_outside != (0, 0) {
+        notes.push(SplitNote::Outside { n_before: n_outside.0, n_after: n_outside.1 });
+    }
+    let known = input.labels.known_fraud_at(data_end);
+    let n_of = |from: i64, until: i64| {
+        let n_fraud = parts.labelled(from, until).filter(|&row| known[row] == 1).count() as u64;
+        (parts.n_labelled(from, until), n_fraud)
+    };
+    let (n_gap_before_validation, n_gap_before_validation_fraud) =
+        boundaries.validation.map_or((0, 0), |(from, _)| n_of(boundaries.train_until, from));
+    let (n_gap_before_test, n_gap_before_test_fraud) = n_of(last_fitted, test_from);
     Ok(Split {
         protocol,
         train: train.0,
@@ -560,10 +606,11 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
         boundaries: Some(boundaries),
         fit_as_of: Some(fit_as_of),
         data_end: Some(data_end),
-        n_gap_before_validation: boundaries
-            .validation
-            .map_or(0, |(from, _)| parts.n_labelled(boundaries.train_until, from)),
-        n_gap_before_test: parts.n_labelled(last_fitted, test_from),
+        n_gap_before_validation,
+        n_gap_before_validation_fraud,
+        n_gap_before_test,
+        n_gap_before_test_fraud,
+        n_outside,
         n_labelled_later,
         n_unresolved_test,
         n_unlabelled: 0,
@@ -755,7 +802,10 @@ fn split_by_hash(input: &SplitInput<'_>, options: &SplitOptions<'_>) -> Result<S
         fit_as_of: None,
         data_end: None,
         n_gap_before_validation: 0,
+        n_gap_before_validation_fraud: 0,
         n_gap_before_test: 0,
+        n_gap_before_test_fraud: 0,
+        n_outside: (0, 0),
         n_labelled_later: 0,
         n_unresolved_test: 0,
         n_unlabelled: 0,

@@ -42,6 +42,11 @@ fn default_parts_are_shares_of_the_span_with_both_gaps() {
     assert_eq!(b.train_until, validation_from - 7 * DAY + 1);
     assert_eq!(s.fit_as_of, Some(validation_from));
     assert_eq!((s.n_gap_before_validation, s.n_gap_before_test), (168, 168));
+    let frauds_from =
+        |at: i64| time.iter().zip(&label).filter(|&(&t, &l)| l == 1 && t >= at && t < at + 7 * DAY - 1).count();
+    let n_fraud = (s.n_gap_before_validation_fraud, s.n_gap_before_test_fraud);
+    assert_eq!(n_fraud, (frauds_from(b.train_until) as u64, frauds_from(validation_until) as u64));
+    assert!(n_fraud.0 > 10 && n_fraud.1 > 10);
     assert_eq!(s.n_unresolved_test, 168, "the last week is not due at the end of the data");
     assert_eq!(s.train.len() + s.validation.len() + s.test.len() + 3 * 168, 4_800);
     assert_eq!(s.notes, [SplitNote::UnresolvedTest { n_rows: 168 }]);
@@ -159,6 +164,7 @@ fn orders_that_were_unlabelled_at_the_fit_are_not_in_it() {
     assert_eq!(s.test, whole.test);
     let n = (whole.train.len() + whole.validation.len() - s.train.len() - s.validation.len()) as u64;
     assert_eq!(s.n_labelled_later, n);
+    assert!(s.notes.contains(&SplitNote::LabelledLater { n_rows: n }));
 }
 
 #[test]
@@ -169,6 +175,7 @@ fn unlabelled_orders_are_in_no_part() {
     time[5] = MISSING_I64;
     let s = run(&time, &label, &days(7)).unwrap();
     assert_eq!((s.n_unlabelled, s.n_without_time), (1_600, 1));
+    assert_eq!(n_in_all(&s), 4_800);
     assert!([&s.train, &s.validation, &s.test].into_iter().flatten().all(|&row| row % 3 != 1 && row != 5));
 }
 
@@ -185,6 +192,9 @@ fn fixed_parts_are_kept() {
     let s = run(&time, &label, &options).unwrap();
     assert_eq!((s.train[0], s.train.len()), (50 * 24, 7 * 24));
     assert_eq!((s.test[0], s.test.len()), (64 * 24, 7 * 24));
+    assert_eq!(s.n_outside, (50 * 24, 4_800 - 71 * 24));
+    assert!(s.notes.contains(&SplitNote::Outside { n_before: 50 * 24, n_after: 4_800 - 71 * 24 }));
+    assert_eq!(n_in_all(&s), 4_800);
     assert_eq!(s.protocol, Protocol::InTimeWithFolds { n_folds: 5 });
     assert_eq!(s.boundaries.unwrap().train_until, 57 * DAY);
 
@@ -275,11 +285,26 @@ fn without_time_parts_are_stratified_by_hash() {
     assert_eq!([&s.train, &s.validation, &s.test].map(Vec::len), [2_376, 792, 792]);
     assert_eq!(s.train_label.iter().map(|&l| u32::from(l)).sum::<u32>(), 240);
     assert_eq!(s.n_unlabelled, 40);
+    assert_eq!(n_in_all(&s), 4_000);
     assert!(s.notes.contains(&SplitNote::NoTime));
     let other = SplitOptions { seed: 2, ..days(7) };
     assert_ne!(run_on(None, &labels, &other).unwrap().test, s.test);
     let dated = SplitOptions { test_from: Some(0), ..days(7) };
     assert_eq!(run_on(None, &labels, &dated).unwrap_err(), SplitError::NoTime);
+}
+
+/// All orders in the parts and in the counts.
+fn n_in_all(s: &Split) -> u64 {
+    (s.train.len() + s.validation.len() + s.test.len()) as u64
+        + s.n_gap_before_validation
+        + s.n_gap_before_test
+        + s.n_outside.0
+        + s.n_outside.1
+        + s.n_labelled_later
+        + s.n_unresolved_test
+        + s.n_unlabelled
+        + s.n_without_time
+        + s.n_known_entity_dropped
 }
 
 /// Orders as (time in hours, label, entity).
@@ -290,16 +315,30 @@ fn orders() -> impl Strategy<Value = Vec<(i64, i8, u64)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
-    fn parts_respect_time_and_delay(mut orders in orders(), delay in 0_i64..20, with_times: bool) {
+    fn parts_respect_time_and_delay(
+        mut orders in orders(), delay in 0_i64..20, with_times: bool, late: bool, dates in 0..4, known: bool,
+    ) {
         orders.sort_unstable();
         let time: Vec<i64> = orders.iter().map(|o| o.0 * 3_600_000).collect();
         let label: Vec<i8> = orders.iter().map(|o| o.1).collect();
         let groups: Vec<u64> = orders.iter().map(|o| o.2).collect();
         let given: Vec<i64> = orders.iter().map(|o| o.0 * 3_600_000 + 1 + (o.2 as i64) * DAY).collect();
-        let (labels, _) = believe_label_times(&time, &label, with_times.then_some(&given), Span::days(delay));
+        let (mut labels, _) = believe_label_times(&time, &label, with_times.then_some(&given), Span::days(delay));
+        if late {
+            // Some orders are labelled only since a statement that came later.
+            (0..time.len()).filter(|row| row % 4 == 0).for_each(|row| labels.known_from[row] = given[row]);
+        }
         let keys: Vec<u64> = orders.iter().map(|o| (o.0 as u64) << 20 | o.2 << 4 | (o.1 + 1) as u64).collect();
         let input = SplitInput { time: Some(&time), labels: &labels, row_key: &keys, groups: Some(&groups) };
-        let Ok(s) = split(&input, &days(delay)) else { return Ok(()) };
+        let options = SplitOptions {
+            train_from: (dates > 0).then_some(10 * DAY),
+            train_until: (dates == 2).then_some(50 * DAY),
+            test_from: (dates > 1).then_some(70 * DAY),
+            test_until: (dates == 3).then_some(90 * DAY),
+            drop_known: known.then_some(&groups),
+            ..days(delay)
+        };
+        let Ok(s) = split(&input, &options) else { return Ok(()) };
         let b = s.boundaries.unwrap();
         let of = |row: &u32| time[*row as usize];
         let due = |row: &u32| of(row) + delay * DAY;
@@ -312,6 +351,7 @@ proptest! {
         let parts: Vec<u32> = [&s.train, &s.validation, &s.test].into_iter().flatten().copied().collect();
         prop_assert!(parts.is_sorted_by(|a, b| a < b), "parts stand in time, and no order in two");
         prop_assert!(parts.iter().all(|&row| label[row as usize] >= 0));
+        prop_assert!(s.train.iter().all(|&row| labels.known_from[row as usize] <= s.fit_as_of.unwrap()));
         for (rows, known, as_of) in [
             (&s.train, &s.train_label, s.fit_as_of.unwrap()),
             (&s.validation, &s.validation_label, b.test_from),
@@ -322,9 +362,7 @@ proptest! {
                 prop_assert_eq!(known == 1, label[row] == 1 && labels.label_time[row] <= as_of);
             }
         }
-        let n_labelled = label.iter().filter(|&&l| l >= 0).count() as u64;
-        prop_assert_eq!(parts.len() as u64 + s.n_gap_before_validation + s.n_gap_before_test + s.n_unresolved_test
-            + time.iter().zip(&label).filter(|&(&t, &l)| l >= 0 && t >= b.test_until).count() as u64, n_labelled);
+        prop_assert_eq!(n_in_all(&s), orders.len() as u64);
     }
 
     #[test]
