@@ -428,20 +428,22 @@ fn split_section(args: &TrainArgs, parts: &Split) -> report::Split {
         n_rows: rows.len() as u64,
         n_fraud: n_fraud(labels),
     };
-    let gap = |n: u64, limits: Option<(i64, i64)>| Part {
+    let gap = |n_rows: u64, n_fraud: u64, limits: Option<(i64, i64)>| Part {
         from: limits.map(|(from, _)| UnixMillis(from).into()),
         until: limits.map(|(_, until)| UnixMillis(until).into()),
-        n_rows: n,
-        n_fraud: 0,
+        n_rows,
+        n_fraud,
     };
     let b = parts.boundaries;
     let fitted_until = b.map(|b| b.validation.map_or(b.train_until, |(_, until)| until));
     let mut gaps = Vec::new();
     if parts.n_gap_before_validation > 0 {
-        gaps.push(gap(parts.n_gap_before_validation, b.and_then(|b| Some((b.train_until, b.validation?.0)))));
+        let limits = b.and_then(|b| Some((b.train_until, b.validation?.0)));
+        gaps.push(gap(parts.n_gap_before_validation, parts.n_gap_before_validation_fraud, limits));
     }
     if parts.n_gap_before_test > 0 {
-        gaps.push(gap(parts.n_gap_before_test, b.zip(fitted_until).map(|(b, until)| (until, b.test_from))));
+        let limits = b.zip(fitted_until).map(|(b, until)| (until, b.test_from));
+        gaps.push(gap(parts.n_gap_before_test, parts.n_gap_before_test_fraud, limits));
     }
     let fixed = [args.train_from, args.train_until, args.test_from, args.test_until].iter().any(Option::is_some);
     let protocol = match parts.protocol {
