@@ -189,6 +189,16 @@ fn a_refit_is_marked_as_one() {
 }
 
 #[test]
+fn a_refit_of_an_earlier_run_does_not_stay_beside_a_new_model() {
+    let place = shop(&Table::narrow(1_300));
+    place.ok(&format!("{TRAIN} --refit"));
+    assert_eq!(place.files("out").len(), 5);
+    place.ok(TRAIN);
+    assert!(!place.path("out/model-refit.ogm").exists());
+    assert_eq!(place.files("out").len(), 4);
+}
+
+#[test]
 fn logistic_regression() {
     let place = shop(&Table::narrow(1_500));
     let report = report(&place, "--model logistic");
