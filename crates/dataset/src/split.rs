@@ -289,6 +289,28 @@ pub enum SplitError {
         /// Its end.
         until: Option<i64>,
     },
+    /// The orders span too little time: no order of train has a label that is due.
+    TooShort {
+        /// First instant of train.
+        from: i64,
+        /// The start of test where it is fixed, else up to when labels are known.
+        until: i64,
+        /// What a label needs.
+        label_delay: Span,
+        /// Days between the two that are needed at least.
+        needed_days: i64,
+    },
+    /// No order of the test part has a label that is due.
+    UnresolvedTest {
+        /// First instant of test.
+        test_from: i64,
+        /// Up to when labels are known.
+        data_end: i64,
+        /// What a label needs.
+        label_delay: Span,
+        /// Labelled orders of the test part.
+        n_rows: u64,
+    },
     /// Train holds one class only.
     OneClass {
         /// Frauds of train, as known by the time of the fit.
@@ -330,12 +352,18 @@ impl fmt::Display for SplitError {
             Self::TooFewRows { n_labelled, needed } => {
                 write!(f, "split: expected at least {needed} labelled orders, found {n_labelled}")
             }
-            Self::EmptyPart { part, from: Some(from), until: Some(until) } if until <= from => write!(
+            Self::TooShort { from, until, label_delay, needed_days } => write!(
                 f,
-                "split: expected orders in {part} whose labels are due in time, found none: the orders span too little time \
-                 for the label delay ({part} would begin at {} and end at {})",
+                "split: expected orders in train whose labels are due in time, found none: the orders span too little time for the label delay: {} days from {} to {}, where --label-delay {label_delay} needs at least {needed_days}",
+                days_up(until.saturating_sub(*from)),
                 UnixMillis(*from),
                 UnixMillis(*until)
+            ),
+            Self::UnresolvedTest { test_from, data_end, label_delay, n_rows } => write!(
+                f,
+                "split: expected orders in test whose labels are due in time, found none of {n_rows}: test begins at {}, and labels are known up to {}, less --label-delay {label_delay}",
+                UnixMillis(*test_from),
+                UnixMillis(*data_end)
             ),
             Self::EmptyPart { part, from: Some(from), until: Some(until) } => write!(
                 f,
@@ -439,6 +467,11 @@ fn n_fraud_groups(groups: &[u64], train: &[u32], labels: &[u8]) -> usize {
     keys.sort_unstable();
     keys.dedup();
     keys.len()
+}
+
+/// Whole days, the last one begun.
+fn days_up(ms: i64) -> i64 {
+    ms.max(0).saturating_add(Span::DAY.0 - 1) / Span::DAY.0
 }
 
 fn count_frauds(labels: &[u8]) -> usize {
@@ -550,6 +583,16 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
     }
     let boundaries =
         Boundaries { train_from, train_until: boundaries.0, validation: boundaries.1, test_from, test_until };
+    if boundaries.train_until <= train_from {
+        let needed_days = |share: f64| days_up((delay.0 as f64 * share) as i64).saturating_add(1);
+        let [train, validation, test] = options.shares;
+        // The end of train is as far from the start of test as the end of test from the end of the data.
+        let (until, needed_days) = match options.test_from {
+            Some(test_from) => (test_from, needed_days(1.0)),
+            None => (data_end, needed_days(1.0 + (train + validation + test) / (train + validation))),
+        };
+        return Err(SplitError::TooShort { from: train_from, until, label_delay: delay, needed_days });
+    }
     if train.0.is_empty() {
         let (from, until) = (Some(train_from), Some(boundaries.train_until));
         return Err(SplitError::EmptyPart { part: "train", from, until });
@@ -560,7 +603,11 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
     if n_unresolved_test > 0 {
         notes.push(SplitNote::UnresolvedTest { n_rows: n_unresolved_test });
     }
-    if test.is_empty() && n_unresolved_test == 0 {
+    if test.is_empty() && n_unresolved_test > 0 {
+        let (label_delay, n_rows) = (delay, n_unresolved_test);
+        return Err(SplitError::UnresolvedTest { test_from, data_end, label_delay, n_rows });
+    }
+    if test.is_empty() {
         return Err(SplitError::EmptyPart { part: "test", from: Some(test_from), until: Some(test_until) });
     }
     let mut n_known_entity_dropped = 0;

@@ -121,6 +121,37 @@ fn short_data_are_split_where_labels_are_due() {
 }
 
 #[test]
+fn too_few_days_for_the_label_delay_say_how_many_are_needed() {
+    let of_days = |n: usize| {
+        let (time, label) = hourly(n * 24, 4);
+        run(&time, &label, &days(7))
+    };
+    assert_eq!(
+        of_days(12).unwrap_err().to_string(),
+        "split: expected orders in train whose labels are due in time, found none: the orders span too little time for the label delay: 12 days from 1970-01-01T00:00:00Z to 1970-01-12T23:00:00Z, where --label-delay 7d needs at least 17"
+    );
+    assert!(of_days(17).is_ok());
+    assert!(matches!(of_days(15), Err(SplitError::TooShort { needed_days: 17, .. })));
+    assert!(matches!(of_days(5), Err(SplitError::TooShort { needed_days: 17, .. })));
+}
+
+#[test]
+fn labels_are_those_of_the_end_of_the_data() {
+    // Frauds become known ten days after the order; on day 100 the last ten days of frauds are not.
+    let (time, label) = hourly(4_800, 10);
+    let given: Vec<i64> = time.iter().map(|t| t + 10 * DAY).collect();
+    let (labels, _) = believe_label_times(&time, &label, Some(&given), Span::days(7));
+    let options = SplitOptions { data_end: Some(100 * DAY), test_from: Some(80 * DAY), ..days(7) };
+    let s = run_on(Some(&time), &labels, &options).unwrap();
+    for (&row, &known) in s.test.iter().zip(&s.test_label) {
+        let row = row as usize;
+        assert!(time[row] + 7 * DAY <= 100 * DAY);
+        assert_eq!(known == 1, label[row] == 1 && given[row] <= 100 * DAY);
+    }
+    assert!(s.test.iter().zip(&s.test_label).any(|(&row, &known)| i8::from(known == 1) != label[row as usize]));
+}
+
+#[test]
 fn fits_know_only_what_was_known() {
     let (time, label) = hourly(4_800, 10);
     // All frauds become known twenty days after the order, later than the delay says.
@@ -229,7 +260,12 @@ fn dates_that_cannot_be_are_errors() {
     let early = SplitOptions { train_until: Some(-DAY), ..days(7) };
     assert!(matches!(error(early), SplitError::OutOfRange { option: "train-until", .. }));
     let not_due = SplitOptions { test_from: Some(3 * DAY), ..days(7) };
-    assert!(matches!(error(not_due), SplitError::EmptyPart { part: "train", .. }));
+    assert!(matches!(error(not_due), SplitError::TooShort { needed_days: 8, .. }));
+    let past = SplitOptions { data_end: Some(31 * DAY), test_from: Some(60 * DAY), ..days(7) };
+    assert!(matches!(error(past), SplitError::Contradiction { first: "test-from", second: "as-of", .. }));
+    let not_yet = SplitOptions { data_end: Some(63 * DAY), test_from: Some(60 * DAY), ..days(7) };
+    let error_of_test = error(not_yet);
+    assert!(matches!(error_of_test, SplitError::UnresolvedTest { n_rows: 3_360, .. }), "{error_of_test:?}");
     assert_eq!(error(SplitOptions { shares: [0.6, 0.4, 0.0], ..days(7) }), SplitError::Shares);
 }
 
