@@ -183,6 +183,7 @@ pub(crate) fn orders(
         let (joined, counts) = join_file(path, &schema, &outcome, settled, &times, options, console)?;
         settled = joined;
         notes.push(counts.to_string());
+        notes.extend(counts.note().map(|note| note.to_string()));
         join = Some(counts);
     }
 

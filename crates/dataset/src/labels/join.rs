@@ -7,7 +7,12 @@ use orderguard_features::schema::{Role, Schema};
 use orderguard_features::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
 use orderguard_features::time::Span;
 
+use super::settle::{Settled, drop_conflicting, settle};
 use super::{LabelChange, OrderLabels, due};
+
+/// A file of labels is a list of frauds when at most this share of the orders in it are never called fraud there. Of a
+/// list with both classes it is about the share of honest orders, of a list of chargebacks nothing but slips.
+const MAX_HONEST_IN_FRAUD_LIST: f64 = 0.01;
 
 /// What joining a file of labels found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +33,57 @@ pub struct JoinCounts {
     pub n_newly_labelled: u64,
     /// Rows whose label time is missing or lies before the order: order time + label delay was taken.
     pub n_without_time: u64,
+    /// Orders that the file does not name and that have no label of their own, before the next rule.
+    pub n_unnamed: u64,
+    /// Of them, those taken as honest, because the file holds only frauds and the orders' own table no label.
+    pub n_taken_as_honest: u64,
+    /// All orders.
+    pub n_orders: u64,
+}
+
+/// What the user should know about orders that a file of labels does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinNote {
+    /// The file holds only frauds: the other orders are honest.
+    FraudList {
+        /// Orders taken as honest.
+        n_taken_as_honest: u64,
+    },
+    /// Most orders have no label at all.
+    MostUnnamed {
+        /// Orders that the file does not name and that have no label of their own.
+        n_unnamed: u64,
+        /// All orders.
+        n_orders: u64,
+    },
+}
+
+impl fmt::Display for JoinNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FraudList { n_taken_as_honest } => write!(
+                f,
+                "the label file holds only frauds: the {n_taken_as_honest} orders without a row in it are taken as honest once their label is due"
+            ),
+            Self::MostUnnamed { n_unnamed, n_orders } => write!(
+                f,
+                "{n_unnamed} of {n_orders} orders have no row in the label file, which holds both classes: they stay unlabelled"
+            ),
+        }
+    }
+}
+
+impl JoinCounts {
+    /// What the user should know about orders that the file does not name.
+    pub fn note(&self) -> Option<JoinNote> {
+        let Self { n_unnamed, n_taken_as_honest, n_orders, .. } = *self;
+        if n_taken_as_honest > 0 {
+            Some(JoinNote::FraudList { n_taken_as_honest })
+        } else {
+            (2 * n_unnamed > n_orders).then_some(JoinNote::MostUnnamed { n_unnamed, n_orders })
+        }
+    }
 }
 
 impl fmt::Display for JoinCounts {
@@ -81,6 +137,11 @@ impl std::error::Error for JoinError {}
 /// the due time), it yields to what the file says. Two different labels at one time contradict each other:
 /// neither is taken. All orders with one id are labelled. The result does not depend on the order of rows.
 ///
+/// An order without a row in the file keeps what its own table says. Where that table labels no order at all and the file
+/// holds (almost) only frauds, as a list of chargebacks does, the orders without a row are honest, known when due, and all
+/// orders count as labelled at any time: such a list says of every order, by naming it or not, what it is. A file with both
+/// classes says nothing about the others.
+///
 /// # Panics
 /// If lengths differ: a caller's bug, never caused by data.
 pub fn join_labels(
@@ -104,7 +165,7 @@ pub fn join_labels(
 
     let mut counts = JoinCounts { n_rows: table.n_rows as u64, ..JoinCounts::default() };
     // Rows of the file of labels by id; two codes may carry the same text.
-    let mut rows_of: HashMap<&str, Vec<u32>, foldhash::quality::RandomState> = HashMap::default();
+    let mut rows_of: RowsOf<'_> = HashMap::default();
     for row in table.rows() {
         if let Some(id) = label_ids.get(row) {
             rows_of.entry(id).or_default().push(row as u32);
@@ -114,12 +175,15 @@ pub fn join_labels(
 
     let OrderLabels { mut label, mut label_time, mut known_from, changes } = orders;
     let mut matched = vec![false; table.n_rows];
+    let has_own_labels = label.iter().any(|&label| label >= 0);
     let mut is_joined = vec![false; label.len()];
+    let mut is_named = vec![false; label.len()];
     let mut joined_changes = Vec::new();
     let mut statements: Vec<(i64, bool)> = Vec::new();
     for row in 0..label.len() {
         let code = ids.codes[row];
         let Some(found) = (code != MISSING_CODE).then(|| by_code[code as usize]).flatten() else { continue };
+        is_named[row] = true;
         statements.clear();
         for &label_row in found {
             let fraud = new_labels[label_row as usize];
@@ -147,21 +211,23 @@ pub fn join_labels(
         }
         is_joined[row] = true;
         known_from[row] = known_from[row].min(first.0);
-        let mut holds = None;
-        for &(time, fraud) in &statements {
-            if holds.is_some_and(|(_, known)| known == fraud) {
-                continue;
-            }
-            if fraud || holds.is_some() {
-                joined_changes.push(LabelChange { time, row: row as u32, fraud });
-            }
-            holds = Some((time, fraud));
-        }
-        let (time, fraud) = holds.expect("there is at least one statement");
+        let Settled { time, fraud } = settle(row as u32, &statements, &mut joined_changes);
         label[row] = i8::from(fraud);
         label_time[row] = time;
         counts.n_changed += u64::from(before >= 0 && label[row] != before);
         counts.n_newly_labelled += u64::from(before < 0);
+    }
+    let unnamed = || (0..label.len()).filter(|&row| !is_named[row] && label[row] < 0 && times[row] != MISSING_I64);
+    counts.n_orders = label.len() as u64;
+    counts.n_unnamed = unnamed().count() as u64;
+    if !has_own_labels && is_fraud_list(&rows_of, new_labels) {
+        counts.n_taken_as_honest = counts.n_unnamed;
+        for row in unnamed().collect::<Vec<_>>() {
+            (label[row], label_time[row]) = (0, due(times[row], label_delay));
+        }
+        for row in (0..label.len()).filter(|&row| label[row] >= 0) {
+            known_from[row] = i64::MIN;
+        }
     }
     counts.n_matched = matched.iter().filter(|&&matched| matched).count() as u64;
     counts.n_unmatched = counts.n_rows - counts.n_matched;
@@ -173,17 +239,23 @@ pub fn join_labels(
     Ok((OrderLabels { label, label_time, known_from, changes }, counts))
 }
 
-/// Sorts statements `(time, fraud)` of one order and removes repeated ones and those that contradict another of the same
-/// time; tells whether any did.
-fn drop_conflicting(statements: &mut Vec<(i64, bool)>) -> bool {
-    statements.sort_unstable();
-    statements.dedup();
-    let n_before = statements.len();
-    let mut kept = Vec::with_capacity(n_before);
-    kept.extend(statements.chunk_by(|a, b| a.0 == b.0).filter(|same_time| same_time.len() == 1).map(|one| one[0]));
-    *statements = kept;
-    statements.len() < n_before
+/// Whether (almost) every order in the file of labels is called fraud there. A fraud that is reversed later is one too.
+fn is_fraud_list(rows_of: &RowsOf<'_>, labels: &[i8]) -> bool {
+    let (mut n_fraud, mut n_honest) = (0_u64, 0_u64);
+    #[expect(clippy::iter_over_hash_type, reason = "sums do not depend on the order")]
+    for rows in rows_of.values() {
+        let has = |wanted: i8| rows.iter().any(|&row| labels[row as usize] == wanted);
+        if has(1) {
+            n_fraud += 1;
+        } else {
+            n_honest += u64::from(has(0));
+        }
+    }
+    n_fraud > 0 && n_honest as f64 <= MAX_HONEST_IN_FRAUD_LIST * (n_fraud + n_honest) as f64
 }
+
+/// Rows of the file of labels by order id.
+type RowsOf<'a> = HashMap<&'a str, Vec<u32>, foldhash::quality::RandomState>;
 
 #[cfg(test)]
 mod tests {
@@ -247,14 +319,44 @@ mod tests {
             n_empty: 1,
             n_changed: 1,
             n_newly_labelled: 1,
+            n_orders: 3,
             ..JoinCounts::default()
         };
         assert_eq!(counts, expected);
     }
 
     #[test]
+    fn a_list_of_frauds_says_that_the_others_are_honest() {
+        let (labels, counts) = join(&[-1, -1, -1], None, &[("b", 1, 50), ("b", 0, 300), ("x", 1, 60)]);
+        assert_eq!(labels.label, [0, 0, 0], "b was reversed");
+        assert_eq!(labels.label_time, [100, 300, 120]);
+        assert_eq!(labels.known_from, [i64::MIN; 3], "what was not on the list yet was taken as honest");
+        assert_eq!(labels.changes, [change(50, 1, true), change(300, 1, false)]);
+        assert_eq!((counts.n_unnamed, counts.n_taken_as_honest, counts.n_orders), (2, 2, 3));
+        assert_eq!(
+            counts.note().unwrap().to_string(),
+            "the label file holds only frauds: the 2 orders without a row in it are taken as honest once their label is due"
+        );
+    }
+
+    #[test]
+    fn other_lists_say_nothing_about_the_others() {
+        // Both classes.
+        let (labels, counts) = join(&[-1, -1, -1], None, &[("b", 1, 50), ("x", 0, 60)]);
+        assert_eq!((labels.label, labels.known_from), (vec![-1, 1, -1], vec![i64::MAX, 50, i64::MAX]));
+        assert_eq!(counts.note(), Some(JoinNote::MostUnnamed { n_unnamed: 2, n_orders: 3 }));
+        // Orders with labels of their own.
+        let (labels, counts) = join(&[0, -1, -1], None, &[("b", 1, 50)]);
+        assert_eq!((labels.label, counts.note()), (vec![0, 1, -1], None));
+        // Rows that name an order and say nothing, or contradict each other.
+        let (labels, counts) = join(&[-1, -1, -1], None, &[("a", -1, 50), ("b", 1, 50), ("c", 1, 60), ("c", 0, 60)]);
+        assert_eq!((labels.label, counts.n_unnamed), (vec![-1, 1, -1], 0));
+    }
+
+    #[test]
     fn reversals_hold_from_their_own_time() {
-        let (labels, _) = join(&[-1, -1, -1], None, &[("a", 0, 90), ("a", 1, 30), ("b", 1, 40), ("b", 1, 80)]);
+        let rows = [("a", 0, 90), ("a", 1, 30), ("b", 1, 40), ("b", 1, 80), ("x", 0, 10)];
+        let (labels, _) = join(&[-1, -1, -1], None, &rows);
         assert_eq!(labels.label, [0, 1, -1]);
         assert_eq!(labels.label_time[..2], [90, 40], "a fraud that is said twice was known from the first time on");
         assert_eq!(labels.changes, [change(30, 0, true), change(40, 1, true), change(90, 0, false)]);
@@ -289,7 +391,7 @@ mod tests {
 
     #[test]
     fn impossible_and_missing_times_are_due_times() {
-        let (labels, counts) = join(&[-1, -1, -1], None, &[("b", 1, 5), ("c", 1, MISSING_I64)]);
+        let (labels, counts) = join(&[-1, -1, -1], None, &[("b", 1, 5), ("c", 1, MISSING_I64), ("x", 0, 10)]);
         assert_eq!(labels.label_time, [MISSING_I64, 110, 120]);
         assert_eq!(counts.n_without_time, 2);
     }
