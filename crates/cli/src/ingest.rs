@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use orderguard_dataset::error::ReadError;
 use orderguard_dataset::infer::{InferOptions, Proposal, infer, infer_labels};
-use orderguard_dataset::labels::{JoinCounts, LabelTimeNote, OrderLabels, believe_label_times, join_labels};
+use orderguard_dataset::labels::{
+    JoinCounts, LabelTimeNote, OrderLabels, believe_label_times, join_labels, late_frauds,
+};
 use orderguard_dataset::read::{ReadOptions, ReadOutcome, read};
 use orderguard_dataset::scan::profile;
 use orderguard_dataset::source::{Input, SourceOptions, Sources};
@@ -192,6 +194,10 @@ pub(crate) fn orders(
     let repeated = rows.repeated(schema.label_delay, |_| None);
     leave_out(&mut labels, &repeated);
     let has_time = schema.find(Role::Time).is_some();
+    if has_time {
+        let times: Vec<i64> = rows.time.iter().map(|time| time.0).collect();
+        notes.extend(late_frauds(&labels, &times, schema.label_delay).map(|late| late.to_string()));
+    }
     let label_events = if has_time { label_events(&labels, &rows, schema.label_delay) } else { Vec::new() };
     let last_order = if has_time { rows.time.last().copied() } else { None };
     let last_label = (believed || join.is_some()).then(|| last_stated(&labels, &rows, schema.label_delay)).flatten();

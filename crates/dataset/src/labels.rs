@@ -7,7 +7,7 @@ mod settle;
 use orderguard_features::table::MISSING_I64;
 use orderguard_features::time::{Span, UnixMillis};
 
-pub use belief::{LabelTimeNote, believe_label_times};
+pub use belief::{LabelTimeNote, LateFrauds, believe_label_times, late_frauds};
 pub use join::{JoinCounts, JoinError, JoinNote, join_labels};
 
 /// The label of every order and when the shop learned it. Row `i` is the order at position `i`.

@@ -103,6 +103,58 @@ pub fn believe_label_times(
     (OrderLabels { label: labels.to_vec(), label_time, known_from, changes }, note)
 }
 
+/// From this share of frauds that become known after their label is due on, the label delay is too short.
+const LATE_SHARE: f64 = 0.1;
+/// The delay that is proposed is one that this share of the frauds stays within.
+const WITHIN_SHARE: f64 = 0.9;
+
+/// Frauds that became known later than the label delay says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateFrauds {
+    /// Frauds whose label time is given and believed.
+    pub n_timed: u64,
+    /// Of them, those known later than order time + label delay.
+    pub n_late: u64,
+    /// The label delay.
+    pub label_delay: Span,
+    /// Within how many whole days after their order 90 % of them became known.
+    pub within: Span,
+}
+
+impl fmt::Display for LateFrauds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { n_timed, n_late, label_delay, within } = self;
+        let percent = (100 * n_late + n_timed / 2) / n_timed.max(&1);
+        write!(
+            f,
+            "{percent} % of the frauds became known more than {label_delay} after their order (90 % within {within}): such frauds count as honest in a fit until then; consider --label-delay {within}"
+        )
+    }
+}
+
+/// The frauds that became known after their label was due, where they are more than 10 % of those whose label time is
+/// given and believed.
+///
+/// `times` holds one entry per order. O(n log n).
+///
+/// # Panics
+/// If lengths differ: a caller's bug, never caused by data.
+pub fn late_frauds(labels: &OrderLabels, times: &[i64], label_delay: Span) -> Option<LateFrauds> {
+    assert_eq!(times.len(), labels.label.len(), "one label per order");
+    let frauds = (0..times.len()).filter(|&row| labels.label[row] == 1 && times[row] != MISSING_I64);
+    // A label that is known exactly when it is due has that time from nobody.
+    let timed = frauds.filter(|&row| labels.label_time[row] != due(times[row], label_delay));
+    let mut delays: Vec<i64> = timed.map(|row| labels.label_time[row].saturating_sub(times[row])).collect();
+    delays.sort_unstable();
+    let n_late = delays.iter().filter(|&&delay| delay > label_delay.0).count();
+    if n_late as f64 <= LATE_SHARE * delays.len() as f64 {
+        return None;
+    }
+    let at = (delays.len() as f64 * WITHIN_SHARE).ceil() as usize - 1;
+    let within = Span::days(delays[at].saturating_add(Span::DAY.0 - 1) / Span::DAY.0);
+    Some(LateFrauds { n_timed: delays.len() as u64, n_late: n_late as u64, label_delay, within })
+}
+
 /// Label times of the orders with a wanted label: how many, equal to the order's, before it; `None` where there is none.
 fn judge(times: &[i64], labels: &[i8], given: &[i64], wanted: impl Fn(i8) -> bool) -> Option<(u64, u64, u64)> {
     let (mut n, mut equal, mut before) = (0, 0, 0);
@@ -144,5 +196,34 @@ mod tests {
     fn without_label_times_labels_are_known_when_due() {
         let (labels, note) = believe_label_times(&[10, 20], &[1, -1], None, DELAY);
         assert_eq!((labels.label_time, note), (vec![110, MISSING_I64], None));
+    }
+
+    #[test]
+    fn frauds_known_later_than_the_delay_are_told() {
+        const DAY: i64 = Span::DAY.0;
+        let late = |n_late: usize| {
+            let times: Vec<i64> = (0..100).map(|row| row * DAY).collect();
+            // Ten honest orders and ten frauds without a time, eighty frauds with one.
+            let label: Vec<i8> = (0..100).map(|row| i8::from(row >= 10)).collect();
+            let given: Vec<i64> = (0..100_usize)
+                .map(|row| match row {
+                    0..10 => times[row] + 60 * DAY,
+                    10..20 => MISSING_I64,
+                    _ if row < 20 + n_late => times[row] + (8 + row as i64) * DAY + 1,
+                    _ => times[row] + DAY,
+                })
+                .collect();
+            let (labels, _) = believe_label_times(&times, &label, Some(&given), Span::days(7));
+            late_frauds(&labels, &times, Span::days(7))
+        };
+        assert_eq!(late(8), None, "one in ten");
+        let found = late(20).unwrap();
+        assert_eq!((found.n_timed, found.n_late), (80, 20));
+        // The 72nd of 80 is the 12th of the late ones: row 31, 39 days and a bit.
+        assert_eq!(found.within, Span::days(40));
+        assert_eq!(
+            found.to_string(),
+            "25 % of the frauds became known more than 7d after their order (90 % within 40d): such frauds count as honest in a fit until then; consider --label-delay 40d"
+        );
     }
 }
