@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use orderguard_dataset::error::ReadError;
 use orderguard_dataset::infer::{InferOptions, Proposal, infer, infer_labels};
 use orderguard_dataset::labels::{
-    JoinCounts, LabelTimeNote, OrderLabels, believe_label_times, join_labels, late_frauds,
+    JoinCounts, LabelTimeNote, OrderLabels, believe_label_times, join_labels, late_frauds, merge_repeated,
 };
 use orderguard_dataset::read::{ReadOptions, ReadOutcome, read};
 use orderguard_dataset::scan::profile;
@@ -180,6 +180,11 @@ pub(crate) fn orders(
     let (mut settled, note) = believe_label_times(&times, &label, given, schema.label_delay);
     let believed = given.is_some() && !matches!(note, Some(LabelTimeNote::NotBelieved { .. }));
     notes.extend(note.map(|note| note.to_string()));
+    if let Some(ColumnData::Text(ids)) = column(Role::Id) {
+        let (merged, counts) = merge_repeated(settled, ids, &times, schema.label_delay);
+        settled = merged;
+        notes.extend((!counts.is_empty()).then(|| counts.to_string()));
+    }
     let mut join = None;
     if let Some(path) = labels {
         let (joined, counts) = join_file(path, &schema, &outcome, settled, &times, options, console)?;

@@ -2,6 +2,7 @@
 
 mod belief;
 mod join;
+mod merge;
 mod settle;
 
 use orderguard_features::table::MISSING_I64;
@@ -9,6 +10,7 @@ use orderguard_features::time::{Span, UnixMillis};
 
 pub use belief::{LabelTimeNote, LateFrauds, believe_label_times, late_frauds};
 pub use join::{JoinCounts, JoinError, JoinNote, join_labels};
+pub use merge::{MergeCounts, merge_repeated};
 
 /// The label of every order and when the shop learned it. Row `i` is the order at position `i`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
