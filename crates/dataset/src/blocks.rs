@@ -10,6 +10,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use orderguard_features::parse::{self, TimeParser};
+use orderguard_features::schema::TimeFormat;
+use orderguard_features::table::MISSING_I64;
+
 use crate::delimited::{Boundaries, Dialect, Records, Scan, count, detect, has_binary, line_end};
 use crate::error::ReadError;
 use crate::rejection::RejectReason;
@@ -336,16 +340,49 @@ impl HeaderError {
 }
 
 /// What a name is that can only be a value: the file has no header.
-fn private_value(name: &str) -> Option<&'static str> {
+fn value(name: &str) -> Option<&'static str> {
     if is_email(name) && !name.contains(char::is_whitespace) {
         Some("an e-mail address")
     } else if is_card_number(name.as_bytes()) {
         Some("a card number")
     } else if name.starts_with('+') && is_phone(name.as_bytes()) {
         Some("a phone number")
+    } else if is_time(name) {
+        Some("a time")
     } else {
         None
     }
+}
+
+/// The position of a name that can only be a value, and what it is. Of numbers it takes half of the names: a single one
+/// names a year, a code or a position.
+fn value_in<'a>(names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Option<(usize, &'static str)> {
+    let n = names.len();
+    let first = names.clone().enumerate().find_map(|(i, name)| Some((i, value(name)?)));
+    first.or_else(|| {
+        let numbers = names.enumerate().filter(|&(_, name)| is_quantity(name, n));
+        let first = numbers.clone().next();
+        first.filter(|_| 2 * numbers.count() >= n).map(|(i, _)| (i, "a number"))
+    })
+}
+
+/// A date or a date with the time of day. A count since 1970 is a number.
+fn is_time(name: &str) -> bool {
+    let formats = [TimeFormat::Iso, TimeFormat::MonthDayYear, TimeFormat::DayMonthYear];
+    let is_date = name.starts_with(|c: char| c.is_ascii_digit()) && parse::number(name).is_err();
+    is_date
+        && formats.into_iter().any(|format| {
+            TimeParser::new(format, "UTC").is_ok_and(|parser| parser.parse(name).is_ok_and(|time| time != MISSING_I64))
+        })
+}
+
+/// A number that is no year and no position among `n` columns, such as a table without names is written with.
+fn is_quantity(name: &str, n: usize) -> bool {
+    let is_year_or_position =
+        |x: f64| x.fract() == 0.0 && ((1_900.0..=2_100.0).contains(&x) || (0.0..=n as f64).contains(&x));
+    // Infinity and words for a missing number are names too.
+    name.bytes().any(|b| b.is_ascii_digit())
+        && parse::number(name).is_ok_and(|x| !x.is_nan() && !is_year_or_position(x))
 }
 
 /// The names in the header and the bytes that it takes; `None` if it does not end within `bytes`.
@@ -368,8 +405,8 @@ fn header(bytes: &[u8], dialect: Dialect, end: bool) -> Result<Option<(Vec<Strin
     if let Some(i) = names.iter().position(|name| name.len() > MAX_NAME) {
         return Err(HeaderError::NameTooLong { position: i + 1, bytes: names[i].len() });
     }
-    // Names reach messages, reports and models, where such values must not stand.
-    if let Some((i, kind)) = names.iter().enumerate().find_map(|(i, name)| Some((i, private_value(name)?))) {
+    // Names reach messages, reports and models, where values must not stand.
+    if let Some((i, kind)) = value_in(names.iter().map(String::as_str)) {
         return Err(HeaderError::Values { position: i + 1, kind });
     }
     let mut sorted: Vec<usize> = (0..names.len()).collect();

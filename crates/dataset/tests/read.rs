@@ -315,6 +315,17 @@ fn the_label_may_lack_when_scoring() {
 }
 
 #[test]
+fn names_may_look_like_numbers() {
+    for header in
+        ["a,2019,2020", "2019,2020,2021,a", "0,1,2,3,a", "1,2,3,a", "a,b,7.5", "a,nan,inf", "a,30d,7-day", "a,v1.2,3DS"]
+    {
+        let row = vec!["1"; header.split(',').count()].join(",");
+        let outcome = read_one(bytes("f.csv", format!("{header}\n{row}\n").as_bytes()), &[("a", Role::Number)]);
+        assert_eq!(outcome.unwrap().table.n_rows, 1, "{header}");
+    }
+}
+
+#[test]
 fn faulty_files_are_typed_errors() {
     let error = |content: &[u8]| read_one(bytes("f.csv", content), &[("a", Role::Number)]).unwrap_err();
     let file = || "f.csv".to_owned();
@@ -331,11 +342,17 @@ fn faulty_files_are_typed_errors() {
         ("jane.roe@shop.example", "an e-mail address"),
         ("+48 600 100 200", "a phone number"),
         ("4111-1111-1111-1111", "a card number"),
+        ("2024-05-06 07:08:09", "a time"),
+        ("2024-05-06", "a time"),
+        ("5/24/2024 22:55", "a time"),
+        ("57.10", "a number"),
+        ("1715000000", "a number"),
     ] {
         let found = error(format!("a,{value}\n1,2\n").as_bytes());
         assert_eq!(found, ReadError::HeaderOfValues { file: file(), position: 2, kind });
         assert!(!found.to_string().contains(value));
     }
+    assert!(matches!(error(b"10017,0,DE,-5.5\n1,2,3,4\n"), ReadError::HeaderOfValues { position: 1, .. }));
     let long = format!("a,{}\n1,2\n", "x".repeat(4_097));
     assert_eq!(
         error(long.as_bytes()),
