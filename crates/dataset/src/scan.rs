@@ -35,7 +35,7 @@ const N_TOP: usize = 32;
 ///
 /// Rows that no schema could accept are left out: a wrong number of fields, bytes that are not UTF-8, a field that is
 /// too long, a line that is not a JSON object, a cut last row. Of JSON Lines the columns are the union of the keys, in
-/// the order of their first appearance; `null`, absent and nested values count as missing.
+/// the order of their names (behind those of delimited files); `null`, absent and nested values count as missing.
 ///
 /// The result does not depend on the number of threads or the size of blocks. Memory: per thread and column up to
 /// [`MAX_DISTINCT`] distinct values. Runs in the current rayon pool.
@@ -196,8 +196,6 @@ pub(crate) fn is_phone(text: &[u8]) -> bool {
 /// The facts about one column's values, summed; the sums do not depend on the order of the values.
 struct Tally {
     name: String,
-    /// Block and position in it at which the column came up first.
-    first_seen: (u64, usize),
     sums: ColumnProfile,
     n_present: u64,
     times: [(u64, i64, i64); FORMATS.len()],
@@ -219,10 +217,9 @@ struct Distinct {
 }
 
 impl Tally {
-    fn new(name: &str, first_seen: (u64, usize)) -> Self {
+    fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            first_seen,
             sums: ColumnProfile::default(),
             n_present: 0,
             times: [(0, i64::MAX, i64::MIN); FORMATS.len()],
@@ -295,7 +292,6 @@ impl Tally {
     }
 
     fn merge(&mut self, other: Self) {
-        self.first_seen = self.first_seen.min(other.first_seen);
         self.n_present += other.n_present;
         self.edges.extend(other.edges);
         for (sum, time) in self.times.iter_mut().zip(other.times) {
@@ -415,13 +411,12 @@ impl<'p> Scanner<'p> {
         }
     }
 
-    fn column(&mut self, name: &str, first_seen: (u64, usize)) -> usize {
+    fn column(&mut self, name: &str) -> usize {
         if let Some(&i) = self.by_name.get(name) {
-            self.tallies[i].first_seen = self.tallies[i].first_seen.min(first_seen);
             return i;
         }
         let i = self.tallies.len();
-        self.tallies.push(Tally::new(name, first_seen));
+        self.tallies.push(Tally::new(name));
         self.by_name.insert(name.to_owned(), i);
         i
     }
@@ -452,7 +447,7 @@ impl<'p> Scanner<'p> {
         let Shape::Delimited { dialect, header } = &block.shape else { return 0 };
         let bytes = block.bytes.as_slice();
         let whole = std::str::from_utf8(bytes).ok();
-        let columns: Vec<usize> = header.iter().enumerate().map(|(i, name)| self.column(name, (key, i))).collect();
+        let columns: Vec<usize> = header.iter().map(|name| self.column(name)).collect();
         let mut records = Records::new(bytes, *dialect, block.first_line);
         let (mut scratch, mut n_rows, mut ending) = (String::new(), 0, Ending::default());
         while let Some(record) = records.next() {
@@ -480,7 +475,7 @@ impl<'p> Scanner<'p> {
     }
 
     fn json(&mut self, block: &Block, key: u64) -> usize {
-        let (mut scratch, mut n_rows, mut position) = (String::new(), 0, 0);
+        let (mut scratch, mut n_rows) = (String::new(), 0);
         let limit = self.sources.options.max_field_bytes;
         // Names and values of one line; a line with a fault must leave no trace.
         let mut row: Vec<(usize, Value)> = Vec::new();
@@ -508,8 +503,7 @@ impl<'p> Scanner<'p> {
             }
             columns.clear();
             for (name, _) in &row {
-                let column = self.column(&names[*name], (key, position));
-                position += 1;
+                let column = self.column(&names[*name]);
                 if std::mem::replace(&mut self.tallies[column].last_line, (key, line.line)) != (key, line.line) {
                     columns.push(column);
                 }
@@ -557,8 +551,8 @@ impl<'p> Scanner<'p> {
             if self.endings.get(&file).is_some_and(|ending| ending.cut_line().is_some()) {
                 continue;
             }
-            for (position, (name, text)) in cells.iter().enumerate() {
-                let column = self.column(name, (key, position));
+            for (name, text) in &cells {
+                let column = self.column(name);
                 self.tallies[column].add(text, key, 0, self.parsers);
             }
             self.close(key, 1);
@@ -567,7 +561,12 @@ impl<'p> Scanner<'p> {
 
     fn finish(mut self) -> Profile {
         self.pieces.sort_unstable();
-        self.tallies.sort_by_key(|tally| tally.first_seen);
+        // The header that comes first gives the order of its columns; keys of JSON objects have none of their own.
+        let first_header = self.headers.first().map(|(_, header)| Arc::clone(header)).unwrap_or_default();
+        let position: HashMap<&str, usize, FixedState> =
+            first_header.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        let place = |name: &str| position.get(name).copied().unwrap_or(usize::MAX);
+        self.tallies.sort_by(|a, b| (place(&a.name), &a.name).cmp(&(place(&b.name), &b.name)));
         let (n_rows, pieces) = (self.n_rows, &self.pieces);
         let columns = self.tallies.into_iter().map(|tally| tally.finish(n_rows, pieces)).collect();
         Profile { n_rows, columns }

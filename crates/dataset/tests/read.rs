@@ -315,6 +315,20 @@ fn the_label_may_lack_when_scoring() {
 }
 
 #[test]
+fn json_columns_stand_in_the_order_of_their_names() {
+    let lines = ["{\"b\":1,\"c\":\"x\"}\n", "{\"a\":2,\"b\":3}\n", "{\"d\":1,\"a\":null}\n"];
+    for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+        let text: String = order.into_iter().map(|i| lines[i]).collect();
+        let found = profile(&open(vec![bytes("t.jsonl", text)]), &|_, _| {}).unwrap();
+        let names: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+    }
+    let mixed = vec![bytes("1.jsonl", lines[0]), bytes("2.csv", "c,b\ny,2\n"), bytes("3.csv", "b,c\n2,y\n")];
+    let found = profile(&open(mixed), &|_, _| {}).unwrap();
+    assert_eq!(found.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+}
+
+#[test]
 fn names_may_look_like_numbers() {
     for header in
         ["a,2019,2020", "2019,2020,2021,a", "0,1,2,3,a", "1,2,3,a", "a,b,7.5", "a,nan,inf", "a,30d,7-day", "a,v1.2,3DS"]
