@@ -129,7 +129,7 @@ fn repeated_rows(ids: &TextColumn, times: &[i64], memory: Span) -> Vec<Vec<u32>>
     for (code, time, row) in rows {
         match (first, groups.last_mut()) {
             (Some((of, since)), Some(group)) if of == code && time <= UnixMillis(since).plus(memory).0 => {
-                group.push(row)
+                group.push(row);
             }
             _ => {
                 first = Some((code, time));
