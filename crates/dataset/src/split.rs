@@ -8,12 +8,18 @@
 //! Every fit sees only orders whose label was due by then, and their labels as they were known by then. An order that became
 //! labelled only later was unlabelled then: it is in no fit.
 
+mod error;
+mod note;
+
 use std::collections::HashMap;
 use std::fmt;
 
 use orderguard_features::table::MISSING_I64;
 use orderguard_features::time::{Span, UnixMillis};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+pub use error::SplitError;
+pub use note::SplitNote;
 
 use crate::folds::entity_folds;
 use crate::labels::OrderLabels;
@@ -177,225 +183,6 @@ pub struct Split {
     /// What the user should know.
     pub notes: Vec<SplitNote>,
 }
-
-/// Something about a split that the user should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SplitNote {
-    /// No gap before validation: train would keep less than half of its frauds.
-    GapBeforeValidationDropped {
-        /// Frauds of train with the gap.
-        n_fraud_with_gap: usize,
-        /// Frauds of train without it.
-        n_fraud_without: usize,
-    },
-    /// All frauds of train belong to one entity: the folds are over orders, not over entities.
-    FraudsOfOneEntity {
-        /// Frauds in train.
-        n_fraud: usize,
-    },
-    /// Too few frauds in validation: folds inside train take its place.
-    FoldsInsteadOfValidation {
-        /// Frauds that were in validation.
-        n_validation_fraud: usize,
-        /// How many folds.
-        n_folds: u32,
-    },
-    /// The labels of most of the last part are not due at the end of the data: the shares were taken of the time up to
-    /// which they are.
-    ResolvedSpan {
-        /// The last instant whose labels are due.
-        resolved_until: i64,
-    },
-    /// Some of the test part is not resolved at the end of the data.
-    UnresolvedTest {
-        /// How many orders.
-        n_rows: u64,
-    },
-    /// Labelled orders before train and after test, which are in no part.
-    Outside {
-        /// Before the start of train.
-        n_before: u64,
-        /// From the end of test on.
-        n_after: u64,
-    },
-    /// Orders of train and validation that had no label yet at the time of the fit.
-    LabelledLater {
-        /// How many orders.
-        n_rows: u64,
-    },
-    /// No fraud in test: figures that need one are undefined.
-    NoFraudInTest,
-    /// Data without time were split by a hash: figures flatter.
-    NoTime,
-}
-
-impl fmt::Display for SplitNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::GapBeforeValidationDropped { n_fraud_with_gap, n_fraud_without } => write!(
-                f,
-                "no gap of the label delay before validation: train would keep {n_fraud_with_gap} of its {n_fraud_without} frauds"
-            ),
-            Self::FraudsOfOneEntity { n_fraud } => write!(
-                f,
-                "all {n_fraud} frauds of train belong to one entity: folds are over orders, and what is chosen on them flatters"
-            ),
-            Self::FoldsInsteadOfValidation { n_validation_fraud, n_folds } => write!(
-                f,
-                "validation would hold {n_validation_fraud} frauds, fewer than {MIN_VALIDATION_FRAUDS}: {n_folds} folds over entities inside train take its place"
-            ),
-            Self::ResolvedSpan { resolved_until } => write!(
-                f,
-                "labels of most of the last part are not due at the end of the data: parts are shares of the time up to {}",
-                UnixMillis(*resolved_until)
-            ),
-            Self::UnresolvedTest { n_rows } => {
-                write!(f, "{n_rows} orders of the test part are not resolved at the end of the data and are not counted")
-            }
-            Self::Outside { n_before, n_after } => write!(
-                f,
-                "{n_before} labelled orders before the start of train and {n_after} after the end of test are in no part"
-            ),
-            Self::LabelledLater { n_rows } => write!(
-                f,
-                "{n_rows} orders of train and validation were labelled only after the time of the fit and are not in it"
-            ),
-            Self::NoFraudInTest => f.write_str("no known fraud in the test part: figures that need one are undefined"),
-            Self::NoTime => f.write_str(
-                "no order time: parts were drawn by a hash of the row, so the figures flatter: the future is known to such a model",
-            ),
-        }
-    }
-}
-
-/// Orders that cannot be split.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SplitError {
-    /// Too few labelled orders.
-    TooFewRows {
-        /// Labelled orders.
-        n_labelled: usize,
-        /// The least that will do.
-        needed: usize,
-    },
-    /// A part holds no order.
-    EmptyPart {
-        /// Train or test.
-        part: &'static str,
-        /// Its first instant, `None` without time.
-        from: Option<i64>,
-        /// Its end.
-        until: Option<i64>,
-    },
-    /// The orders span too little time: no order of train has a label that is due.
-    TooShort {
-        /// First instant of train.
-        from: i64,
-        /// The start of test where it is fixed, else up to when labels are known.
-        until: i64,
-        /// What a label needs.
-        label_delay: Span,
-        /// Days between the two that are needed at least.
-        needed_days: i64,
-    },
-    /// No order of the test part has a label that is due.
-    UnresolvedTest {
-        /// First instant of test.
-        test_from: i64,
-        /// Up to when labels are known.
-        data_end: i64,
-        /// What a label needs.
-        label_delay: Span,
-        /// Labelled orders of the test part.
-        n_rows: u64,
-    },
-    /// Train holds one class only.
-    OneClass {
-        /// Frauds of train, as known by the time of the fit.
-        n_fraud: usize,
-        /// Other orders of train.
-        n_honest: usize,
-    },
-    /// An instant lies outside the data.
-    OutOfRange {
-        /// Which option.
-        option: &'static str,
-        /// Its value.
-        found: i64,
-        /// Time of the first order.
-        data_from: i64,
-        /// Time of the last order.
-        data_until: i64,
-    },
-    /// Two instants contradict each other.
-    Contradiction {
-        /// The option that must not be later.
-        first: &'static str,
-        /// Its value.
-        first_at: i64,
-        /// The option that must not be earlier.
-        second: &'static str,
-        /// Its value.
-        second_at: i64,
-    },
-    /// The shares are not three positive numbers.
-    Shares,
-    /// Instants were given for data without time.
-    NoTime,
-}
-
-impl fmt::Display for SplitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooFewRows { n_labelled, needed } => {
-                write!(f, "split: expected at least {needed} labelled orders, found {n_labelled}")
-            }
-            Self::TooShort { from, until, label_delay, needed_days } => write!(
-                f,
-                "split: expected orders in train whose labels are due in time, found none: the orders span too little time for the label delay: {} days from {} to {}, where --label-delay {label_delay} needs at least {needed_days}",
-                days_up(until.saturating_sub(*from)),
-                UnixMillis(*from),
-                UnixMillis(*until)
-            ),
-            Self::UnresolvedTest { test_from, data_end, label_delay, n_rows } => write!(
-                f,
-                "split: expected orders in test whose labels are due in time, found none of {n_rows}: test begins at {}, and labels are known up to {}, less --label-delay {label_delay}",
-                UnixMillis(*test_from),
-                UnixMillis(*data_end)
-            ),
-            Self::EmptyPart { part, from: Some(from), until: Some(until) } => write!(
-                f,
-                "split: expected resolved, labelled orders in {part} from {} until {}, found none",
-                UnixMillis(*from),
-                UnixMillis(*until)
-            ),
-            Self::EmptyPart { part, .. } => write!(f, "split: expected labelled orders in {part}, found none"),
-            Self::OneClass { n_fraud, n_honest } => write!(
-                f,
-                "split: expected both classes in train as known by the time of the fit, found {n_fraud} fraud and {n_honest} honest orders"
-            ),
-            Self::OutOfRange { option, found, data_from, data_until } => write!(
-                f,
-                "split: {option}: expected an instant in the data, {} to {}, found {}",
-                UnixMillis(*data_from),
-                UnixMillis(*data_until),
-                UnixMillis(*found)
-            ),
-            Self::Contradiction { first, first_at, second, second_at } => write!(
-                f,
-                "split: expected {first} before {second}, found {} and {}",
-                UnixMillis(*first_at),
-                UnixMillis(*second_at)
-            ),
-            Self::Shares => f.write_str("split: expected three shares above 0, for train, validation and test"),
-            Self::NoTime => f.write_str("split: dates were given, but the data have no order time"),
-        }
-    }
-}
-
-impl std::error::Error for SplitError {}
 
 /// Splits orders into train, validation and test.
 ///
