@@ -42,12 +42,16 @@ impl Learner {
         }
     }
 
-    /// The same learner with what depends on the number of training rows, where the user left it open.
-    pub(crate) fn for_rows(self, n_rows: usize, args: &TrainArgs) -> Outcome<Self> {
+    /// The same learner with what depends on the size of the training part, where the user left it open.
+    pub(crate) fn for_size(self, n_rows: usize, n_fraud: usize, n_features: usize, args: &TrainArgs) -> Outcome<Self> {
         match self {
             Self::Gbt(params) if args.min_rows_per_leaf.is_none() => {
                 let params = GbtParams { min_rows_per_leaf: leaf_rows(n_rows), ..(*params).clone() };
                 Ok(Self::Gbt(params.check().bad_usage()?))
+            }
+            Self::Logistic(params) if n_fraud < FRAUDS_PER_FEATURE * n_features => {
+                let params = LogisticParams { knot_shares: Vec::new(), ..params.get().clone() };
+                Ok(Self::Logistic(params.check().bad_usage()?))
             }
             other => Ok(other),
         }
@@ -60,6 +64,10 @@ impl Learner {
         }
     }
 }
+
+/// With fewer frauds per feature, a logistic regression draws straight lines: bends would be fitted to chance (the rule of
+/// ten events per variable; Peduzzi et al., Journal of Clinical Epidemiology 49, 1996).
+const FRAUDS_PER_FEATURE: usize = 10;
 
 /// Fewest rows of a leaf for a training part of `n_rows`: one in 500, from 20 to 100. A leaf must hold enough orders to
 /// tell a share of fraud; where there are few orders in all, 100 would leave nothing to split.

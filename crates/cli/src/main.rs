@@ -1,6 +1,7 @@
 //! The `orderguard` program: wires the libraries together. Files, clocks, progress and printing live here and nowhere else.
 
 mod args;
+mod assemble;
 mod commands;
 mod console;
 mod failure;

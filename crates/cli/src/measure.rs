@@ -126,7 +126,10 @@ fn amount_totals(orders: &Orders) -> Vec<AmountTotal> {
         if amount == MISSING_I64 || orders.repeated[order] {
             continue;
         }
-        let total = totals.entry(currency.and_then(|text| text.get(row as usize))).or_default();
+        let name = currency.and_then(|text| text.get(row as usize));
+        // A report names currencies; whatever else stands in the column may be personal.
+        let is_code = |name: &&str| name.len() <= 4 && name.bytes().all(|b| b.is_ascii_alphanumeric());
+        let total = totals.entry(name.map(|name| if is_code(&name) { name } else { "other" })).or_default();
         total.0 += 1;
         total.1 += i128::from(amount);
         if orders.labels.label[order] == 1 {

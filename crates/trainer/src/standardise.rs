@@ -23,7 +23,7 @@ const TAIL_REACH: f64 = 4.0;
 /// Most columns in one block; the Gram matrix of a block takes 8 x its square bytes per part.
 const MAX_BLOCK: usize = 384;
 /// Rows in a part at least, and parts at most.
-const MIN_PART: usize = 2_048;
+const MIN_PART: usize = 256;
 const MAX_PARTS: usize = 32;
 
 /// One standardised piece of a numeric feature.

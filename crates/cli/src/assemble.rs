@@ -1,0 +1,122 @@
+//! From fitted parts to a model file: card, reference, golden rows, and the refit on all resolved orders.
+
+use orderguard_dataset::split::Split;
+use orderguard_evaluation::report::{self, Report};
+use orderguard_features::identity::IdentityKey;
+use orderguard_features::matrix::Matrix;
+use orderguard_features::schema::Schema;
+use orderguard_features::spec::FeatureSpec;
+use orderguard_inference::model::{Model, ModelCard, Predictor};
+use orderguard_inference::{golden, reference};
+
+use crate::args::TrainArgs;
+use crate::console::Console;
+use crate::failure::{Blame, Outcome};
+use crate::fit::{self, Fitted, Learner};
+use crate::ingest::Orders;
+
+/// Made-up rows in the model file whose scores are checked on load.
+const N_GOLDEN: usize = 8;
+
+/// What a model's card says.
+pub(crate) struct Card(ModelCard);
+
+impl Card {
+    pub(crate) fn new(report: &Report, args: &TrainArgs, key: &IdentityKey, refit: bool) -> Self {
+        let kind = report.model.as_ref().map_or(String::new(), |model| model.kind.clone());
+        let mut facts: Vec<(String, String)> = Vec::new();
+        let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
+        let time = |time: Option<report::IsoTime>| time.map_or("unknown".into(), |time| time.to_string());
+        fact("orders", report.data.n_accepted.to_string());
+        fact("frauds", report.data.n_fraud.to_string());
+        fact("orders from", time(report.data.from));
+        fact("orders until", time(report.data.until));
+        fact("split", report.split.protocol.clone());
+        for (name, figures) in [("validation", &report.validation), ("test", &report.test)] {
+            let Some(figures) = figures else { continue };
+            let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.4}"));
+            fact(&format!("{name} orders"), figures.n_rows.to_string());
+            fact(&format!("{name} frauds"), figures.n_fraud.to_string());
+            fact(&format!("{name} average precision"), figure(figures.average_precision));
+            fact(&format!("{name} ROC AUC"), figure(figures.roc_auc));
+        }
+        let mut notes = report.notes.clone();
+        notes.extend(report.split.notes.iter().cloned());
+        notes.extend(report.leaks.iter().map(|leak| {
+            let verb = if leak.kept { "kept although" } else { "left out:" };
+            format!("column {} {verb} {}", leak.column, leak.reason)
+        }));
+        if refit {
+            notes.push(
+                "refit: fitted again on all resolved orders with the rounds and parameters of the measured model; \
+                 calibration and threshold are carried over, and the figures are those of the measured model"
+                    .into(),
+            );
+        }
+        Self(ModelCard {
+            program_version: env!("CARGO_PKG_VERSION").into(),
+            kind: if refit { format!("{kind}, refit") } else { kind },
+            data_hash: report.data.hash.clone(),
+            seed: args.seed,
+            key_check: key.check(),
+            facts,
+            params: report.model.as_ref().map_or(Vec::new(), |model| model.params.clone().into_iter().collect()),
+            notes,
+        })
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // every one of them is a part of the model
+pub(crate) fn assemble(
+    schema: &Schema,
+    spec: &FeatureSpec,
+    matrix: &Matrix,
+    rows: &[u32],
+    fitted: &Fitted,
+    predictor: &Predictor,
+    importance: &[f64],
+    card: Card,
+) -> Result<Model, orderguard_inference::ModelError> {
+    let kinds = spec.kinds();
+    let reference = reference::build(matrix, rows, &kinds, importance);
+    Ok(Model {
+        schema: schema.clone(),
+        spec: spec.clone(),
+        golden: golden::build(&reference, &kinds, predictor, N_GOLDEN)?,
+        predictor: predictor.clone(),
+        calibration: fitted.calibration.clone(),
+        threshold: fitted.threshold.clone(),
+        card: card.0,
+        reference,
+    })
+}
+
+/// The same model on all resolved orders.
+#[allow(clippy::too_many_arguments)] // everything that the fit used, once more
+pub(crate) fn refit(
+    args: &TrainArgs,
+    learner: &Learner,
+    orders: &Orders,
+    spec: &FeatureSpec,
+    matrix: &Matrix,
+    parts: &Split,
+    fitted: &Fitted,
+    report: &Report,
+    key: &IdentityKey,
+    console: &Console,
+) -> Outcome<Vec<u8>> {
+    let due = |order: usize| orders.rows.time[order].plus(orders.schema.label_delay).0;
+    let resolved = |order: &usize| parts.data_end.is_none_or(|end| due(*order) <= end);
+    let rows: Vec<u32> = (0..orders.len())
+        .filter(|&order| orders.labels.label[order] >= 0)
+        .filter(resolved)
+        .map(|order| order as u32)
+        .collect();
+    let known = orders.labels.known_fraud_at(parts.data_end.unwrap_or(i64::MAX));
+    let labels: Vec<u8> = rows.iter().map(|&row| known[row as usize]).collect();
+    let all = fit::Parts { matrix, spec, train: (&rows, &labels), validation: (&[], &[]), folds: None, groups: None };
+    let (predictor, importance) = fit::refit(learner, &all, fitted, console)?;
+    let card = Card::new(report, args, key, true);
+    let model = assemble(&orders.schema, spec, matrix, &rows, fitted, &predictor, &importance, card).bad_data()?;
+    model.to_bytes().bad_data()
+}
