@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Profile {
     /// Data rows seen, rejected ones (wrong number of fields) not counted.
     pub n_rows: u64,
-    /// One entry per column, in the order of the header; of JSON Lines in the order of their names.
+    /// One entry per column, in the order of the header; of JSON Lines in the order of the keys.
     pub columns: Vec<ColumnProfile>,
 }
 

@@ -34,8 +34,10 @@ const N_TOP: usize = 32;
 /// Looks at every value of every column.
 ///
 /// Rows that no schema could accept are left out: a wrong number of fields, bytes that are not UTF-8, a field that is
-/// too long, a line that is not a JSON object, a cut last row. Of JSON Lines the columns are the union of the keys, in
-/// the order of their names (behind those of delimited files); `null`, absent and nested values count as missing.
+/// too long, a line that is not a JSON object, a cut last row. Of JSON Lines the columns are the union of the keys; `null`,
+/// absent and nested values count as missing. Keys stand in the order of their last positions in an object, then of their
+/// names (behind the columns of delimited files): as in the objects where one has all keys, and the same for any order of
+/// the rows.
 ///
 /// The result does not depend on the number of threads or the size of blocks. Memory: per thread and column up to
 /// [`MAX_DISTINCT`] distinct values. Runs in the current rayon pool.
@@ -196,6 +198,8 @@ pub(crate) fn is_phone(text: &[u8]) -> bool {
 /// The facts about one column's values, summed; the sums do not depend on the order of the values.
 struct Tally {
     name: String,
+    /// Last position of the key in an object, among the other keys: of all rows, so that their order does not matter.
+    position: usize,
     sums: ColumnProfile,
     n_present: u64,
     times: [(u64, i64, i64); FORMATS.len()],
@@ -220,6 +224,7 @@ impl Tally {
     fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            position: 0,
             sums: ColumnProfile::default(),
             n_present: 0,
             times: [(0, i64::MAX, i64::MIN); FORMATS.len()],
@@ -292,6 +297,7 @@ impl Tally {
     }
 
     fn merge(&mut self, other: Self) {
+        self.position = self.position.max(other.position);
         self.n_present += other.n_present;
         self.edges.extend(other.edges);
         for (sum, time) in self.times.iter_mut().zip(other.times) {
@@ -512,7 +518,8 @@ impl<'p> Scanner<'p> {
             if columns.len() < row.len() {
                 continue;
             }
-            for (&column, (_, value)) in columns.iter().zip(&row) {
+            for (position, (&column, (_, value))) in columns.iter().zip(&row).enumerate() {
+                self.tallies[column].position = self.tallies[column].position.max(position);
                 let cell = match value {
                     Value::Text(range) => decode(&text[range.clone()], &mut scratch).trim_ascii(),
                     Value::Token(range) => &text[range.clone()],
@@ -561,12 +568,12 @@ impl<'p> Scanner<'p> {
 
     fn finish(mut self) -> Profile {
         self.pieces.sort_unstable();
-        // The header that comes first gives the order of its columns; keys of JSON objects have none of their own.
+        // The header that comes first gives the order of its columns, the fullest objects that of theirs.
         let first_header = self.headers.first().map(|(_, header)| Arc::clone(header)).unwrap_or_default();
-        let position: HashMap<&str, usize, FixedState> =
+        let in_header: HashMap<&str, usize, FixedState> =
             first_header.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
-        let place = |name: &str| position.get(name).copied().unwrap_or(usize::MAX);
-        self.tallies.sort_by(|a, b| (place(&a.name), &a.name).cmp(&(place(&b.name), &b.name)));
+        let place = |name: &str| in_header.get(name).copied().unwrap_or(usize::MAX);
+        self.tallies.sort_by(|a, b| (place(&a.name), a.position, &a.name).cmp(&(place(&b.name), b.position, &b.name)));
         let (n_rows, pieces) = (self.n_rows, &self.pieces);
         let columns = self.tallies.into_iter().map(|tally| tally.finish(n_rows, pieces)).collect();
         Profile { n_rows, columns }

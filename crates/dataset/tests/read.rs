@@ -315,13 +315,18 @@ fn the_label_may_lack_when_scoring() {
 }
 
 #[test]
-fn json_columns_stand_in_the_order_of_their_names() {
+fn json_columns_stand_in_one_order_whatever_the_order_of_the_rows() {
     let lines = ["{\"b\":1,\"c\":\"x\"}\n", "{\"a\":2,\"b\":3}\n", "{\"d\":1,\"a\":null}\n"];
+    let whole = ["{\"z\":1,\"d\":2,\"a\":null,\"c\":1,\"b\":2}\n", "{\"c\":1}\n", "{\"d\":1,\"b\":1}\n"];
     for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+        let text: String = order.into_iter().map(|i| whole[i]).collect();
+        let found = profile(&open(vec![bytes("t.jsonl", text)]), &|_, _| {}).unwrap();
+        let names: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["z", "d", "a", "c", "b"], "as in the object that has all");
         let text: String = order.into_iter().map(|i| lines[i]).collect();
         let found = profile(&open(vec![bytes("t.jsonl", text)]), &|_, _| {}).unwrap();
         let names: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert_eq!(names, ["d", "a", "b", "c"], "d is first wherever it is");
     }
     let mixed = vec![bytes("1.jsonl", lines[0]), bytes("2.csv", "c,b\ny,2\n"), bytes("3.csv", "b,c\n2,y\n")];
     let found = profile(&open(mixed), &|_, _| {}).unwrap();
