@@ -43,13 +43,14 @@ impl Learner {
     }
 
     /// The same learner with what depends on the size of the training part, where the user left it open.
-    pub(crate) fn for_size(self, n_rows: usize, n_fraud: usize, n_features: usize, args: &TrainArgs) -> Outcome<Self> {
+    pub(crate) fn for_size(self, parts: &Parts<'_>, args: &TrainArgs) -> Outcome<Self> {
+        let train = parts.train();
         match self {
             Self::Gbt(params) if args.min_rows_per_leaf.is_none() => {
-                let params = GbtParams { min_rows_per_leaf: leaf_rows(n_rows), ..(*params).clone() };
+                let params = GbtParams { min_rows_per_leaf: leaf_rows(train.len()), ..(*params).clone() };
                 Ok(Self::Gbt(params.check().bad_usage()?))
             }
-            Self::Logistic(params) if n_fraud < FRAUDS_PER_FEATURE * n_features => {
+            Self::Logistic(params) if train.n_fraud() < FRAUDS_PER_FEATURE * parts.spec.len() => {
                 let params = LogisticParams { knot_shares: Vec::new(), ..params.get().clone() };
                 Ok(Self::Logistic(params.check().bad_usage()?))
             }

@@ -10,10 +10,8 @@ use orderguard_evaluation::terminal::render;
 use orderguard_features::catalogue::{default_spec, is_card_number};
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
-use orderguard_features::matrix::Matrix;
-use orderguard_features::replay::replay;
 use orderguard_features::schema::{Role, Schema};
-use orderguard_features::state::State;
+use orderguard_features::state::{State, order_memory};
 use orderguard_features::table::ColumnData;
 use orderguard_features::time::UnixMillis;
 use orderguard_inference::RawScorer;
@@ -25,7 +23,7 @@ use crate::failure::{Blame, Failure, Outcome, data, usage};
 use crate::fit::{self, Learner};
 use crate::ingest::{self, Orders};
 use crate::measure::{self, Measured};
-use crate::{key, output};
+use crate::{key, model_data, output};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
@@ -48,7 +46,15 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
     }
     let extractor = Extractor::new(&orders.schema, &spec, key.clone()).bad_data()?;
-    let (matrix, state) = compute_features(&extractor, &orders, console)?;
+    let mut state = State::new(&extractor);
+    let matrix = model_data::replay_onto(&extractor, &orders, &mut state, console)?;
+    if state.position().n_labels_ignored > 0 {
+        orders.notes.push(format!(
+            "{} labels came more than {} after their order: history does not learn them",
+            state.position().n_labels_ignored,
+            order_memory(orders.schema.label_delay)
+        ));
+    }
     let feature_seconds = feature_start.elapsed().as_secs_f64();
 
     let fit_start = Instant::now();
@@ -61,8 +67,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         folds: parts.train_fold.as_deref(),
         groups: groups.as_deref(),
     };
-    let n_fraud = parts.train_label.iter().filter(|&&label| label == 1).count();
-    let learner = learner.for_size(parts.train.len(), n_fraud, spec.len(), args)?;
+    let learner = learner.for_size(&fit_parts, args)?;
     let fitted = fit::fit(&learner, &fit_parts, args.aim, args.seed, console)?;
     let fit_seconds = fit_start.elapsed().as_secs_f64();
 
@@ -288,26 +293,6 @@ fn refuse_leaks(orders: &mut Orders, parts: &Split, keep: &[String]) -> Outcome<
         orders.outcome.table.columns[leak.position] = ColumnData::Absent;
     }
     Ok(leaks)
-}
-
-fn compute_features(extractor: &Extractor, orders: &Orders, console: &Console) -> Outcome<(Matrix, State)> {
-    let bar = console.steps_bar("features");
-    let mut state = State::new(extractor);
-    let replayed = replay(
-        extractor,
-        &orders.outcome.table,
-        &orders.rows,
-        &orders.label_events,
-        &mut state,
-        rayon::current_num_threads(),
-        &|done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        },
-    )
-    .bad_data()?;
-    bar.finish_and_clear();
-    Ok((replayed.matrix, state))
 }
 
 fn leak_section(leak: &Leak) -> report::Leak {
