@@ -65,7 +65,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`write`], for content that is made while it is written.
+/// As [`write()`], for content that is made while it is written.
 pub(crate) fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
     let mut staged = Staged::default();
     staged.add_with(path, content)?;
@@ -89,7 +89,7 @@ pub(crate) fn print(text: &str) -> Outcome {
     print_with(|out| out.write_all(text.as_bytes()))
 }
 
-/// As [`print`], for content that is made while it is written.
+/// As [`print()`], for content that is made while it is written.
 pub(crate) fn print_with(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match content(&mut out).and_then(|()| out.flush()) {
