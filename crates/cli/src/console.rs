@@ -50,7 +50,7 @@ impl Console {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
         bar.set_style(style);
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));

@@ -265,7 +265,7 @@ pub fn fit_logistic_folds(
     progress: &mut Progress,
 ) -> Result<LogisticFolds, FitLinearError> {
     assert_eq!(folds.len(), train.len(), "one fold per training order");
-    let lambdas = &params.0.lambdas;
+    let mut lambdas = params.0.lambdas.as_slice();
     let mut present: Vec<u8> = folds.to_vec();
     present.sort_unstable();
     present.dedup();
@@ -273,6 +273,9 @@ pub fn fit_logistic_folds(
     let mut history: Vec<LambdaStep> = Vec::new();
     let mut n_done = 0;
     let mut n_fitted = 0;
+    // What the first fold finds on the orders it holds out: where two penalties in a row are worse than its best, the weaker
+    // ones, which take longest, are tried in no fold.
+    let mut first_fold: Vec<LambdaStep> = Vec::new();
     for &fold in &present {
         let (inside, outside): (Vec<usize>, Vec<usize>) = (0..train.len()).partition(|&i| folds[i] != fold);
         let pick =
@@ -282,8 +285,17 @@ pub fn fit_logistic_folds(
         let held_out = Samples { matrix: train.matrix, rows: &held_rows, labels: &held_labels };
         let mut at = 0;
         walk_path(params, kinds, has_first_seen, &fit_on, lambdas, &mut |mut step, model| {
-            for (&i, score) in outside.iter().zip(raw_scores(&model, &held_out)) {
+            let held_scores = raw_scores(&model, &held_out);
+            for (&i, &score) in outside.iter().zip(&held_scores) {
                 scores[at][i] = score;
+            }
+            let mut enough = false;
+            if fold == present[0] {
+                let mut judged = step.clone();
+                judge(&mut judged, &held_scores, &held_labels);
+                first_fold.push(judged);
+                let best = best_step(params.0.choice, &first_fold);
+                enough = first_fold.len() > best + 2;
             }
             step.train_log_loss *= fit_on.len() as f64;
             match history.get_mut(at) {
@@ -298,21 +310,22 @@ pub fn fit_logistic_folds(
             at += 1;
             n_done += 1;
             let stop = progress(n_done, lambdas.len() * present.len()).is_break();
-            if stop { Err(FitLinearError::Interrupted) } else { Ok(ControlFlow::Continue(())) }
+            if stop {
+                return Err(FitLinearError::Interrupted);
+            }
+            Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
+        lambdas = &lambdas[..at];
         n_fitted += fit_on.len();
     }
     if history.is_empty() {
         return Err(FitLinearError::OneClass { n_fraud: 0, n_honest: 0 });
     }
-    let mut best = 0;
-    for at in 0..history.len() {
-        history[at].train_log_loss /= n_fitted as f64;
-        judge(&mut history[at], &scores[at], train.labels);
-        if is_better(params.0.choice, &history[at], &history[best]) {
-            best = at;
-        }
+    for (step, scores) in history.iter_mut().zip(&scores) {
+        step.train_log_loss /= n_fitted as f64;
+        judge(step, scores, train.labels);
     }
+    let best = best_step(params.0.choice, &history);
     Ok(LogisticFolds { lambda: history[best].lambda, history, out_of_fold: scores.swap_remove(best) })
 }
 
@@ -352,6 +365,11 @@ fn walk_path(
         }
     }
     Ok(())
+}
+
+/// Position of the step that validation likes best, the first of equals.
+fn best_step(choice: LambdaChoice, steps: &[LambdaStep]) -> usize {
+    (0..steps.len()).fold(0, |best, at| if is_better(choice, &steps[at], &steps[best]) { at } else { best })
 }
 
 fn judge(step: &mut LambdaStep, scores: &[f64], labels: &[u8]) {
