@@ -14,10 +14,12 @@ use orderguard_features::parse::{self, TimeParser};
 use orderguard_features::schema::TimeFormat;
 use orderguard_features::table::MISSING_I64;
 
+use orderguard_features::identity::is_card_number;
+
 use crate::delimited::{Boundaries, Dialect, Records, Scan, count, detect, has_binary, line_end};
 use crate::error::ReadError;
 use crate::rejection::RejectReason;
-use crate::scan::{is_card_number, is_email, is_phone};
+use crate::scan::{is_email, is_phone};
 use crate::source::{Kind, Sources, Stream, kind_of};
 
 /// Told how many stored bytes were read, and how many there are.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
+use orderguard_features::identity::is_card_number;
 use orderguard_features::parse::{self, TimeParser, is_missing_number};
 use orderguard_features::schema::TimeFormat;
 use orderguard_features::table::MISSING_I64;
@@ -159,26 +160,6 @@ pub(crate) fn is_email(text: &str) -> bool {
         Some((before, after)) => !before.is_empty() && !after.contains('@') && after.contains('.'),
         None => false,
     }
-}
-
-pub(crate) fn is_card_number(text: &[u8]) -> bool {
-    if !(13..=40).contains(&text.len()) || !matches!(text[0], b'3'..=b'6') {
-        return false;
-    }
-    let (mut n_digits, mut sum) = (0, 0);
-    for &byte in text.iter().rev() {
-        match byte {
-            b'0'..=b'9' => {
-                let digit = u32::from(byte - b'0');
-                let doubled = if n_digits % 2 == 1 { digit * 2 } else { digit };
-                sum += if doubled > 9 { doubled - 9 } else { doubled };
-                n_digits += 1;
-            }
-            b' ' | b'-' => {}
-            _ => return false,
-        }
-    }
-    (13..=19).contains(&n_digits) && sum % 10 == 0
 }
 
 fn is_masked_card(text: &[u8]) -> bool {

@@ -96,9 +96,41 @@ pub fn canonical(role: Role, text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a text is a full card number: 13 to 19 digits, spaces and dashes allowed, that start with 3 to 6 and pass the
+/// Luhn check (ISO/IEC 7812-1, annex B).
+pub fn is_card_number(text: &[u8]) -> bool {
+    if !(13..=40).contains(&text.len()) || !matches!(text[0], b'3'..=b'6') {
+        return false;
+    }
+    let (mut n_digits, mut sum) = (0, 0);
+    for &byte in text.iter().rev() {
+        match byte {
+            b'0'..=b'9' => {
+                let digit = u32::from(byte - b'0');
+                let doubled = if n_digits % 2 == 1 { digit * 2 } else { digit };
+                sum += if doubled > 9 { doubled - 9 } else { doubled };
+                n_digits += 1;
+            }
+            b' ' | b'-' => {}
+            _ => return false,
+        }
+    }
+    (13..=19).contains(&n_digits) && sum % 10 == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn card_numbers_pass_the_luhn_check() {
+        for text in ["4111 1111-1111 1111", "5500005555555559", "378282246310005"] {
+            assert!(is_card_number(text.as_bytes()), "{text}");
+        }
+        for text in ["4111111111111112", "411111******1111", "", "12345", "9111111111111111", "4111x11111111111"] {
+            assert!(!is_card_number(text.as_bytes()), "{text}");
+        }
+    }
 
     #[test]
     fn spellings_of_one_identifier_meet() {

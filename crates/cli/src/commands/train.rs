@@ -7,9 +7,9 @@ use orderguard_dataset::leaks::{Leak, find_leaks};
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
-use orderguard_features::catalogue::{default_spec, is_card_number};
+use orderguard_features::catalogue::default_spec;
 use orderguard_features::extract::Extractor;
-use orderguard_features::identity::IdentityKey;
+use orderguard_features::identity::{IdentityKey, is_card_number};
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::{State, order_memory};
 use orderguard_features::table::ColumnData;
@@ -139,6 +139,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     if args.refit {
         refit_bytes = Some(refit(args, &learner, &orders, &spec, &matrix, &parts, &fitted, &report, &key, console)?);
     }
+    let state_bytes = state.to_bytes(&extractor);
     report.timing = Timing {
         read: read_seconds,
         features: feature_seconds,
@@ -154,7 +155,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let json = report.to_json();
     let mut files = output::Staged::default();
     files.add(&args.out.join("schema.toml"), orders.schema.to_toml().as_bytes())?;
-    files.add(&args.out.join("state.ogs"), &state.to_bytes(&extractor))?;
+    files.add(&args.out.join("state.ogs"), &state_bytes)?;
     files.add(&args.out.join("report.json"), json.as_bytes())?;
     if let Some(bytes) = refit_bytes {
         files.add(&args.out.join("model-refit.ogm"), &bytes)?;
@@ -268,7 +269,7 @@ fn refuse_card_numbers(orders: &Orders) -> Outcome {
     for (column, values) in orders.schema.columns.iter().zip(&orders.outcome.table.columns) {
         let ColumnData::Number(values) = values else { continue };
         let present = values.iter().filter(|x| !x.is_nan()).take(1_000);
-        let is_card = |x: &&f64| **x >= 1e12 && x.fract() == 0.0 && is_card_number(&format!("{x:.0}"));
+        let is_card = |x: &&f64| **x >= 1e12 && x.fract() == 0.0 && is_card_number(format!("{x:.0}").as_bytes());
         let n = present.clone().count();
         if n > 0 && 2 * present.filter(is_card).count() > n {
             return data(format_args!(
