@@ -108,7 +108,7 @@ pub(crate) fn refit(
     let due = |order: usize| orders.rows.time[order].plus(orders.schema.label_delay).0;
     let resolved = |order: &usize| parts.data_end.is_none_or(|end| due(*order) <= end);
     let rows: Vec<u32> = (0..orders.len())
-        .filter(|&order| orders.labels.label[order] >= 0)
+        .filter(|&order| orders.labels.is_labelled_at(order, parts.data_end.unwrap_or(i64::MAX)))
         .filter(resolved)
         .map(|order| order as u32)
         .collect();

@@ -102,9 +102,10 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
 fn resolved(orders: &Orders, data_end: Option<UnixMillis>) -> (Vec<u32>, Vec<u8>, u64) {
     let has_time = orders.schema.find(Role::Time).is_some();
     // What the shop knew at the end of the data; a fraud that is learned later counts as honest once its label was due.
-    let known = orders.labels.known_fraud_at(data_end.map_or(i64::MAX, |end| end.0));
+    let as_of = data_end.map_or(i64::MAX, |end| end.0);
+    let known = orders.labels.known_fraud_at(as_of);
     let (mut rows, mut labels, mut n_unresolved) = (Vec::new(), Vec::new(), 0);
-    for order in (0..orders.len()).filter(|&order| orders.labels.label[order] >= 0) {
+    for order in (0..orders.len()).filter(|&order| orders.labels.is_labelled_at(order, as_of)) {
         let due = orders.rows.time[order].plus(orders.schema.label_delay);
         if has_time && data_end.is_some_and(|end| due > end) {
             n_unresolved += 1;
