@@ -209,7 +209,11 @@ fn propose(
         columns: decisions
             .iter()
             .zip(columns)
-            .map(|(d, c)| Column { name: c.name.to_owned(), role: d.role, available: d.available, format: d.format })
+            .map(|(d, c)| {
+                // Nobody knows at the checkout whether an order is fraud.
+                let available = if d.role == Role::Label { Available::Later } else { d.available };
+                Column { name: c.name.to_owned(), role: d.role, available, format: d.format }
+            })
             .collect(),
     };
     schema.check().map_err(|source: SchemaError| InferError::Schema { source })?;
