@@ -23,7 +23,7 @@ impl<'a> From<&'a str> for Value<'a> {
     }
 }
 
-/// A validated order. Kept by the caller and filled again for each order, so that scoring allocates nothing.
+/// A validated order. Kept by the caller and filled again for each order, so that its memory is used again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OrderEvent {
     /// Hash of the order's identifier; `None` where the schema has none.

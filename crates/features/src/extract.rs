@@ -535,10 +535,16 @@ impl Reader {
     }
 }
 
-/// Room for the decimal form of a number, so that reading one allocates nothing.
-#[derive(Default)]
+/// Room for the decimal form of a number, so that reading one allocates nothing. The longest, of the smallest negative
+/// number, has 327 bytes and up to 17 digits.
 struct NumberText {
-    bytes: Vec<u8>,
+    bytes: [u8; 352],
+}
+
+impl Default for NumberText {
+    fn default() -> Self {
+        Self { bytes: [0; 352] }
+    }
 }
 
 /// The value as trimmed text, `None` when missing.
@@ -549,9 +555,11 @@ fn as_text<'a>(value: Value<'a>, scratch: &'a mut NumberText) -> Option<&'a str>
         Value::Number(x) if x.is_nan() => return None,
         Value::Number(x) => {
             use std::io::Write;
-            scratch.bytes.clear();
-            write!(scratch.bytes, "{x}").expect("writing to memory cannot fail");
-            std::str::from_utf8(&scratch.bytes).expect("a number's decimal form is ASCII")
+            let mut room = scratch.bytes.as_mut_slice();
+            write!(room, "{x}").expect("no number is longer than the room");
+            let free = room.len();
+            let used = scratch.bytes.len() - free;
+            std::str::from_utf8(&scratch.bytes[..used]).expect("a number's decimal form is ASCII")
         }
     };
     (!parse::is_missing(text)).then_some(text)

@@ -611,6 +611,11 @@ fn missing_amounts_and_identifiers_are_marked() {
     read(&given, &mut event).unwrap();
     assert_eq!(event.amount, 1_250);
     assert_eq!(event.entities[0], extractor.key().entity(Role::Customer, "17"));
+    for longest in [-5e-324, f64::MIN, -2.225_073_858_507_201e-308, f64::INFINITY, f64::NAN] {
+        given[2] = Value::Number(longest);
+        read(&given, &mut event).unwrap();
+        assert_eq!(event.entities[0].is_none(), longest.is_nan());
+    }
     assert!(extractor.bind(&NAMES[1..]).is_err());
     assert!(extractor.bind(&["id", "id", "time", "customer", "ip", "amount", "currency", "kind", "signup"]).is_err());
 }
