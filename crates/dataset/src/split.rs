@@ -88,9 +88,10 @@ impl Default for SplitOptions<'_> {
 }
 
 /// How the parts were made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// Parts in time.
+    #[default]
     InTime,
     /// Parts in time; folds inside train take the place of validation.
     InTimeWithFolds {
@@ -136,7 +137,7 @@ pub struct Boundaries {
 
 /// The parts. Rows are positions in the input, in its order. Every order is in one part or in one of the counts: train,
 /// validation, test, the two gaps, outside, labelled later, unresolved, unlabelled, without time, and known entities.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Split {
     /// How the parts were made.
     pub protocol: Protocol,
@@ -447,10 +448,9 @@ fn split_in_time(input: &SplitInput<'_>, time: &[i64], options: &SplitOptions<'_
         n_outside,
         n_labelled_later,
         n_unresolved_test,
-        n_unlabelled: 0,
-        n_without_time: 0,
         n_known_entity_dropped,
         notes,
+        ..Split::default()
     })
 }
 
@@ -632,19 +632,7 @@ fn split_by_hash(input: &SplitInput<'_>, options: &SplitOptions<'_>) -> Result<S
         validation_label: validation.1,
         test,
         test_label,
-        boundaries: None,
-        fit_as_of: None,
-        data_end: None,
-        n_gap_before_validation: 0,
-        n_gap_before_validation_fraud: 0,
-        n_gap_before_test: 0,
-        n_gap_before_test_fraud: 0,
-        n_outside: (0, 0),
-        n_labelled_later: 0,
-        n_unresolved_test: 0,
-        n_unlabelled: 0,
-        n_without_time: 0,
-        n_known_entity_dropped: 0,
         notes,
+        ..Split::default()
     })
 }
