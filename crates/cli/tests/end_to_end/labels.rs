@@ -80,6 +80,23 @@ fn labels_of_a_file_equal_labels_of_a_column() {
 }
 
 #[test]
+fn orders_that_a_list_of_chargebacks_does_not_name_are_honest_once_due() {
+    let table = Table::narrow(1_500);
+    let place = Place::new();
+    place.write("orders.csv", table.without(&["label", "label_time"]).csv());
+    let mut frauds = table.select(&["order_id", "label", "label_time"]);
+    frauds.rows.retain(|row| row[1] == "1");
+    place.write("chargebacks.csv", frauds.csv());
+    place.ok(&format!("{TRAIN} --data orders.csv --labels chargebacks.csv"));
+    let report = place.json("out/report.json");
+    has_note(&report, "honest once their label is due");
+    assert_eq!(report["data"]["n_fraud"], frauds.rows.len());
+    assert_eq!(report["data"]["n_unlabelled"], 0);
+    let test = &report["test"];
+    assert!(test["n_rows"].as_u64().unwrap() > 10 * test["n_fraud"].as_u64().unwrap(), "{}", test["n_rows"]);
+}
+
+#[test]
 fn a_finished_model_takes_labels_of_a_file_too() {
     let table = Table::narrow(1_800);
     let place = Place::new();
