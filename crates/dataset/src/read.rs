@@ -138,10 +138,10 @@ impl Plan {
         for (position, column) in schema.columns.iter().enumerate() {
             let reader = match (column.role, column.format) {
                 (Role::Text | Role::Ignored, _) => continue,
-                (Role::Number, _) => CellReader::Number,
+                (role, _) if role.is_number() => CellReader::Number,
                 (Role::Amount, _) => CellReader::Amount { decimals: schema.amount_decimals },
                 (Role::Label, _) => CellReader::Label,
-                (Role::Time | Role::LabelTime | Role::Timestamp, Some(format)) => {
+                (Role::Time | Role::KnownAt | Role::LabelTime | Role::Timestamp, Some(format)) => {
                     CellReader::Time(TimeParser::new(format, &schema.timezone)?)
                 }
                 _ => CellReader::Text,

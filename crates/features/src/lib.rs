@@ -14,6 +14,8 @@ pub mod event;
 pub mod extract;
 pub mod history;
 pub mod identity;
+pub mod kind;
+pub mod language;
 pub mod matrix;
 mod parallel;
 pub mod parse;

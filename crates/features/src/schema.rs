@@ -39,6 +39,51 @@ pub enum Role {
     ShippingAddress,
     /// Entity: who sells, a merchant or terminal.
     Merchant,
+    /// Entity: the issuer number of the card, its first six or eight digits.
+    Bin,
+    /// Entity: the coupon or voucher that was used.
+    Coupon,
+    /// Entity: what was bought, as one text or hash; equal baskets have equal ones.
+    Basket,
+    /// The kind of event that a row is (see [`EventKind`](crate::event::EventKind)); without such a column all rows are orders.
+    Event,
+    /// Identifier of an event of any kind; a repeated one is ignored and counted. (`id` names the order that a row is, or is
+    /// about.)
+    EventId,
+    /// When the shop knew of the event; without it, the time of the event.
+    KnownAt,
+    /// The customer's or card holder's name: compared with other texts, never stored.
+    Name,
+    /// The browser's own description of itself.
+    UserAgent,
+    /// Country where the card was issued.
+    CardCountry,
+    /// Country of the network address, where the shop looks it up itself.
+    IpCountry,
+    /// Country of the bill's address.
+    BillingCountry,
+    /// State or province of the bill's address.
+    BillingRegion,
+    /// Postal code of the bill's address.
+    BillingPostcode,
+    /// Degrees north of the bill's address.
+    BillingLatitude,
+    /// Degrees east of the bill's address.
+    BillingLongitude,
+    /// Country of the delivery's address.
+    ShippingCountry,
+    /// State or province of the delivery's address.
+    ShippingRegion,
+    /// Postal code of the delivery's address.
+    ShippingPostcode,
+    /// Degrees north of the delivery's address.
+    ShippingLatitude,
+    /// Degrees east of the delivery's address.
+    ShippingLongitude,
+    /// Degrees north of the network address, where the shop looks it up itself.
+    IpLatitude,
+    /// Degrees east of the network address, where the shop looks it up itself.
+    IpLongitude,
     /// One of a few levels.
     Category,
     /// A quantity.
@@ -53,7 +98,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 42] = [
         Self::Id,
         Self::Time,
         Self::Label,
@@ -69,6 +114,28 @@ impl Role {
         Self::BillingAddress,
         Self::ShippingAddress,
         Self::Merchant,
+        Self::Bin,
+        Self::Coupon,
+        Self::Basket,
+        Self::Event,
+        Self::EventId,
+        Self::KnownAt,
+        Self::Name,
+        Self::UserAgent,
+        Self::CardCountry,
+        Self::IpCountry,
+        Self::BillingCountry,
+        Self::BillingRegion,
+        Self::BillingPostcode,
+        Self::BillingLatitude,
+        Self::BillingLongitude,
+        Self::ShippingCountry,
+        Self::ShippingRegion,
+        Self::ShippingPostcode,
+        Self::ShippingLatitude,
+        Self::ShippingLongitude,
+        Self::IpLatitude,
+        Self::IpLongitude,
         Self::Category,
         Self::Number,
         Self::Timestamp,
@@ -89,12 +156,69 @@ impl Role {
                 | Self::BillingAddress
                 | Self::ShippingAddress
                 | Self::Merchant
+                | Self::Bin
+                | Self::Coupon
+                | Self::Basket
+        )
+    }
+
+    /// Whether the column holds one of a few levels, so that it can be a category feature.
+    pub fn is_category(self) -> bool {
+        matches!(
+            self,
+            Self::Category
+                | Self::Currency
+                | Self::CardCountry
+                | Self::IpCountry
+                | Self::BillingCountry
+                | Self::BillingRegion
+                | Self::ShippingCountry
+                | Self::ShippingRegion
+        )
+    }
+
+    /// Whether the column holds a quantity.
+    pub fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Number
+                | Self::BillingLatitude
+                | Self::BillingLongitude
+                | Self::ShippingLatitude
+                | Self::ShippingLongitude
+                | Self::IpLatitude
+                | Self::IpLongitude
         )
     }
 
     /// Whether at most one column may have this role.
     pub fn is_single(self) -> bool {
-        matches!(self, Self::Id | Self::Time | Self::Label | Self::LabelTime | Self::Amount | Self::Currency)
+        matches!(
+            self,
+            Self::Id
+                | Self::Time
+                | Self::Label
+                | Self::LabelTime
+                | Self::Amount
+                | Self::Currency
+                | Self::Event
+                | Self::EventId
+                | Self::KnownAt
+                | Self::CardCountry
+                | Self::IpCountry
+                | Self::BillingCountry
+                | Self::BillingRegion
+                | Self::BillingPostcode
+                | Self::BillingLatitude
+                | Self::BillingLongitude
+                | Self::ShippingCountry
+                | Self::ShippingRegion
+                | Self::ShippingPostcode
+                | Self::ShippingLatitude
+                | Self::ShippingLongitude
+                | Self::IpLatitude
+                | Self::IpLongitude
+        )
     }
 
     /// The name in `schema.toml`.
@@ -115,6 +239,28 @@ impl Role {
             Self::BillingAddress => "billing_address",
             Self::ShippingAddress => "shipping_address",
             Self::Merchant => "merchant",
+            Self::Bin => "bin",
+            Self::Coupon => "coupon",
+            Self::Basket => "basket",
+            Self::Event => "event",
+            Self::EventId => "event_id",
+            Self::KnownAt => "known_at",
+            Self::Name => "name",
+            Self::UserAgent => "user_agent",
+            Self::CardCountry => "card_country",
+            Self::IpCountry => "ip_country",
+            Self::BillingCountry => "billing_country",
+            Self::BillingRegion => "billing_region",
+            Self::BillingPostcode => "billing_postcode",
+            Self::BillingLatitude => "billing_latitude",
+            Self::BillingLongitude => "billing_longitude",
+            Self::ShippingCountry => "shipping_country",
+            Self::ShippingRegion => "shipping_region",
+            Self::ShippingPostcode => "shipping_postcode",
+            Self::ShippingLatitude => "shipping_latitude",
+            Self::ShippingLongitude => "shipping_longitude",
+            Self::IpLatitude => "ip_latitude",
+            Self::IpLongitude => "ip_longitude",
             Self::Category => "category",
             Self::Number => "number",
             Self::Timestamp => "timestamp",
@@ -262,7 +408,7 @@ impl Schema {
                     second: column.name.clone(),
                 });
             }
-            let is_time = matches!(column.role, Role::Time | Role::LabelTime | Role::Timestamp);
+            let is_time = matches!(column.role, Role::Time | Role::KnownAt | Role::LabelTime | Role::Timestamp);
             if is_time && column.format.is_none() {
                 return Err(SchemaError::FormatMissing { name: column.name.clone() });
             }

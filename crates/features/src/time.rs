@@ -41,7 +41,7 @@ impl fmt::Display for UnixMillis {
 }
 
 /// A length of time in whole milliseconds, never negative where it is parsed from text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub i64);
 
 impl Span {

@@ -1,0 +1,7 @@
+//! The feature language: each feature is one line of text, such as `count(order) by card over 1d`.
+//!
+//! [`feature`] is what a line means. Three states are never mixed up: *missing* (the order has no value in the entity's
+//! column) is NaN, *first seen* (the entity has no history) is [`FIRST_SEEN`](feature::FIRST_SEEN), and history without
+//! a hit is 0.
+
+pub mod feature;
