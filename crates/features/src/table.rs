@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::kind::EventKind;
+
 /// Marks a missing amount or time in a column of `i64`.
 pub const MISSING_I64: i64 = i64::MIN;
 /// Marks a missing text in a column of codes.
@@ -18,6 +20,15 @@ pub struct OrderTable {
     pub source: Vec<u32>,
     /// Where each row stood: 1-based line in its source, counting the header and the lines inside quoted fields.
     pub line: Vec<u64>,
+}
+
+/// Events of other kinds than orders, in columns of the same schema. They may lack any value but time and kind.
+#[derive(Clone, Debug, Default)]
+pub struct EventTable {
+    /// The rows; the column of the order's id holds the order that an event is about.
+    pub table: OrderTable,
+    /// What happened, one per row; never an order.
+    pub kinds: Vec<EventKind>,
 }
 
 /// The values of one column.
