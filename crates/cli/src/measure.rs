@@ -2,7 +2,7 @@
 
 use orderguard_dataset::infer::Proposal;
 use orderguard_evaluation::report::{self, AmountTotal, Data, DataFile, LabelJoin, Rejections};
-use orderguard_evaluation::{Evaluation, entity_precision_at_k_per_day};
+use orderguard_evaluation::{Evaluation, bootstrap_intervals, entity_precision_at_k_per_day};
 use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::{Available, Role, Schema, TimeFormat};
 use orderguard_features::table::{ColumnData, MISSING_I64};
@@ -19,6 +19,8 @@ const CHUNK: usize = 8_192;
 /// Length of the daily list of entities that is measured, as in the Fraud Detection Handbook.
 const DAILY_LIST: usize = 100;
 const DAY_MS: i64 = 86_400_000;
+/// Intervals of equal scores are equal, whatever the model was fitted with.
+const BOOTSTRAP_SEED: u64 = 1;
 
 /// Raw scores of rows, in parallel.
 pub(crate) fn raw_scores(scorer: &RawScorer, matrix: &Matrix, rows: &[u32]) -> Outcome<Vec<f64>> {
@@ -63,12 +65,15 @@ pub(crate) fn evaluate(
     let amounts = orders.amounts().map(|amounts| of_rows(&amounts));
     let mut figures =
         Evaluation::compute(part.raw, part.probabilities, part.labels, amounts.as_deref(), threshold).bad_data()?;
-    if let (Some(entities), Some(_)) = (entities, orders.schema.find(Role::Time)) {
-        let of_rows: Vec<u64> = part.rows.iter().map(|&row| entities[row as usize]).collect();
+    let Some(entities) = entities else { return Ok(figures) };
+    let of_rows: Vec<u64> = part.rows.iter().map(|&row| entities[row as usize]).collect();
+    if orders.schema.find(Role::Time).is_some() {
         let days: Vec<i64> = part.rows.iter().map(|&row| orders.rows.time[row as usize].0.div_euclid(DAY_MS)).collect();
         figures.entity_precision_at_k =
             entity_precision_at_k_per_day(part.raw, part.labels, &of_rows, &days, DAILY_LIST);
     }
+    figures.intervals =
+        bootstrap_intervals(part.raw, part.labels, &of_rows, figures.entity_precision_at_k.as_ref(), BOOTSTRAP_SEED);
     Ok(figures)
 }
 

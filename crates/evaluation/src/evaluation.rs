@@ -8,6 +8,7 @@ use crate::confusion::{Confusion, Value};
 use crate::curve::{CurvePoint, ReliabilityBin, reliability};
 use crate::entity::EntityPrecision;
 use crate::error::MetricError;
+use crate::interval::Intervals;
 use crate::metrics::{brier, log_loss, mean_probability};
 use crate::ranking::Ranking;
 
@@ -43,6 +44,9 @@ pub struct Evaluation {
     /// Precision of daily lists of entities, where the caller measured it.
     #[serde(default)]
     pub entity_precision_at_k: Option<EntityPrecision>,
+    /// Bootstrap intervals, where the caller knows which orders belong together.
+    #[serde(default)]
+    pub intervals: Option<Intervals>,
     /// What the model's threshold does.
     pub at_threshold: AtThreshold,
     /// Thresholds from the strictest to the loosest.
@@ -124,6 +128,7 @@ impl Evaluation {
                 .collect(),
             precision_at_k: K_TARGETS.iter().map(|&k| (k, ranking.precision_at_k(k))).collect(),
             entity_precision_at_k: None,
+            intervals: None,
             at_threshold: AtThreshold {
                 precision: confusion.precision(),
                 recall: confusion.recall(),

@@ -3,6 +3,7 @@
 use super::words::{NOT_DEFINED, clean, count, counted, day, figure, money, percent, shorten, table, wrap};
 use super::{Style, judged};
 use crate::evaluation::{Evaluation, FPR_TARGETS};
+use crate::interval::Interval;
 use crate::report::Report;
 
 /// Features shown.
@@ -126,7 +127,19 @@ pub(super) fn table_of_figures(report: &Report, style: &Style) -> String {
     row("frauds", "", &|e| count(e.n_fraud));
     row("share of fraud", "average precision of guessing", &|e| percent(e.base_rate));
     row("average precision", "mean precision over all recalls; 1 is perfect", &|e| figure(e.average_precision));
+    let with_intervals = parts.iter().any(|(_, part)| part.intervals.is_some());
+    let interval = |of: Option<Interval>| {
+        of.map_or_else(|| NOT_DEFINED.to_owned(), |of| format!("{:.3} to {:.3}", of.low, of.high))
+    };
+    if with_intervals {
+        row("  95 % interval", "if other customers had come (bootstrap)", &|e| {
+            interval(e.intervals.and_then(|i| i.average_precision))
+        });
+    }
     row("ROC AUC", "chance that a fraud outranks an honest order", &|e| figure(e.roc_auc));
+    if with_intervals {
+        row("  95 % interval", "", &|e| interval(e.intervals.and_then(|i| i.roc_auc)));
+    }
     for (key, rate) in FPR_TARGETS {
         let name = format!("recall at {} % false alarms", rate * 100.0);
         // Said once: the other rates read the same.
