@@ -169,7 +169,7 @@ mod tests {
 
     /// `n` orders, about a tenth of them frauds with higher scores, `per` orders to an entity.
     fn sample(n: u64, per: u64) -> (Vec<f64>, Vec<u8>, Vec<u64>) {
-        let label = |i: u64| u8::from(mixed(i / per ^ 77).is_multiple_of(10));
+        let label = |i: u64| u8::from(mixed((i / per) ^ 0x4d).is_multiple_of(10));
         let unit = |i: u64| (mixed(i) >> 11) as f64 / 9_007_199_254_740_992.0;
         let scores = (0..n).map(|i| ((unit(i) + 0.3 * f64::from(label(i))) * 50.0).round()).collect();
         (scores, (0..n).map(label).collect(), (0..n).map(|i| mixed(i / per)).collect())
