@@ -6,10 +6,11 @@ use foldhash::fast::FixedState;
 
 use crate::event::currency_code;
 use crate::identity::{IdentityKey, OrderId};
+use crate::kind::EventKind;
 use crate::parallel;
 use crate::schema::{Role, Schema};
 use crate::state::order_memory;
-use crate::table::{ColumnData, MISSING_CODE, OrderTable};
+use crate::table::{ColumnData, EventTable, MISSING_CODE, OrderTable};
 use crate::time::{Span, UnixMillis};
 
 /// The rows of a table in canonical order. All vectors have one entry per row.
@@ -19,10 +20,15 @@ pub struct CanonicalRows {
     pub row: Vec<u32>,
     /// Hash of all values that were read, the label among them.
     pub hash: Vec<u64>,
-    /// Hash of the order's id; `None` when the schema has no id column.
+    /// Hash of the id of the order that a row is, or is about (`OrderId(0)` where missing); `None` when the schema has no
+    /// id column.
     pub id: Option<Vec<OrderId>>,
-    /// When the order happened; the epoch for all when the schema has no time column.
+    /// Hash of the event's own identifier, `OrderId(0)` where missing; `None` when the schema has no such column.
+    pub event_id: Option<Vec<OrderId>>,
+    /// When it happened; the epoch for all when the schema has no time column.
     pub time: Vec<UnixMillis>,
+    /// When the shop knew of it: never before `time`, and equal to it where nothing else is said.
+    pub known_at: Vec<UnixMillis>,
 }
 
 impl CanonicalRows {
@@ -36,20 +42,34 @@ impl CanonicalRows {
         self.row.is_empty()
     }
 
-    /// Which orders carry an id that was taken before: by an earlier order at most [`order_memory`] ago, or, as `known`
-    /// tells, by an order from before this table. All false where the schema has no id.
+    /// Which orders carry an order id or event id that was taken before: by an earlier order that became known at most
+    /// [`order_memory`] ago, or, as `known` tells of order ids, by an order from before this table. All false where the
+    /// schema has neither id.
     pub fn repeated(&self, label_delay: Span, known: impl Fn(OrderId) -> Option<UnixMillis>) -> Vec<bool> {
-        let mut repeated = vec![false; self.len()];
-        let Some(ids) = &self.id else { return repeated };
         let memory = order_memory(label_delay);
-        let mut last_taken: HashMap<OrderId, UnixMillis, FixedState> =
-            HashMap::with_capacity_and_hasher(self.len(), FixedState::default());
-        for (i, &id) in ids.iter().enumerate() {
-            let before = last_taken.get(&id).copied().or_else(|| known(id));
-            if before.is_some_and(|before| self.time[i] <= before.plus(memory)) {
-                repeated[i] = true;
-            } else {
-                last_taken.insert(id, self.time[i]);
+        let mut repeated = vec![false; self.len()];
+        let taken = |ids: &Option<Vec<OrderId>>| -> HashMap<OrderId, UnixMillis, FixedState> {
+            HashMap::with_capacity_and_hasher(ids.as_ref().map_or(0, Vec::len), FixedState::default())
+        };
+        let (mut orders, mut events) = (taken(&self.id), taken(&self.event_id));
+        let given =
+            |ids: &Option<Vec<OrderId>>, i: usize| ids.as_ref().map(|ids| ids[i]).filter(|id| *id != OrderId(0));
+        for (i, repeated) in repeated.iter_mut().enumerate() {
+            let now = self.known_at[i];
+            let is_recent = |before: Option<UnixMillis>| before.is_some_and(|before| now <= before.plus(memory));
+            if let Some(id) = given(&self.event_id, i) {
+                if is_recent(events.get(&id).copied()) {
+                    *repeated = true;
+                    continue;
+                }
+                events.insert(id, now);
+            }
+            if let Some(id) = given(&self.id, i) {
+                if is_recent(orders.get(&id).copied().or_else(|| known(id))) {
+                    *repeated = true;
+                } else {
+                    orders.insert(id, now);
+                }
             }
         }
         repeated
@@ -65,37 +85,62 @@ impl CanonicalRows {
     }
 }
 
-/// Sorts the rows of a table. O(n log n), O(n) where they are sorted by time already.
+/// Sorts the rows of a table. O(n log n), O(n) where they are sorted already.
 pub fn canonical_rows(schema: &Schema, table: &OrderTable, key: &IdentityKey, n_threads: usize) -> CanonicalRows {
-    let hashes = row_hashes(table, n_threads);
-    let times: Vec<UnixMillis> = match schema.find(Role::Time).map(|column| &table.columns[column]) {
+    sort_rows(schema, table, &[], key, n_threads)
+}
+
+/// Sorts the rows of a table of events, by the same rule; the kind counts as content.
+pub fn canonical_events(schema: &Schema, events: &EventTable, key: &IdentityKey, n_threads: usize) -> CanonicalRows {
+    sort_rows(schema, &events.table, &events.kinds, key, n_threads)
+}
+
+fn sort_rows(
+    schema: &Schema,
+    table: &OrderTable,
+    kinds: &[EventKind],
+    key: &IdentityKey,
+    n_threads: usize,
+) -> CanonicalRows {
+    let column = |role: Role| schema.find(role).map(|column| &table.columns[column]);
+    let hashes = row_hashes(table, kinds, n_threads);
+    let times: Vec<UnixMillis> = match column(Role::Time) {
         Some(ColumnData::Time(times)) => times.iter().map(|&ms| UnixMillis(ms)).collect(),
         _ => vec![UnixMillis::default(); table.n_rows],
     };
-    let ids: Option<Vec<OrderId>> = match schema.find(Role::Id).map(|column| &table.columns[column]) {
-        Some(ColumnData::Text(text)) => {
-            let of_level = hash_levels(text.levels.len(), n_threads, |code| key.order_id(text.levels.get(code)));
-            Some(
-                text.codes
-                    .iter()
-                    .map(|&code| if code == MISSING_CODE { OrderId(0) } else { of_level[code as usize] })
-                    .collect(),
-            )
+    let known_at: Option<Vec<UnixMillis>> = match column(Role::KnownAt) {
+        // A missing one is the smallest number there is.
+        Some(ColumnData::Time(known)) => {
+            Some(known.iter().zip(&times).map(|(&ms, &t)| UnixMillis(ms).max(t)).collect())
         }
         _ => None,
     };
+    let hashed = |role: Role| match column(role) {
+        Some(ColumnData::Text(text)) => {
+            let of_level = hash_levels(text.levels.len(), n_threads, |code| key.order_id(text.levels.get(code)));
+            let of_code = |&code: &u32| if code == MISSING_CODE { OrderId(0) } else { of_level[code as usize] };
+            Some(text.codes.iter().map(of_code).collect::<Vec<_>>())
+        }
+        _ => None,
+    };
+    let (ids, event_ids) = (hashed(Role::Id), hashed(Role::EventId));
     let sort_key = |&row: &u32| {
         let row = row as usize;
-        (times[row], ids.as_ref().map_or(OrderId(0), |ids| ids[row]), hashes[row])
+        let known = known_at.as_ref().map_or(times[row], |known| known[row]);
+        (known, times[row], ids.as_ref().map_or(OrderId(0), |ids| ids[row]), hashes[row])
     };
     let mut row: Vec<u32> = (0..table.n_rows as u32).collect();
     if !row.is_sorted_by_key(sort_key) {
         row.sort_by_cached_key(sort_key);
     }
+    let sorted = |ids: Option<Vec<OrderId>>| ids.map(|ids| row.iter().map(|&r| ids[r as usize]).collect());
+    let time: Vec<UnixMillis> = row.iter().map(|&r| times[r as usize]).collect();
     CanonicalRows {
         hash: row.iter().map(|&r| hashes[r as usize]).collect(),
-        id: ids.map(|ids| row.iter().map(|&r| ids[r as usize]).collect()),
-        time: row.iter().map(|&r| times[r as usize]).collect(),
+        id: sorted(ids),
+        event_id: sorted(event_ids),
+        known_at: known_at.map_or_else(|| time.clone(), |known| row.iter().map(|&r| known[r as usize]).collect()),
+        time,
         row,
     }
 }
@@ -107,7 +152,7 @@ pub(crate) fn hash_levels<T: Send>(n_levels: usize, n_threads: usize, of: impl F
     parallel::run(n_threads, jobs, chunk).into_iter().flatten().collect()
 }
 
-fn row_hashes(table: &OrderTable, n_threads: usize) -> Vec<u64> {
+fn row_hashes(table: &OrderTable, kinds: &[EventKind], n_threads: usize) -> Vec<u64> {
     let level_hashes: Vec<Vec<u64>> = table
         .columns
         .iter()
@@ -135,6 +180,7 @@ fn row_hashes(table: &OrderTable, n_threads: usize) -> Vec<u64> {
                 };
                 bytes.extend(word.to_le_bytes());
             }
+            bytes.extend(kinds.get(row).map(|&kind| kind as u8));
             xxhash_rust::xxh3::xxh3_64(&bytes)
         })
         .collect::<Vec<_>>()
@@ -150,5 +196,82 @@ pub(crate) fn currency_codes(column: &ColumnData, n_rows: usize) -> Vec<u32> {
             text.codes.iter().map(|&code| if code == MISSING_CODE { 0 } else { of_level[code as usize] }).collect()
         }
         _ => vec![0; n_rows],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Available, Column, TimeFormat};
+    use crate::table::{Levels, MISSING_I64, TextColumn};
+
+    fn schema() -> Schema {
+        let columns = [("id", Role::Id), ("at", Role::Time), ("known", Role::KnownAt), ("event", Role::EventId)];
+        let column = |(name, role): (&str, Role)| Column {
+            name: name.to_owned(),
+            role,
+            available: Available::Order,
+            format: matches!(role, Role::Time | Role::KnownAt).then_some(TimeFormat::EpochMillis),
+        };
+        Schema {
+            timezone: "UTC".into(),
+            label_delay: Span::days(7),
+            amount_decimals: 2,
+            columns: columns.map(column).into(),
+        }
+    }
+
+    fn text(cells: &[&str]) -> ColumnData {
+        let mut column = TextColumn { codes: Vec::new(), levels: Levels::default() };
+        for cell in cells {
+            let known = column.levels.iter().position(|level| level == *cell);
+            let code = match known {
+                _ if cell.is_empty() => MISSING_CODE,
+                Some(code) => code as u32,
+                None => column.levels.push(cell),
+            };
+            column.codes.push(code);
+        }
+        ColumnData::Text(column)
+    }
+
+    fn table(ids: &[&str], times: &[i64], known: &[i64], events: &[&str]) -> OrderTable {
+        OrderTable {
+            n_rows: ids.len(),
+            columns: vec![text(ids), ColumnData::Time(times.into()), ColumnData::Time(known.into()), text(events)],
+            source: vec![0; ids.len()],
+            line: vec![0; ids.len()],
+        }
+    }
+
+    #[test]
+    fn late_rows_stand_where_they_became_known() {
+        let table = table(&["a", "b", "c"], &[30, 10, 20], &[MISSING_I64, 90, 5], &["", "", ""]);
+        let rows = canonical_rows(&schema(), &table, &IdentityKey::new(b"k"), 1);
+        assert_eq!(rows.row, [2, 0, 1]);
+        assert_eq!(rows.known_at, [20, 30, 90].map(UnixMillis), "never before the event, and its time where missing");
+        assert_eq!(rows.time, [20, 30, 10].map(UnixMillis));
+    }
+
+    #[test]
+    fn order_and_event_ids_are_taken_once() {
+        let none = [MISSING_I64; 6];
+        let day = Span::DAY.0;
+        let times = [0, 1, 2, 3, 4, 121 * day];
+        let table = table(&["a", "b", "a", "c", "", "a"], &times, &none, &["x", "y", "z", "y", "", ""]);
+        let rows = canonical_rows(&schema(), &table, &IdentityKey::new(b"k"), 1);
+        let repeated = rows.repeated(Span::days(7), |_| None);
+        assert_eq!(repeated, [false, false, true, true, false, false]);
+    }
+
+    #[test]
+    fn the_kind_of_an_event_is_part_of_its_content() {
+        let one = table(&["a", "a"], &[5, 5], &[MISSING_I64; 2], &["", ""]);
+        let kinds = vec![EventKind::Login, EventKind::Signup];
+        let rows = canonical_events(&schema(), &EventTable { table: one.clone(), kinds }, &IdentityKey::new(b"k"), 1);
+        let kinds = vec![EventKind::Signup, EventKind::Login];
+        let swapped = canonical_events(&schema(), &EventTable { table: one, kinds }, &IdentityKey::new(b"k"), 1);
+        assert_ne!(rows.row, swapped.row);
+        assert_eq!(rows.hash, swapped.hash);
     }
 }
