@@ -21,6 +21,7 @@ mod parallel;
 pub mod parse;
 pub mod replay;
 pub mod schema;
+pub mod shards;
 pub mod snapshot;
 pub mod spec;
 pub mod state;

@@ -1,0 +1,582 @@
+//! A map from hashes that is cheap to clone, and that grows without a stop.
+//!
+//! 512 shards by the highest bits of the key, each made when first needed; a shard is a leaf of at most [`LEAF_MAX`] sorted
+//! entries, and splits sixteenfold by the next four bits when it grows beyond. Every node stands behind an `Arc`: a clone
+//! copies 512 pointers, and a change afterwards copies the one leaf that it touches. No operation moves more than a leaf,
+//! so there is no rehash at any size, and entries stand in the order of their keys without sorting.
+//!
+//! Keys are hashes, spread evenly; hostile ones (from a file) only make the tree deeper, at most to its 64 bits.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::identity::{EntityKey, OrderId};
+
+/// Number of shards of a map.
+pub const N_SHARDS: usize = 1 << ROOT_BITS;
+/// Most entries of a leaf.
+pub const LEAF_MAX: usize = 128;
+const ROOT_BITS: u32 = 9;
+const BRANCH_BITS: u32 = 4;
+const FAN_OUT: usize = 1 << BRANCH_BITS;
+
+/// A 64-bit hash as a key. Keys sort as their bits do.
+pub trait ShardKey: Copy {
+    /// The hash.
+    fn bits(self) -> u64;
+    /// The key of that hash.
+    fn from_bits(bits: u64) -> Self;
+}
+
+impl ShardKey for EntityKey {
+    fn bits(self) -> u64 {
+        self.0
+    }
+    fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+impl ShardKey for OrderId {
+    fn bits(self) -> u64 {
+        self.0
+    }
+    fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+/// A copy-on-write map in 512 shards. See the module.
+#[derive(Debug)]
+pub struct Shards<K, V> {
+    /// Empty before the first insert, then [`N_SHARDS`].
+    shards: Vec<Shard<K, V>>,
+}
+
+/// The entries whose keys share their highest nine bits. Shards are independent: each may be filled by a thread of its own.
+#[derive(Debug)]
+pub struct Shard<K, V> {
+    root: Option<Arc<Node<V>>>,
+    len: usize,
+    key: PhantomData<K>,
+}
+
+#[derive(Clone, Debug)]
+enum Node<V> {
+    Leaf(Leaf<V>),
+    Branch([Option<Arc<Node<V>>>; FAN_OUT]),
+}
+
+#[derive(Clone, Debug)]
+struct Leaf<V> {
+    /// Sorted.
+    keys: Vec<u64>,
+    values: Vec<V>,
+}
+
+impl<K, V> Clone for Shard<K, V> {
+    fn clone(&self) -> Self {
+        Self { root: self.root.clone(), len: self.len, key: PhantomData }
+    }
+}
+
+impl<K, V> Clone for Shards<K, V> {
+    fn clone(&self) -> Self {
+        Self { shards: self.shards.clone() }
+    }
+}
+
+impl<K, V> Default for Shards<K, V> {
+    fn default() -> Self {
+        Self { shards: Vec::new() }
+    }
+}
+
+impl<K, V> Default for Shard<K, V> {
+    fn default() -> Self {
+        Self { root: None, len: 0, key: PhantomData }
+    }
+}
+
+/// Maps are equal when their entries are, however they came to be.
+impl<K: ShardKey, V: PartialEq> PartialEq for Shards<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.iter().zip(other.iter()).all(|((a, x), (b, y))| a.bits() == b.bits() && x == y)
+    }
+}
+
+/// The shard of a key: its highest nine bits.
+pub fn shard_of(key: impl ShardKey) -> usize {
+    (key.bits() >> (64 - ROOT_BITS)) as usize
+}
+
+impl<K: ShardKey, V> Shards<K, V> {
+    /// Number of entries. O(1) at [`N_SHARDS`] additions.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(Shard::len).sum()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.len == 0)
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: K) -> Option<&V> {
+        self.shards.get(shard_of(key))?.get(key)
+    }
+
+    /// The entries in rising order of their keys.
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter { shards: self.shards.iter(), branches: Vec::new(), leaf: None, key: PhantomData }
+    }
+
+    /// The shards, or none before the first insert.
+    pub fn shards(&self) -> &[Shard<K, V>] {
+        &self.shards
+    }
+
+    /// All [`N_SHARDS`] shards, made if need be: for filling them on several threads.
+    pub fn shards_mut(&mut self) -> &mut [Shard<K, V>] {
+        if self.shards.is_empty() {
+            self.shards.resize_with(N_SHARDS, Shard::default);
+        }
+        &mut self.shards
+    }
+
+    /// The leaf where `cursor` lies: its keys, its values, and the cursor of the next leaf; `None` at the end. For looking
+    /// at all entries a few at a time.
+    pub fn leaf_at(&self, cursor: u64) -> LeafAt<'_, V> {
+        let mut cursor = cursor;
+        loop {
+            let (found, next) = match self.shards.get(shard_of(EntityKey(cursor))) {
+                Some(shard) => shard.leaf_at(cursor),
+                None => (None, None),
+            };
+            match (found, next) {
+                (Some(leaf), next) => return LeafAt { keys: &leaf.keys, values: &leaf.values, next },
+                (None, Some(next)) => cursor = next,
+                (None, None) => return LeafAt { keys: &[], values: &[], next: None },
+            }
+        }
+    }
+
+    /// Bytes of the map itself, without what its values hold elsewhere. O(leaves).
+    pub fn memory_bytes(&self) -> usize {
+        self.shards.capacity() * size_of::<Shard<K, V>>() + self.shards.iter().map(Shard::memory_bytes).sum::<usize>()
+    }
+}
+
+impl<K: ShardKey, V: Clone> Shards<K, V> {
+    /// The value of a key, for changing it.
+    pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.shards.get_mut(shard_of(key))?.get_mut(key)
+    }
+
+    /// The value of a key, made first if it is not there.
+    pub fn entry_or_default(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        self.shards_mut()[shard_of(key)].entry_or_default(key)
+    }
+
+    /// The value of a key, made by `make` if it is not there.
+    pub fn entry_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
+        self.shards_mut()[shard_of(key)].entry_or_insert_with(key, make)
+    }
+
+    /// Sets the value of a key; the earlier one comes back.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.shards_mut()[shard_of(key)].insert(key, value)
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: K) -> Option<V> {
+        self.shards.get_mut(shard_of(key))?.remove(key)
+    }
+}
+
+/// Part of a map, see [`Shards::leaf_at`].
+#[derive(Clone, Copy, Debug)]
+pub struct LeafAt<'a, V> {
+    /// Hashes, sorted.
+    pub keys: &'a [u64],
+    /// Their values.
+    pub values: &'a [V],
+    /// Where the next leaf begins; `None` after the last.
+    pub next: Option<u64>,
+}
+
+impl<K: ShardKey, V> Shard<K, V> {
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether both are one and the same memory, so that nothing has changed since one was cloned from the other.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.root, &other.root) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The value of a key of this shard.
+    pub fn get(&self, key: K) -> Option<&V> {
+        let key = key.bits();
+        let mut node = self.root.as_deref()?;
+        let mut used = ROOT_BITS;
+        loop {
+            match node {
+                Node::Leaf(leaf) => return leaf.find(key, used).ok().map(|at| &leaf.values[at]),
+                Node::Branch(children) => node = children[digit(key, used)].as_deref()?,
+            }
+            used += BRANCH_BITS;
+        }
+    }
+
+    /// The entries in rising order of their keys.
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter { shards: std::slice::from_ref(self).iter(), branches: Vec::new(), leaf: None, key: PhantomData }
+    }
+
+    /// The leaf of a cursor within this shard, and the cursor behind it.
+    fn leaf_at(&self, cursor: u64) -> (Option<&Leaf<V>>, Option<u64>) {
+        let mut node = self.root.as_deref();
+        let mut used = ROOT_BITS;
+        while let Some(Node::Branch(children)) = node {
+            node = children[digit(cursor, used)].as_deref();
+            used += BRANCH_BITS;
+        }
+        let next = ((cursor >> (64 - used)) + 1).checked_mul(1 << (64 - used));
+        match node {
+            Some(Node::Leaf(leaf)) => (Some(leaf), next),
+            _ => (None, next),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        fn of<V>(node: &Node<V>) -> usize {
+            let own = size_of::<Node<V>>() + 2 * size_of::<usize>();
+            own + match node {
+                Node::Leaf(leaf) => leaf.keys.capacity() * 8 + leaf.values.capacity() * size_of::<V>(),
+                Node::Branch(children) => children.iter().flatten().map(|child| of(child)).sum(),
+            }
+        }
+        self.root.as_deref().map_or(0, of)
+    }
+}
+
+impl<K: ShardKey, V: Clone> Shard<K, V> {
+    /// The value of a key of this shard, for changing it.
+    pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        let key = key.bits();
+        let mut node = self.root.as_mut()?;
+        let mut used = ROOT_BITS;
+        loop {
+            // Nothing is copied for a key that is not there.
+            if let Node::Leaf(leaf) = &**node {
+                leaf.find(key, used).ok()?;
+            }
+            match Arc::make_mut(node) {
+                Node::Leaf(leaf) => {
+                    let at = leaf.find(key, used).ok()?;
+                    return Some(&mut leaf.values[at]);
+                }
+                Node::Branch(children) => node = children[digit(key, used)].as_mut()?,
+            }
+            used += BRANCH_BITS;
+        }
+    }
+
+    /// The value of a key of this shard, made first if it is not there.
+    pub fn entry_or_default(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        self.entry_or_insert_with(key, V::default)
+    }
+
+    /// The value of a key of this shard, made by `make` if it is not there.
+    pub fn entry_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
+        let key = key.bits();
+        let mut node = self.root.get_or_insert_with(|| Arc::new(Node::empty()));
+        let mut used = ROOT_BITS;
+        loop {
+            let own = Arc::make_mut(node);
+            if let Node::Leaf(leaf) = own
+                && leaf.keys.len() >= LEAF_MAX
+                && leaf.find(key, used).is_err()
+            {
+                *own = Node::Branch(std::mem::take(leaf).split(used));
+            }
+            match own {
+                Node::Leaf(leaf) => {
+                    let at = leaf.find(key, used).unwrap_or_else(|at| {
+                        leaf.keys.insert(at, key);
+                        leaf.values.insert(at, make());
+                        self.len += 1;
+                        at
+                    });
+                    return &mut leaf.values[at];
+                }
+                Node::Branch(children) => {
+                    node = children[digit(key, used)].get_or_insert_with(|| Arc::new(Node::empty()));
+                }
+            }
+            used += BRANCH_BITS;
+        }
+    }
+
+    /// Sets the value of a key of this shard; the earlier one comes back.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let mut value = Some(value);
+        let place = self.entry_or_insert_with(key, || value.take().expect("taken once"));
+        value.map(|value| std::mem::replace(place, value))
+    }
+
+    /// Takes a key out of this shard.
+    pub fn remove(&mut self, key: K) -> Option<V> {
+        self.get(key)?;
+        let key = key.bits();
+        let mut node = self.root.as_mut()?;
+        let mut used = ROOT_BITS;
+        loop {
+            match Arc::make_mut(node) {
+                Node::Leaf(leaf) => {
+                    let at = leaf.find(key, used).ok()?;
+                    leaf.keys.remove(at);
+                    self.len -= 1;
+                    return Some(leaf.values.remove(at));
+                }
+                Node::Branch(children) => node = children[digit(key, used)].as_mut()?,
+            }
+            used += BRANCH_BITS;
+        }
+    }
+}
+
+/// Which of the sixteen children holds a key, of which `used` bits have been looked at.
+fn digit(key: u64, used: u32) -> usize {
+    (key << used >> (64 - BRANCH_BITS)) as usize
+}
+
+impl<V> Node<V> {
+    fn empty() -> Self {
+        Self::Leaf(Leaf::default())
+    }
+}
+
+impl<V> Default for Leaf<V> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<V> Leaf<V> {
+    /// The place of a key, or where it would stand. Hashes are spread evenly, so the walk from the estimate is short.
+    fn find(&self, key: u64, used: u32) -> Result<usize, usize> {
+        let n = self.keys.len();
+        // More than LEAF_MAX = 2^7 different keys share at most 57 bits, so no leaf lies deeper and the shift is valid.
+        let mut at = ((u128::from(key << used) * n as u128) >> 64) as usize;
+        while at < n && self.keys[at] < key {
+            at += 1;
+        }
+        while at > 0 && self.keys[at - 1] >= key {
+            at -= 1;
+        }
+        if at < n && self.keys[at] == key { Ok(at) } else { Err(at) }
+    }
+
+    fn split(self, used: u32) -> [Option<Arc<Node<V>>>; FAN_OUT] {
+        let mut leaves: [Leaf<V>; FAN_OUT] = std::array::from_fn(|_| Leaf::default());
+        for (key, value) in self.keys.into_iter().zip(self.values) {
+            let leaf = &mut leaves[digit(key, used)];
+            leaf.keys.push(key);
+            leaf.values.push(value);
+        }
+        leaves.map(|leaf| (!leaf.keys.is_empty()).then(|| Arc::new(Node::Leaf(leaf))))
+    }
+}
+
+/// Entries in rising order of their keys.
+#[derive(Clone, Debug)]
+pub struct Iter<'a, K, V> {
+    shards: std::slice::Iter<'a, Shard<K, V>>,
+    branches: Vec<std::slice::Iter<'a, Option<Arc<Node<V>>>>>,
+    leaf: Option<(&'a Leaf<V>, usize)>,
+    key: PhantomData<K>,
+}
+
+impl<'a, K: ShardKey, V> Iterator for Iter<'a, K, V> {
+    type Item = (K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((leaf, at)) = &mut self.leaf {
+                if let Some(&key) = leaf.keys.get(*at) {
+                    let value = &leaf.values[*at];
+                    *at += 1;
+                    return Some((K::from_bits(key), value));
+                }
+                self.leaf = None;
+            }
+            let node = loop {
+                match self.branches.last_mut() {
+                    Some(children) => match children.next() {
+                        Some(child) => break child,
+                        None => {
+                            self.branches.pop();
+                        }
+                    },
+                    None => break &self.shards.next()?.root,
+                }
+            };
+            match node.as_deref() {
+                Some(Node::Leaf(leaf)) => self.leaf = Some((leaf, 0)),
+                Some(Node::Branch(children)) => self.branches.push(children.iter()),
+                None => {}
+            }
+        }
+    }
+}
+
+impl<'a, K: ShardKey, V> IntoIterator for &'a Shards<K, V> {
+    type Item = (K, &'a V);
+    type IntoIter = Iter<'a, K, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a, K: ShardKey, V> IntoIterator for &'a Shard<K, V> {
+    type Item = (K, &'a V);
+    type IntoIter = Iter<'a, K, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spread(x: u64) -> EntityKey {
+        EntityKey(x.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    fn leaves<V>(map: &Shards<EntityKey, V>) -> Vec<u64> {
+        let (mut keys, mut cursor) = (Vec::new(), Some(0));
+        while let Some(at) = cursor {
+            let leaf = map.leaf_at(at);
+            assert_eq!(leaf.keys.len(), leaf.values.len());
+            keys.extend(leaf.keys);
+            cursor = leaf.next;
+        }
+        keys
+    }
+
+    #[test]
+    fn thousands_of_entries_split_and_stand_in_order() {
+        let mut map = Shards::<EntityKey, u64>::default();
+        assert!(map.is_empty() && map.iter().next().is_none() && map.get(EntityKey(7)).is_none());
+        for x in 0..200_000 {
+            assert_eq!(map.insert(spread(x), x), None);
+        }
+        assert_eq!(map.len(), 200_000);
+        for x in 0..200_000 {
+            assert_eq!(map.get(spread(x)), Some(&x));
+        }
+        assert_eq!(map.get(spread(200_001)), None);
+        let keys: Vec<u64> = map.iter().map(|(key, _)| key.0).collect();
+        assert!(keys.is_sorted() && keys.len() == 200_000);
+        assert_eq!(leaves(&map), keys);
+        assert_eq!(map.shards().iter().flat_map(|shard| shard.iter().map(|(key, _)| key.0)).collect::<Vec<_>>(), keys);
+        for x in 0..200_000 {
+            assert_eq!(map.remove(spread(x)), Some(x));
+        }
+        assert!(map.is_empty() && map.remove(spread(3)).is_none());
+    }
+
+    #[test]
+    fn a_clone_does_not_see_later_changes_and_shares_the_rest() {
+        let mut map = Shards::<EntityKey, u64>::default();
+        for x in 0..10_000 {
+            map.insert(spread(x), x);
+        }
+        let before = map.clone();
+        *map.get_mut(spread(5)).unwrap() = 77;
+        map.remove(spread(6));
+        *map.entry_or_default(EntityKey(1)) += 4;
+        assert!(map.get_mut(EntityKey(2)).is_none());
+        assert_eq!(
+            (before.get(spread(5)), before.get(spread(6)), before.get(EntityKey(1))),
+            (Some(&5), Some(&6), None)
+        );
+        assert_eq!((map.get(spread(5)), map.get(spread(6)), map.get(EntityKey(1))), (Some(&77), None, Some(&4)));
+        let changed = map.shards().iter().zip(before.shards()).filter(|(a, b)| !a.is_same(b)).count();
+        assert_eq!(changed, 3);
+        assert_ne!(map, before);
+    }
+
+    #[test]
+    fn keys_that_share_all_but_their_last_bits_are_told_apart() {
+        let mut map = Shards::<EntityKey, u64>::default();
+        for x in 0..3_000 {
+            map.insert(EntityKey(x), x);
+            map.insert(EntityKey(u64::MAX - x), x);
+        }
+        assert_eq!(map.len(), 6_000);
+        assert!((0..3_000).all(|x| map.get(EntityKey(x)) == Some(&x) && map.get(EntityKey(u64::MAX - x)) == Some(&x)));
+        assert_eq!(leaves(&map).len(), 6_000);
+        assert!(map.memory_bytes() > 6_000 * 16);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map(ops in prop::collection::vec((0..3_u8, 0..900_u64, any::<u32>(), any::<bool>()), 0..1_500)) {
+            let mut map = Shards::<EntityKey, u32>::default();
+            let mut twin = BTreeMap::new();
+            let mut frozen = Vec::new();
+            for (i, &(op, key, value, close)) in ops.iter().enumerate() {
+                // Half of the keys share 54 bits, so that the tree is deep there.
+                let key = if close { EntityKey(key) } else { spread(key) };
+                match op {
+                    0 => prop_assert_eq!(map.insert(key, value), twin.insert(key, value)),
+                    1 => prop_assert_eq!(map.remove(key), twin.remove(&key)),
+                    _ => {
+                        let own = map.entry_or_default(key);
+                        *own = own.wrapping_add(value);
+                        let own = twin.entry(key).or_default();
+                        *own = own.wrapping_add(value);
+                    }
+                }
+                if i % 200 == 0 {
+                    frozen.push((map.clone(), twin.clone()));
+                }
+            }
+            frozen.push((map, twin));
+            for (map, twin) in frozen {
+                prop_assert_eq!(map.len(), twin.len());
+                prop_assert_eq!(map.is_empty(), twin.is_empty());
+                prop_assert!(map.iter().map(|(k, v)| (k, *v)).eq(twin.iter().map(|(k, v)| (*k, *v))));
+                prop_assert_eq!(leaves(&map), twin.keys().map(|k| k.0).collect::<Vec<_>>());
+                prop_assert!(twin.iter().all(|(k, v)| map.get(*k) == Some(v)));
+            }
+        }
+    }
+}
