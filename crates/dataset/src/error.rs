@@ -118,6 +118,15 @@ pub enum ReadError {
         /// The columns that it has; empty for JSON Lines, where none of the rows has it.
         found: Vec<String>,
     },
+    /// A file of events does not say of what kind they are.
+    NoKind {
+        /// The file.
+        file: String,
+        /// The column that should, where the schema has one.
+        column: Option<String>,
+        /// The columns that it has; empty for JSON Lines.
+        found: Vec<String>,
+    },
     /// The delimiter asked for cannot be one.
     BadDelimiter {
         /// The byte.
@@ -182,10 +191,19 @@ impl fmt::Display for ReadError {
                     return write!(f, "{file}: expected a column {column:?}, found it in no row");
                 }
                 write!(f, "{file}: expected a column {column:?}, found ")?;
-                for (i, name) in found.iter().take(30).enumerate() {
-                    write!(f, "{}{name:?}", if i == 0 { "" } else { ", " })?;
+                listed(found, f)
+            }
+            Self::NoKind { file, column, found } => {
+                write!(f, "{file}: expected a column")?;
+                if let Some(column) = column {
+                    write!(f, " {column:?}")?;
                 }
-                if found.len() > 30 { write!(f, " and {} more", found.len() - 30) } else { Ok(()) }
+                f.write_str(" that says what kind of event a row is (or KIND=FILE for a file of one kind)")?;
+                if found.is_empty() {
+                    return f.write_str(", found none");
+                }
+                f.write_str(", found ")?;
+                listed(found, f)
             }
             Self::BadDelimiter { found } => {
                 write!(
@@ -207,6 +225,14 @@ impl fmt::Display for ReadError {
             Self::Schema(error) => error.fmt(f),
         }
     }
+}
+
+/// At most thirty names in quotes, and how many more there are.
+fn listed(names: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (i, name) in names.iter().take(30).enumerate() {
+        write!(f, "{}{name:?}", if i == 0 { "" } else { ", " })?;
+    }
+    if names.len() > 30 { write!(f, " and {} more", names.len() - 30) } else { Ok(()) }
 }
 
 impl std::error::Error for ReadError {

@@ -6,6 +6,7 @@
 mod blocks;
 mod delimited;
 pub mod error;
+mod events;
 pub mod folds;
 pub mod infer;
 mod intern;

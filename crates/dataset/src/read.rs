@@ -4,26 +4,29 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use orderguard_features::kind::EventKind;
 use orderguard_features::parse::{self, TimeParser, is_missing};
 use orderguard_features::schema::{Available, Role, Schema};
-use orderguard_features::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable};
+use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable};
 use rayon::prelude::*;
 
 pub use crate::blocks::Progress;
 use crate::blocks::{Block, Blocks, Shape};
 use crate::delimited::{Dialect, Record, Records};
 use crate::error::ReadError;
+use crate::events::split_off_events;
 use crate::intern::{Cache, SharedInterner};
 use crate::json_lines::{JsonFault, Value, decode, members};
 use crate::rejection::{RejectReason, Rejection, Rejections};
-use crate::source::Sources;
+use crate::source::{Content, Sources};
 
 /// What is asked of the files.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
     /// Share of the rows that may be rejected, 0 to 1; one row always may. Default 0.01.
     pub max_rejected: f64,
-    /// Columns of these roles may be lacking in a file; its rows then have them missing. Default none.
+    /// Columns of these roles may be lacking in a file; its rows then have them missing. Default none. The kind, the
+    /// identifier and the arrival of events always may, and files of events may lack all columns but the time.
     pub optional_roles: Vec<Role>,
     /// Columns known only after the order (`available = "later"`) may be lacking too. Default false.
     pub optional_later: bool,
@@ -45,10 +48,13 @@ impl ReadOptions {
 /// A table, and what was left out of it.
 #[derive(Clone, Debug)]
 pub struct ReadOutcome {
-    /// The accepted rows in the order of the files, one column per column of the schema.
+    /// The accepted orders in the order of the files, one column per column of the schema.
     pub table: OrderTable,
-    /// The rejected rows in the order of the files. Together with `table.source` and `table.line`, both of which are
-    /// sorted, they give back the order of all rows.
+    /// The accepted events of other kinds, in the order of the files; `None` where no column says the kind and no file was
+    /// given as one of events.
+    pub events: Option<EventTable>,
+    /// The rejected rows in the order of the files. Together with `table.source` and `table.line` (and those of the
+    /// events), which are sorted, they give back the order of all rows.
     pub rejections: Rejections,
     /// Accepted and rejected rows.
     pub n_rows_seen: u64,
@@ -56,6 +62,8 @@ pub struct ReadOutcome {
     pub bytes: u64,
     /// Names of the files; positions in it are what `table.source` holds.
     pub files: Vec<String>,
+    /// For each of the files: whether it was given as one of events.
+    pub is_events: Vec<bool>,
 }
 
 /// Reads the columns that `schema` gives a use, in the order of its columns.
@@ -63,14 +71,16 @@ pub struct ReadOutcome {
 /// Columns of the roles `text` and `ignored` are not stored, nor those that `options` lets a file lack and no file has.
 /// A row is rejected when it has another number of fields than the header, is not UTF-8, has a field that is too long
 /// or a cell that [`parse`] refuses, has no time or no id where the schema has such a column (and `options` does not
-/// make it optional), or when the file ends inside it. White space around a cell is cut off.
+/// make it optional), says a kind of event that is not known, or when the file ends inside it. Events of other kinds than
+/// orders need no id, but a time. White space around a cell is cut off.
 ///
 /// The result does not depend on the number of threads or the size of blocks. Memory: the table, and one block per
 /// thread. Runs in the current rayon pool.
 ///
 /// # Errors
-/// [`ReadError::TooManyRejected`] above the share of `options`, [`ReadError::MissingColumn`], [`ReadError::HeaderOnly`]
-/// when no file has a row, and whatever is wrong with a file as a whole.
+/// [`ReadError::TooManyRejected`] above the share of `options`, [`ReadError::MissingColumn`], [`ReadError::NoKind`] for a
+/// file of events that do not say what they are, [`ReadError::HeaderOnly`] when no file has a row, and whatever is wrong with
+/// a file as a whole.
 pub fn read(
     sources: &Sources,
     schema: &Schema,
@@ -110,6 +120,12 @@ pub(crate) fn in_order<T>(mut results: Vec<(usize, Result<T, ReadError>)>) -> Re
 struct Plan {
     columns: Vec<Planned>,
     by_name: HashMap<Arc<str>, usize, foldhash::fast::FixedState>,
+    /// The planned column that says what kind of event a row is.
+    kind: Option<usize>,
+    /// The planned column that every order must have a value in.
+    id: Option<usize>,
+    /// The planned column of the time.
+    time: Option<usize>,
 }
 
 struct Planned {
@@ -120,6 +136,8 @@ struct Planned {
     optional: bool,
     /// Whether any file has the column.
     seen: AtomicBool,
+    /// Whether any file of orders has it.
+    seen_in_orders: AtomicBool,
     texts: SharedInterner,
 }
 
@@ -128,6 +146,7 @@ enum CellReader {
     Amount { decimals: u8 },
     Time(TimeParser),
     Label,
+    Kind,
     Text,
 }
 
@@ -141,6 +160,7 @@ impl Plan {
                 (role, _) if role.is_number() => CellReader::Number,
                 (Role::Amount, _) => CellReader::Amount { decimals: schema.amount_decimals },
                 (Role::Label, _) => CellReader::Label,
+                (Role::Event, _) => CellReader::Kind,
                 (Role::Time | Role::KnownAt | Role::LabelTime | Role::Timestamp, Some(format)) => {
                     CellReader::Time(TimeParser::new(format, &schema.timezone)?)
                 }
@@ -152,13 +172,17 @@ impl Plan {
                 role: column.role,
                 reader,
                 optional: options.optional_roles.contains(&column.role)
+                    || matches!(column.role, Role::Event | Role::EventId | Role::KnownAt)
                     || (options.optional_later && column.available == Available::Later),
                 seen: AtomicBool::new(false),
+                seen_in_orders: AtomicBool::new(false),
                 texts: SharedInterner::default(),
             });
         }
         let by_name = columns.iter().enumerate().map(|(i, column)| (Arc::clone(&column.name), i)).collect();
-        Ok(Self { columns, by_name })
+        let position = |role| columns.iter().position(|column: &Planned| column.role == role);
+        let id = position(Role::Id).filter(|&i| !columns[i].optional);
+        Ok(Self { kind: position(Role::Event), id, time: position(Role::Time), by_name, columns })
     }
 }
 
@@ -168,8 +192,13 @@ enum Cells {
     Amount(Vec<i64>),
     Time(Vec<i64>),
     Label(Vec<i8>),
+    /// Positions in [`EventKind::ALL`], or [`NO_KIND`].
+    Kind(Vec<u8>),
     Text(Vec<u32>),
 }
+
+/// Marks a row that does not say its kind.
+const NO_KIND: u8 = u8::MAX;
 
 impl Cells {
     fn new(reader: &CellReader) -> Self {
@@ -178,6 +207,7 @@ impl Cells {
             CellReader::Amount { .. } => Self::Amount(Vec::new()),
             CellReader::Time(_) => Self::Time(Vec::new()),
             CellReader::Label => Self::Label(Vec::new()),
+            CellReader::Kind => Self::Kind(Vec::new()),
             CellReader::Text => Self::Text(Vec::new()),
         }
     }
@@ -187,6 +217,7 @@ impl Cells {
             Self::Number(values) => values.truncate(n),
             Self::Amount(values) | Self::Time(values) => values.truncate(n),
             Self::Label(values) => values.truncate(n),
+            Self::Kind(values) => values.truncate(n),
             Self::Text(values) => values.truncate(n),
         }
     }
@@ -275,14 +306,21 @@ impl<'p> Worker<'p> {
         if self.mapped.as_ref().is_some_and(|(mapped, _)| *mapped == file) {
             return Ok(());
         }
+        let content = self.sources.files[file as usize].content;
         let mut fields = vec![None; self.plan.columns.len()];
         for (field, name) in header.iter().enumerate() {
             if let Some(&i) = self.plan.by_name.get(name.as_str()) {
                 fields[i] = Some(field);
-                self.plan.columns[i].seen.store(true, Ordering::Relaxed);
+                self.plan.columns[i].saw(content);
             }
         }
-        let lacking = self.plan.columns.iter().zip(&fields).find(|(column, field)| field.is_none() && !column.optional);
+        if content == Content::Events(None) && self.plan.kind.is_none_or(|kind| fields[kind].is_none()) {
+            let file = self.sources.files[file as usize].name.clone();
+            return Err(ReadError::NoKind { file, column: self.plan.kind_name(), found: header.to_vec() });
+        }
+        let may_lack = |column: &Planned| column.optional || (content != Content::Orders && column.role != Role::Time);
+        let lacking =
+            self.plan.columns.iter().zip(&fields).find(|(column, field)| field.is_none() && !may_lack(column));
         if let Some((column, _)) = lacking {
             let file = self.sources.files[file as usize].name.clone();
             return Err(ReadError::MissingColumn { file, column: column.name.to_string(), found: header.to_vec() });
@@ -335,6 +373,7 @@ impl<'p> Worker<'p> {
     fn read_json(&mut self, block: &Block, part: &mut Part) -> Result<(), ReadError> {
         let plan = self.plan;
         let limit = self.sources.options.max_field_bytes;
+        let content = self.sources.files[block.file as usize].content;
         let mut values: Vec<Option<Value>> = vec![None; plan.columns.len()];
         let mut key_scratch = String::new();
         for line in json_rows(block) {
@@ -376,8 +415,8 @@ impl<'p> Worker<'p> {
                 continue;
             }
             for (column, value) in plan.columns.iter().zip(&values) {
-                if value.is_some() && !column.seen.load(Ordering::Relaxed) {
-                    column.seen.store(true, Ordering::Relaxed);
+                if value.is_some() {
+                    column.saw(content);
                 }
             }
             let mut scratch = std::mem::take(&mut self.scratch);
@@ -404,6 +443,7 @@ impl<'p> Worker<'p> {
         {
             cell(i, &mut |text| push_cell(column, cells, cache, text).map_err(|refusal| refusal.at(i)))?;
         }
+        plan.check_row(&part.cells, self.sources.files[part.file as usize].content)?;
         part.lines.push((line - part.first_line) as u32);
         Ok(())
     }
@@ -421,6 +461,53 @@ impl<'p> Worker<'p> {
             }
             Err(Refusal::Full(i)) => Err(ReadError::TooManyValues { column: self.plan.columns[i].name.to_string() }),
         }
+    }
+}
+
+impl Plan {
+    /// Whether the row that was pushed last has what its kind needs.
+    fn check_row(&self, cells: &[Cells], content: Content) -> Result<(), Refusal> {
+        let missing = |column, role| Err(Refusal::Row(column, RejectReason::Missing { role }));
+        let said = match self.kind.map(|kind| &cells[kind]) {
+            Some(Cells::Kind(kinds)) => kinds.last().copied().unwrap_or(NO_KIND),
+            _ => NO_KIND,
+        };
+        match kind_of_row(said, content) {
+            None => missing(self.kind, Role::Event),
+            Some(EventKind::Order) => match self.id.map(|id| (id, &cells[id])) {
+                Some((id, Cells::Text(codes))) if codes.last() == Some(&MISSING_CODE) => missing(Some(id), Role::Id),
+                _ => Ok(()),
+            },
+            Some(_) if self.time.is_none() => missing(None, Role::Time),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn kind_name(&self) -> Option<String> {
+        self.kind.map(|kind| self.columns[kind].name.to_string())
+    }
+}
+
+impl Planned {
+    fn saw(&self, content: Content) {
+        let note = |seen: &AtomicBool| {
+            if !seen.load(Ordering::Relaxed) {
+                seen.store(true, Ordering::Relaxed);
+            }
+        };
+        note(&self.seen);
+        if content == Content::Orders {
+            note(&self.seen_in_orders);
+        }
+    }
+}
+
+/// What a row is: what it says itself, else what was said of its file.
+fn kind_of_row(said: u8, content: Content) -> Option<EventKind> {
+    match (EventKind::ALL.get(usize::from(said)), content) {
+        (Some(&kind), _) => Some(kind),
+        (None, Content::Orders) => Some(EventKind::Order),
+        (None, Content::Events(kind)) => kind,
     }
 }
 
@@ -454,13 +541,19 @@ fn push_cell(column: &Planned, cells: &mut Cells, cache: &mut Cache, text: &str)
             values.push(time);
         }
         (CellReader::Label, Cells::Label(values)) => values.push(parse::label(text).map_err(refuse)?),
+        (CellReader::Kind, Cells::Kind(values)) => {
+            let kind = match EventKind::from_name(text) {
+                Some(kind) => kind as u8,
+                None if is_missing(text) => NO_KIND,
+                None => return Err(Refusal::Row(None, RejectReason::UnknownKind { n_chars: text.chars().count() })),
+            };
+            values.push(kind);
+        }
         (_, Cells::Text(values)) => {
-            let code = if !is_missing(text) {
-                cache.code(&column.texts, text).map_err(|_| Refusal::Full(0))?
-            } else if column.role == Role::Id && !column.optional {
-                return Err(Refusal::Row(None, RejectReason::Missing { role: Role::Id }));
-            } else {
+            let code = if is_missing(text) {
                 MISSING_CODE
+            } else {
+                cache.code(&column.texts, text).map_err(|_| Refusal::Full(0))?
             };
             values.push(code);
         }
@@ -577,7 +670,17 @@ fn assemble(
     table.source.reserve_exact(n_rows);
     table.line.reserve_exact(n_rows);
     let mut by_column: Vec<Vec<Cells>> = plan.columns.iter().map(|_| Vec::with_capacity(parts.len())).collect();
+    let has_kinds = plan.kind.is_some() || sources.files.iter().any(|file| file.content != Content::Orders);
+    let mut kinds: Vec<EventKind> = Vec::with_capacity(if has_kinds { n_rows } else { 0 });
     for part in parts {
+        if has_kinds {
+            let content = sources.files[part.file as usize].content;
+            let of = |said| kind_of_row(said, content).unwrap_or_default();
+            match plan.kind.map(|kind| &part.cells[kind]) {
+                Some(Cells::Kind(said)) => kinds.extend(said.iter().map(|&said| of(said))),
+                _ => kinds.extend(std::iter::repeat_n(of(NO_KIND), part.lines.len())),
+            }
+        }
         rejections.append(part.rejections);
         table.source.extend(std::iter::repeat_n(part.file, part.lines.len()));
         table.line.extend(part.lines.iter().map(|offset| part.first_line + u64::from(*offset)));
@@ -588,7 +691,9 @@ fn assemble(
     if n_rows_seen == 0 {
         return Err(ReadError::HeaderOnly { file: files.into_iter().next().unwrap_or_default() });
     }
-    if let Some(column) = plan.columns.iter().find(|column| !column.optional && !column.seen.load(Ordering::Relaxed)) {
+    let has_orders = sources.files.iter().any(|file| file.content == Content::Orders);
+    let is_unseen = |column: &&Planned| !column.optional && !column.seen_in_orders.load(Ordering::Relaxed);
+    if let Some(column) = plan.columns.iter().find(is_unseen).filter(|_| has_orders) {
         let file = files.into_iter().next().unwrap_or_default();
         return Err(ReadError::MissingColumn { file, column: column.name.to_string(), found: Vec::new() });
     }
@@ -597,6 +702,7 @@ fn assemble(
         let (rejected, first) = (rejections.count(), rejections.first);
         return Err(ReadError::TooManyRejected { rejected, seen: n_rows_seen, limit, files, first });
     }
+    let kind_position = plan.kind.map(|kind| plan.columns[kind].position);
     table.columns = vec![ColumnData::Absent; schema.columns.len()];
     let filled: Vec<(usize, ColumnData)> = plan
         .columns
@@ -608,7 +714,14 @@ fn assemble(
     for (position, data) in filled {
         table.columns[position] = data;
     }
-    Ok(ReadOutcome { table, rejections, n_rows_seen, bytes, files })
+    let is_events = sources.files.iter().map(|file| file.content != Content::Orders).collect();
+    let (table, events) = if has_kinds {
+        let (orders, events) = split_off_events(table, &kinds, kind_position);
+        (orders, Some(events))
+    } else {
+        (table, None)
+    };
+    Ok(ReadOutcome { table, events, rejections, n_rows_seen, bytes, files, is_events })
 }
 
 /// Puts the parts of a column behind one another.
@@ -629,6 +742,8 @@ fn join(column: Planned, parts: Vec<Cells>, n_rows: usize) -> ColumnData {
         CellReader::Amount { .. } => concat!(Amount),
         CellReader::Time(_) => concat!(Time),
         CellReader::Label => concat!(Label),
+        // Kinds stand beside the columns.
+        CellReader::Kind => ColumnData::Absent,
         CellReader::Text => {
             let codes = parts.into_iter().map(|part| if let Cells::Text(codes) = part { codes } else { Vec::new() });
             ColumnData::Text(column.texts.renumber(codes, n_rows))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use orderguard_features::kind::EventKind;
 use orderguard_features::parse::CellError;
 use orderguard_features::schema::Role;
 
@@ -71,6 +72,11 @@ pub enum RejectReason {
         /// What the column is for.
         role: Role,
     },
+    /// The row says a kind of event that is not known.
+    UnknownKind {
+        /// Characters of the word that stands there.
+        n_chars: usize,
+    },
     /// The text cannot be read as what the column holds.
     Cell(CellError),
     /// The line is not a flat JSON object.
@@ -94,6 +100,13 @@ impl fmt::Display for RejectReason {
             Self::UnclosedQuote => f.write_str("a quote opens in this row and does not close"),
             Self::FileEndsInside => f.write_str("the file ends inside this row"),
             Self::Missing { role } => write!(f, "expected a value ({role}), found none"),
+            Self::UnknownKind { n_chars } => {
+                f.write_str("expected a kind of event (")?;
+                for (i, kind) in EventKind::ALL.iter().enumerate() {
+                    write!(f, "{}{kind}", if i == 0 { "" } else { ", " })?;
+                }
+                write!(f, "), found a word of {n_chars} characters")
+            }
             Self::Cell(error) => error.fmt(f),
             Self::Json { at, fault } => write!(f, "character {}: {fault}", at + 1),
         }

@@ -18,7 +18,7 @@ use crate::intern::{Interner, hash};
 use crate::json_lines::{Value, decode, members};
 use crate::profile::{ColumnProfile, MAX_DISTINCT, Profile};
 use crate::read::{Ending, check, json_rows};
-use crate::source::Sources;
+use crate::source::{Content, Sources};
 
 /// The readings of a time that are tried, with their names in `schema.toml`.
 const FORMATS: [(&str, TimeFormat); 5] = [
@@ -72,6 +72,7 @@ pub fn profile(sources: &Sources, progress: Progress<'_>) -> Result<Profile, Rea
     if let Some(error) = all.error {
         return Err(error);
     }
+    all.headers.retain(|(file, _)| sources.files[*file as usize].content == Content::Orders);
     same_columns(sources, &mut all.headers)?;
     all.take_whole_last_rows();
     if all.n_rows == 0 {
@@ -80,7 +81,7 @@ pub fn profile(sources: &Sources, progress: Progress<'_>) -> Result<Profile, Rea
     Ok(all.finish())
 }
 
-/// Delimited files must have the same columns, in any order.
+/// Delimited files of orders must have the same columns, in any order.
 fn same_columns(sources: &Sources, headers: &mut Vec<(u32, Arc<[String]>)>) -> Result<(), ReadError> {
     headers.sort_by_key(|(file, _)| *file);
     headers.dedup_by_key(|(file, _)| *file);

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use orderguard_features::kind::EventKind;
+
 use crate::error::ReadError;
 
 /// One thing to read.
@@ -59,9 +61,19 @@ pub struct Sources {
 
 pub(crate) struct SourceFile {
     pub(crate) name: String,
+    pub(crate) content: Content,
     origin: Origin,
     /// Bytes as stored.
     pub(crate) len: u64,
+}
+
+/// What the rows of a file are, where they do not say it themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Orders.
+    Orders,
+    /// Events, of this kind where it was given.
+    Events(Option<EventKind>),
 }
 
 enum Origin {
@@ -89,22 +101,38 @@ impl Sources {
             return Err(ReadError::BadDelimiter { found });
         }
         let mut sources = Self { files: Vec::new(), skipped: Vec::new(), options };
-        for input in inputs {
-            match input {
-                Input::Path(path) => sources.add_path(path)?,
-                Input::Bytes { name, bytes } => sources.add_bytes(name, bytes),
-                Input::Reader { name, reader } => {
-                    let limit = sources.options.max_bytes;
-                    let mut bytes = Vec::new();
-                    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| io_error(&name, &e))?;
-                    if bytes.len() as u64 > limit {
-                        return Err(ReadError::TooLarge { file: name, limit });
-                    }
-                    sources.add_bytes(name, bytes);
+        inputs.into_iter().try_for_each(|input| sources.add(input, Content::Orders))?;
+        if sources.files.is_empty() { Err(ReadError::NoInput) } else { Ok(sources) }
+    }
+
+    /// Also opens a file or folder of events, all of the given kind where they do not say another one themselves.
+    ///
+    /// Such a file may lack any column but that of the time and, where no kind is given, that of the kind.
+    ///
+    /// # Errors
+    /// As [`Sources::open`].
+    pub fn add_events(&mut self, kind: Option<EventKind>, input: Input) -> Result<(), ReadError> {
+        self.add(input, Content::Events(kind))
+    }
+
+    fn add(&mut self, input: Input, content: Content) -> Result<(), ReadError> {
+        match input {
+            Input::Path(path) => self.add_path(path, content),
+            Input::Bytes { name, bytes } => {
+                self.add_bytes(name, bytes, content);
+                Ok(())
+            }
+            Input::Reader { name, reader } => {
+                let limit = self.options.max_bytes;
+                let mut bytes = Vec::new();
+                reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| io_error(&name, &e))?;
+                if bytes.len() as u64 > limit {
+                    return Err(ReadError::TooLarge { file: name, limit });
                 }
+                self.add_bytes(name, bytes, content);
+                Ok(())
             }
         }
-        if sources.files.is_empty() { Err(ReadError::NoInput) } else { Ok(sources) }
     }
 
     /// Opens files and folders with the default options.
@@ -132,17 +160,17 @@ impl Sources {
         self.files.iter().map(|file| file.len).sum()
     }
 
-    fn add_bytes(&mut self, name: String, bytes: Vec<u8>) {
-        self.files.push(SourceFile { name, len: bytes.len() as u64, origin: Origin::Bytes(bytes) });
+    fn add_bytes(&mut self, name: String, bytes: Vec<u8>, content: Content) {
+        self.files.push(SourceFile { name, content, len: bytes.len() as u64, origin: Origin::Bytes(bytes) });
     }
 
-    fn add_path(&mut self, path: PathBuf) -> Result<(), ReadError> {
+    fn add_path(&mut self, path: PathBuf, content: Content) -> Result<(), ReadError> {
         let name = path.display().to_string();
         let facts = std::fs::metadata(&path).map_err(|e| io_error(&name, &e))?;
         if !facts.is_dir() {
             // Opening now tells of a missing permission before hours of work on the other files.
             File::open(&path).map_err(|e| io_error(&name, &e))?;
-            self.files.push(SourceFile { name, len: facts.len(), origin: Origin::Path(path) });
+            self.files.push(SourceFile { name, content, len: facts.len(), origin: Origin::Path(path) });
             return Ok(());
         }
         let mut inside = Vec::new();
@@ -159,7 +187,7 @@ impl Sources {
             return Err(ReadError::EmptyFolder { folder: name, n_skipped: other.len() });
         }
         self.skipped.extend(other);
-        known.into_iter().try_for_each(|file| self.add_path(file))
+        known.into_iter().try_for_each(|file| self.add_path(file, content))
     }
 }
 

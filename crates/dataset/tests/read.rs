@@ -8,9 +8,10 @@ use orderguard_dataset::read::{ReadOptions, ReadOutcome, read};
 use orderguard_dataset::rejection::RejectReason;
 use orderguard_dataset::scan::profile;
 use orderguard_dataset::source::{Input, SourceOptions, Sources};
+use orderguard_features::kind::EventKind;
 use orderguard_features::parse::CellError;
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
-use orderguard_features::table::{ColumnData, MISSING_I64};
+use orderguard_features::table::{ColumnData, EventTable, MISSING_I64};
 
 fn column(name: &str, role: Role) -> Column {
     let is_time = matches!(role, Role::Time | Role::LabelTime | Role::Timestamp);
@@ -534,4 +535,98 @@ fn the_published_files_lose_their_cut_row() {
         assert_eq!(outcome.n_rows_seen, rows);
         assert_eq!(outcome.rejections.places, [(0, line)], "{name}");
     }
+}
+
+const STREAM: [(&str, Role); 5] = [
+    ("order_id", Role::Id),
+    ("at", Role::Time),
+    ("event", Role::Event),
+    ("amount", Role::Amount),
+    ("reason", Role::Category),
+];
+
+fn events(outcome: &ReadOutcome) -> &EventTable {
+    outcome.events.as_ref().expect("the data hold events")
+}
+
+#[test]
+fn orders_and_other_events_become_two_tables() {
+    let text = "order_id,at,event,amount,reason\n\
+                a,2020-01-01,order,1,x\n\
+                a,2020-01-05,Return,1,torn\n\
+                ,2020-01-06,login,,\n\
+                b,2020-01-02,,2,x\n\
+                a,2020-02-01,charge back,1,\n\
+                a,2020-02-01,CHARGEBACK,1,\n\
+                ,2020-01-02,order,2,x\n\
+                a,,return,1,x\n\
+                a,1899-12-31 23:59:59,return,1,x\n\
+                a,1900-01-01,return,1,x\n";
+    let outcome = read_one(bytes("t.csv", text), &STREAM).unwrap();
+    assert_eq!(texts(&outcome, 0), [Some("a"), Some("b")]);
+    assert_eq!((outcome.table.line.as_slice(), outcome.n_rows_seen), (&[2, 5][..], 10));
+    assert!(matches!(outcome.table.columns[2], ColumnData::Absent));
+    let events = events(&outcome);
+    assert_eq!(events.kinds, [EventKind::Return, EventKind::Login, EventKind::Chargeback, EventKind::Return]);
+    assert_eq!(events.table.line, [3, 4, 7, 11]);
+    let ColumnData::Text(ids) = &events.table.columns[0] else { panic!("ids are text") };
+    assert_eq!(ids.levels.iter().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(ids.get(1), None);
+    assert_eq!(
+        rejected(&outcome),
+        [
+            (6, Some("event"), RejectReason::UnknownKind { n_chars: 11 }),
+            (8, Some("order_id"), RejectReason::Missing { role: Role::Id }),
+            (9, Some("at"), RejectReason::Missing { role: Role::Time }),
+            (10, Some("at"), RejectReason::Cell(CellError::TimeOutOfRange)),
+        ]
+    );
+    assert!(outcome.rejections.first[0].to_string().contains("expected a kind of event (order, payment_failed, "));
+    // Without the column, all rows are orders.
+    let outcome = read_one(bytes("t.csv", "order_id,at,amount,reason\na,2020-01-01,1,x\n"), &STREAM).unwrap();
+    assert_eq!((outcome.table.n_rows, outcome.events.unwrap().kinds.len()), (1, 0));
+    let outcome = read_one(bytes("t.csv", "order_id,at\na,2020-01-01\n"), &STREAM[..2]).unwrap();
+    assert!(outcome.events.is_none());
+}
+
+#[test]
+fn files_of_events_are_merged_and_may_lack_columns() {
+    let orders = "order_id,at,amount,reason\na,2020-01-01,1,x\nb,2020-01-02,2,x\n";
+    let mixed = "at,event,order_id\n2020-01-03,return,a\n2020-01-04,order,c\n2020-01-04,,c\n";
+    let lines =
+        "{\"at\": \"2020-03-01\", \"order_id\": \"b\"}\n{\"at\": \"2020-03-02\", \"event\": \"abuse_report\"}\n";
+    let read_all = |inputs: [(Option<EventKind>, Input); 2]| {
+        let mut sources = open(vec![bytes("o.csv", orders)]);
+        for (kind, input) in inputs {
+            sources.add_events(kind, input).unwrap();
+        }
+        read(&sources, &schema(&STREAM), &lenient(), &|_, _| ())
+    };
+    let chargeback = Some(EventKind::Chargeback);
+    let outcome = read_all([(None, bytes("e.csv", mixed)), (chargeback, bytes("c.jsonl", lines))]).unwrap();
+    assert_eq!(texts(&outcome, 0), [Some("a"), Some("b"), Some("c")]);
+    assert_eq!(events(&outcome).kinds, [EventKind::Return, EventKind::Chargeback, EventKind::AbuseReport]);
+    assert_eq!(events(&outcome).table.source, [1, 2, 2]);
+    assert_eq!(outcome.is_events, [false, true, true]);
+    assert_eq!(rejected(&outcome), [(4, Some("event"), RejectReason::Missing { role: Role::Event })]);
+    assert!(matches!(&events(&outcome).table.columns[3], ColumnData::Amount(a) if a[..] == [MISSING_I64; 3]));
+
+    // Neither the file nor the command says the kind.
+    let without = "at,order_id\n2020-01-03,a\n";
+    let error = read_all([(chargeback, bytes("e.csv", without)), (None, bytes("f.csv", without))]).unwrap_err();
+    assert!(matches!(&error, ReadError::NoKind { file, column: Some(_), .. } if file == "f.csv"), "{error}");
+    assert!(error.to_string().contains("KIND=FILE"), "{error}");
+    let error = read_all([(chargeback, bytes("e.csv", "order_id\na\n")), (None, bytes("f.csv", mixed))]).unwrap_err();
+    assert!(matches!(&error, ReadError::MissingColumn { column, .. } if column == "at"), "{error}");
+    // What only the events have is not a column of the orders.
+    let mut sources = open(vec![bytes("o.jsonl", "{\"order_id\": \"a\", \"at\": \"2020-01-01\"}\n")]);
+    sources.add_events(chargeback, bytes("e.csv", orders)).unwrap();
+    let error = read(&sources, &schema(&STREAM), &lenient(), &|_, _| ()).unwrap_err();
+    assert!(matches!(&error, ReadError::MissingColumn { column, .. } if column == "amount"), "{error}");
+}
+
+#[test]
+fn an_event_needs_a_time_even_where_orders_have_none() {
+    let outcome = read_one(bytes("t.csv", "id,kind\na,\nb,login\nc,\n"), &[("id", Role::Id), ("kind", Role::Event)]);
+    assert_eq!(rejected(&outcome.unwrap()), [(3, None, RejectReason::Missing { role: Role::Time })]);
 }
