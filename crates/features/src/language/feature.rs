@@ -282,6 +282,31 @@ pub enum NetworkFeature {
     AccountsPer(String),
 }
 
+impl Aggregate {
+    /// The kind of events that are looked at, which is also what conditions speak of; `None` where the aggregate names none.
+    pub fn kind(&self) -> Option<EventKind> {
+        match self {
+            Self::Count(kind)
+            | Self::Distinct(_, kind)
+            | Self::Share(kind)
+            | Self::Rate { of: kind, .. }
+            | Self::DecayedCount(kind)
+            | Self::SinceFirst(kind)
+            | Self::SinceLast(kind)
+            | Self::GapVariation(kind) => Some(*kind),
+            Self::Sum(value)
+            | Self::Mean(value)
+            | Self::Deviation(value)
+            | Self::Min(value)
+            | Self::Max(value)
+            | Self::ZScore(value)
+            | Self::Ratio(value)
+            | Self::DecayedSum(value) => Some(value.kind),
+            Self::IsNew | Self::Speed(_) | Self::FraudCount | Self::FraudRate { .. } => None,
+        }
+    }
+}
+
 impl Feature {
     /// The value of the feature for an entity without history.
     pub fn first_seen(&self) -> f32 {
