@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use crate::language::spec::FeatureKind;
 use crate::time::Span;
 
 /// One feature of an order. The text form ([`fmt::Display`], [`Feature::parse`]) is also the feature's name.
@@ -78,18 +79,6 @@ pub enum Feature {
 ///
 /// (A window sum may be negative where a shop books negative orders; the entity's counts always tell the states apart.)
 pub const FIRST_SEEN: f32 = -1.0;
-
-/// How a feature's numbers are to be understood by a learner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FeatureKind {
-    /// An ordered quantity.
-    Numeric,
-    /// Whole numbers `0..n_levels` for known levels and `n_levels` for rare and unseen ones; NaN for missing.
-    Categorical {
-        /// Number of known levels.
-        n_levels: u32,
-    },
-}
 
 /// The known levels of one category column, in code order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
