@@ -14,6 +14,7 @@ pub mod event;
 pub mod extract;
 pub mod history;
 pub mod identity;
+pub mod kernel;
 pub mod kind;
 pub mod language;
 pub mod matrix;
