@@ -1,0 +1,396 @@
+//! The orders and events of the recent past, found by their identifiers: so that a label finds its order's entities, an
+//! event about an order inherits its keys, and nothing is learned twice.
+
+use crate::identity::OrderId;
+use crate::recent::{Recent, Row};
+use crate::state::order_memory;
+use crate::time::{Span, UnixMillis};
+
+/// What is kept of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderRecord {
+    /// Hash of its identifier.
+    pub id: OrderId,
+    /// When it happened.
+    pub time: UnixMillis,
+    /// When the shop knew of it.
+    pub known_at: UnixMillis,
+    /// From when on it counts as resolved: its time + the label delay, or its first label's time if that is earlier.
+    pub resolved_at: UnixMillis,
+    /// When its latest label was learned.
+    pub label_time: Option<UnixMillis>,
+    /// What the latest label says; `false` without one.
+    pub fraud: bool,
+}
+
+/// What an order's entities learn when its label becomes known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderLabel {
+    /// The order.
+    pub id: OrderId,
+    /// When the order happened.
+    pub order_time: UnixMillis,
+    /// When the shop knew of the order.
+    pub known_at: UnixMillis,
+    /// From when on the order counted as resolved until now.
+    pub resolved_before: UnixMillis,
+    /// When the label counts as learned: not before its order, nor before its previous label.
+    pub time: UnixMillis,
+    /// What it says.
+    pub fraud: bool,
+    /// What was held true before.
+    pub was_fraud: bool,
+}
+
+impl OrderLabel {
+    /// From when on the order counts as resolved now.
+    pub fn resolved_at(&self) -> UnixMillis {
+        self.resolved_before.min(self.time)
+    }
+}
+
+impl Row for OrderRecord {
+    fn id(&self) -> OrderId {
+        self.id
+    }
+    fn known_at(&self) -> UnixMillis {
+        self.known_at
+    }
+}
+
+/// Orders that still take a label, with the keys of all key sources (0 = missing).
+///
+/// Insert and lookup are O(log n) with no sweep at any time; a clone copies pointers only, and changes afterwards copy
+/// what they touch.
+#[derive(Clone, Debug)]
+pub struct OrderIndex {
+    label_delay: Span,
+    n_keys: usize,
+    orders: Recent<OrderRecord>,
+}
+
+impl OrderIndex {
+    /// An empty index; orders are remembered for [`order_memory`] of the label delay, with `n_keys` keys each.
+    pub fn new(label_delay: Span, n_keys: usize) -> Self {
+        Self { label_delay, n_keys, orders: Recent::new(order_memory(label_delay), n_keys) }
+    }
+
+    /// Number of orders held. Some may be too old to be found.
+    pub fn len(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys of each order.
+    pub fn n_keys(&self) -> usize {
+        self.n_keys
+    }
+
+    /// The delay after which an order without a label counts as resolved.
+    pub fn label_delay(&self) -> Span {
+        self.label_delay
+    }
+
+    /// An order with its keys, if it is still remembered at `at`.
+    pub fn get(&self, id: OrderId, at: UnixMillis) -> Option<(&OrderRecord, &[u64])> {
+        self.orders.get(id, at)
+    }
+
+    /// Remembers an order that was just learned. `false`, and nothing changes, where its id is remembered at `known_at`.
+    ///
+    /// # Panics
+    /// If `keys` does not have [`Self::n_keys`] elements: a caller's bug.
+    pub fn insert(&mut self, id: OrderId, time: UnixMillis, known_at: UnixMillis, keys: &[u64]) -> bool {
+        if self.orders.get(id, known_at).is_some() {
+            return false;
+        }
+        let resolved_at = time.plus(self.label_delay);
+        self.orders.insert(OrderRecord { id, time, known_at, resolved_at, label_time: None, fraud: false }, keys);
+        true
+    }
+
+    /// Notes the label of an order, or its reversal, learned at `at`; what its entities are to learn comes back with its
+    /// keys. `None` where the order is not remembered.
+    pub fn learn_label(&mut self, id: OrderId, at: UnixMillis, fraud: bool) -> Option<(OrderLabel, &[u64])> {
+        let (record, keys) = self.orders.get_mut(id, at)?;
+        let time = at.max(record.known_at).max(record.label_time.unwrap_or(record.known_at));
+        let label = OrderLabel {
+            id,
+            order_time: record.time,
+            known_at: record.known_at,
+            resolved_before: record.resolved_at,
+            time,
+            fraud,
+            was_fraud: record.fraud,
+        };
+        record.resolved_at = label.resolved_at();
+        record.label_time = Some(time);
+        record.fraud = fraud;
+        Some((label, keys))
+    }
+
+    /// The orders that were remembered when the last one was inserted, by (`known_at`, id).
+    pub fn iter(&self) -> impl Iterator<Item = (&OrderRecord, &[u64])> {
+        self.orders.iter()
+    }
+
+    /// When the order that was inserted last became known; `None` before the first.
+    pub fn last(&self) -> Option<UnixMillis> {
+        Some(self.orders.last()).filter(|last| last.0 != i64::MIN)
+    }
+
+    /// Replaces `key` by 0 in all orders. O(n).
+    pub fn forget_key(&mut self, key: u64) {
+        let clear = |keys: &mut [u64]| keys.iter_mut().filter(|k| **k == key).for_each(|k| *k = 0);
+        self.orders.change_keys(|keys| keys.contains(&key), clear);
+    }
+
+    /// Takes what a file says: the records of [`Self::iter`], and [`Self::last`].
+    pub fn restore<'a>(&mut self, last: Option<UnixMillis>, orders: impl Iterator<Item = (OrderRecord, &'a [u64])>) {
+        self.orders.restore(last.unwrap_or(UnixMillis(i64::MIN)), orders);
+    }
+
+    /// Bytes held. O(n / 256).
+    pub fn memory_bytes(&self) -> usize {
+        self.orders.memory_bytes()
+    }
+}
+
+/// Indexes are equal when they answer alike from the last insert on.
+impl PartialEq for OrderIndex {
+    fn eq(&self, other: &Self) -> bool {
+        (self.label_delay, self.n_keys, self.orders.last()) == (other.label_delay, other.n_keys, other.orders.last())
+            && self.iter().eq(other.iter())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    id: OrderId,
+    known_at: UnixMillis,
+}
+
+impl Row for Seen {
+    fn id(&self) -> OrderId {
+        self.id
+    }
+    fn known_at(&self) -> UnixMillis {
+        self.known_at
+    }
+}
+
+/// The identifiers of recent events, remembered as long as those of orders.
+#[derive(Clone, Debug)]
+pub struct EventIds {
+    seen: Recent<Seen>,
+}
+
+impl EventIds {
+    /// An empty set; ids are remembered for [`order_memory`] of the label delay.
+    pub fn new(label_delay: Span) -> Self {
+        Self { seen: Recent::new(order_memory(label_delay), 0) }
+    }
+
+    /// Number of ids held. Some may be too old to count.
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether an event of this id became known at most the memory before `at`.
+    pub fn contains(&self, id: OrderId, at: UnixMillis) -> bool {
+        self.seen.get(id, at).is_some()
+    }
+
+    /// Remembers an event's id. `false`, and nothing changes, where it is remembered at `known_at`.
+    pub fn insert(&mut self, id: OrderId, known_at: UnixMillis) -> bool {
+        let is_new = !self.contains(id, known_at);
+        if is_new {
+            self.seen.insert(Seen { id, known_at }, &[]);
+        }
+        is_new
+    }
+
+    /// The ids that were remembered when the last one was inserted, with the time when their event became known, by
+    /// (`known_at`, id).
+    pub fn iter(&self) -> impl Iterator<Item = (OrderId, UnixMillis)> {
+        self.seen.iter().map(|(seen, _)| (seen.id, seen.known_at))
+    }
+
+    /// When the event that was inserted last became known; `None` before the first.
+    pub fn last(&self) -> Option<UnixMillis> {
+        Some(self.seen.last()).filter(|last| last.0 != i64::MIN)
+    }
+
+    /// Takes what a file says: the ids of [`Self::iter`], and [`Self::last`].
+    pub fn restore(&mut self, last: Option<UnixMillis>, ids: impl Iterator<Item = (OrderId, UnixMillis)>) {
+        let rows = ids.map(|(id, known_at)| (Seen { id, known_at }, &[][..]));
+        self.seen.restore(last.unwrap_or(UnixMillis(i64::MIN)), rows);
+    }
+
+    /// Bytes held. O(n / 256).
+    pub fn memory_bytes(&self) -> usize {
+        self.seen.memory_bytes()
+    }
+}
+
+/// Sets are equal when they answer alike from the last insert on.
+impl PartialEq for EventIds {
+    fn eq(&self, other: &Self) -> bool {
+        self.seen.last() == other.seen.last() && self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DAY: i64 = Span::DAY.0;
+    const DELAY: Span = Span::days(7);
+
+    fn id(x: u64) -> OrderId {
+        OrderId(x.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    fn at(ms: i64) -> UnixMillis {
+        UnixMillis(ms)
+    }
+
+    /// All orders that were ever inserted, searched from the newest.
+    #[derive(Clone, Default)]
+    struct Naive(Vec<(OrderRecord, Vec<u64>)>);
+
+    impl Naive {
+        fn find(&mut self, id: OrderId, now: UnixMillis) -> Option<&mut (OrderRecord, Vec<u64>)> {
+            let newest = self.0.iter_mut().rev().find(|(record, _)| record.id == id)?;
+            (now.0 - newest.0.known_at.0 <= order_memory(DELAY).0).then_some(newest)
+        }
+    }
+
+    #[test]
+    fn a_label_finds_its_order_until_it_is_too_old() {
+        let mut index = OrderIndex::new(DELAY, 2);
+        assert!(index.insert(id(1), at(0), at(5), &[11, 0]));
+        assert!(!index.insert(id(1), at(9), at(9), &[12, 0]), "a repeated id");
+        let (label, keys) = index.learn_label(id(1), at(2), true).unwrap();
+        assert_eq!((label.time, label.resolved_before, label.was_fraud), (at(5), at(DELAY.0), false));
+        assert_eq!((label.resolved_at(), keys), (at(5), &[11, 0][..]));
+        let (label, _) = index.learn_label(id(1), at(3 * DAY), false).unwrap();
+        assert_eq!((label.resolved_before, label.was_fraud, label.fraud), (at(5), true, false));
+        let (record, _) = index.get(id(1), at(120 * DAY + 5)).unwrap();
+        assert_eq!((record.label_time, record.fraud), (Some(at(3 * DAY)), false));
+        assert!(index.get(id(1), at(120 * DAY + 6)).is_none());
+        assert!(index.learn_label(id(1), at(120 * DAY + 6), true).is_none());
+        assert!(index.insert(id(1), at(121 * DAY), at(121 * DAY), &[1, 1]), "the id is free again");
+    }
+
+    #[test]
+    fn memory_stays_in_proportion_whatever_comes_first() {
+        let mut index = OrderIndex::new(DELAY, 1);
+        let mut ids = EventIds::new(DELAY);
+        // An order of the far future would block a queue. The earliest day is held until all of it is too old.
+        assert!(index.insert(id(0), at(1 << 50), at(1 << 50), &[1]));
+        let gap = DAY / 100;
+        for x in 1..40_000 {
+            let known = i64::try_from(x).unwrap() * gap;
+            assert!(index.insert(id(x), at(known), at(known), &[x]));
+            assert!(ids.insert(id(x), at(known)));
+        }
+        assert!(index.len() <= 12_102 && ids.len() <= 12_101, "{} {}", index.len(), ids.len());
+        assert!(index.memory_bytes() < 12_000 * 120 && ids.memory_bytes() < 12_000 * 60);
+        // After a year of silence the backlog goes by and by.
+        for x in 0..20_000 {
+            assert!(index.insert(id(1 << 40 | x), at(1_000 * DAY), at(1_000 * DAY), &[x]));
+        }
+        assert_eq!(index.len(), 20_001);
+        index.forget_key(7);
+        assert!(index.iter().all(|(_, keys)| keys[0] != 7));
+    }
+
+    #[test]
+    fn a_clone_keeps_what_it_was() {
+        let mut index = OrderIndex::new(DELAY, 1);
+        for x in 0..3_000 {
+            index.insert(id(x), at(0), at(x as i64), &[x + 1]);
+        }
+        let before = index.clone();
+        index.learn_label(id(5), at(4_000), true).unwrap();
+        index.forget_key(8);
+        index.insert(id(9_999), at(4_000), at(4_000), &[3]);
+        assert_ne!(index, before);
+        assert_eq!(before.iter().count(), 3_000);
+        assert!(before.iter().all(|(record, keys)| record.label_time.is_none() && keys[0] != 0));
+    }
+
+    proptest! {
+        #[test]
+        fn it_answers_as_a_list_of_all_orders(
+            ops in prop::collection::vec((0..4_u8, 0..60_u64, 0..3_000_i64, -200..200_i64), 0..400)
+        ) {
+            let mut index = OrderIndex::new(DELAY, 1);
+            let mut ids = EventIds::new(DELAY);
+            let mut naive = Naive::default();
+            let mut now = 0;
+            for (op, x, step, late) in ops {
+                now += step * 600_000;
+                let known = at(now);
+                match op {
+                    0..=1 => {
+                        let time = at(now - late.max(0));
+                        let is_new = naive.find(id(x), known).is_none();
+                        prop_assert_eq!(index.insert(id(x), time, known, &[x]), is_new);
+                        prop_assert_eq!(ids.insert(id(x), known), is_new);
+                        if is_new {
+                            let resolved_at = time.plus(DELAY);
+                            let record =
+                                OrderRecord { id: id(x), time, known_at: known, resolved_at, label_time: None, fraud: false };
+                            naive.0.push((record, vec![x]));
+                        }
+                    }
+                    2 => {
+                        let fraud = late > 0;
+                        let found = index.learn_label(id(x), known, fraud).map(|(label, keys)| (label, keys.to_vec()));
+                        let expected = naive.find(id(x), known).map(|(record, keys)| {
+                            let before = *record;
+                            record.resolved_at = record.resolved_at.min(known);
+                            record.label_time = Some(known);
+                            record.fraud = fraud;
+                            (OrderLabel {
+                                id: id(x),
+                                order_time: before.time,
+                                known_at: before.known_at,
+                                resolved_before: before.resolved_at,
+                                time: known,
+                                fraud,
+                                was_fraud: before.fraud,
+                            }, keys.clone())
+                        });
+                        prop_assert_eq!(found, expected);
+                    }
+                    _ => {
+                        let found = index.get(id(x), known).map(|(record, keys)| (*record, keys.to_vec()));
+                        prop_assert_eq!(found, naive.find(id(x), known).cloned());
+                    }
+                }
+            }
+            // What a file would hold gives the same index.
+            let mut restored = OrderIndex::new(DELAY, 1);
+            restored.restore(index.last(), index.iter().map(|(record, keys)| (*record, keys)));
+            prop_assert_eq!(&index, &restored);
+            let mut restored = EventIds::new(DELAY);
+            restored.restore(ids.last(), ids.iter());
+            prop_assert_eq!(&ids, &restored);
+            prop_assert!(index.iter().map(|(record, _)| (record.known_at, record.id)).is_sorted());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Rows with an identifier, kept for a stated time after they became known, and found by their identifier.
+//!
+//! Rows stand in buckets of one day by `known_at`, in chunks of [`CHUNK`] behind `Arc`s, so that a clone copies a few
+//! pointers per day and chunk, and a change afterwards one chunk. Each insert takes out at most [`RETIRED_PER_INSERT`] rows
+//! that are too old, of the earliest day first: nothing is ever swept, a late row does not hold up those behind it, and a
+//! wrong clock costs a few of the oldest rows and no more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::identity::OrderId;
+use crate::shards::Shards;
+use crate::time::{Span, UnixMillis};
+
+/// Rows of a full chunk.
+const CHUNK: usize = 256;
+/// Most rows that one insert takes out: more than one, so that a backlog shrinks.
+const RETIRED_PER_INSERT: usize = 4;
+
+/// What is kept of an identifier.
+pub(crate) trait Row: Copy {
+    fn id(&self) -> OrderId;
+    fn known_at(&self) -> UnixMillis;
+}
+
+/// Where a row stands. Rows of one day move, rows of different days never meet.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    day: i32,
+    index: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk<T> {
+    rows: Vec<T>,
+    /// `n_keys` for each row.
+    keys: Vec<u64>,
+}
+
+/// The rows of one day; all chunks but the last are full.
+type Day<T> = Arc<Vec<Arc<Chunk<T>>>>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Recent<T> {
+    memory: Span,
+    n_keys: usize,
+    days: BTreeMap<i32, Day<T>>,
+    places: Shards<OrderId, Place>,
+    last: UnixMillis,
+}
+
+impl<T: Row> Recent<T> {
+    /// Keeps rows for `memory` after they became known, each with `n_keys` keys.
+    pub(crate) fn new(memory: Span, n_keys: usize) -> Self {
+        Self { memory, n_keys, days: BTreeMap::new(), places: Shards::default(), last: UnixMillis(i64::MIN) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// When the row that was inserted last became known.
+    pub(crate) fn last(&self) -> UnixMillis {
+        self.last
+    }
+
+    /// The row of an identifier, if it is still remembered at `at`.
+    pub(crate) fn get(&self, id: OrderId, at: UnixMillis) -> Option<(&T, &[u64])> {
+        let place = self.places.get(id)?;
+        let (row, keys) = self.row(*place)?;
+        (at <= row.known_at().plus(self.memory)).then_some((row, keys))
+    }
+
+    /// As [`Self::get`], for changing it.
+    pub(crate) fn get_mut(&mut self, id: OrderId, at: UnixMillis) -> Option<(&mut T, &mut [u64])> {
+        self.get(id, at)?;
+        let place = *self.places.get(id)?;
+        self.row_mut(place)
+    }
+
+    /// Inserts a row, in place of one with its identifier.
+    pub(crate) fn insert(&mut self, row: T, keys: &[u64]) {
+        self.last = row.known_at();
+        self.retire();
+        self.place(row, keys);
+    }
+
+    /// Takes what a file says was remembered: its rows, and when the one inserted last became known.
+    pub(crate) fn restore<'a>(&mut self, last: UnixMillis, rows: impl Iterator<Item = (T, &'a [u64])>) {
+        rows.for_each(|(row, keys)| self.place(row, keys));
+        self.last = last;
+    }
+
+    fn place(&mut self, row: T, keys: &[u64]) {
+        assert_eq!(keys.len(), self.n_keys, "one key per key source");
+        if let Some(old) = self.places.get(row.id()) {
+            self.remove(*old);
+        }
+        let day = day_of(row.known_at());
+        let chunks = Arc::make_mut(self.days.entry(day).or_default());
+        if chunks.last().is_none_or(|chunk| chunk.rows.len() == CHUNK) {
+            // A day with few rows takes little memory, a day with many does not move them.
+            let n = if chunks.is_empty() { 1 } else { CHUNK };
+            chunks.push(Arc::new(Chunk { rows: Vec::with_capacity(n), keys: Vec::with_capacity(n * self.n_keys) }));
+        }
+        let before = (chunks.len() - 1) * CHUNK;
+        let chunk = Arc::make_mut(chunks.last_mut().expect("pushed if there was none"));
+        chunk.rows.push(row);
+        chunk.keys.extend_from_slice(keys);
+        self.places.insert(row.id(), Place { day, index: (before + chunk.rows.len() - 1) as u32 });
+    }
+
+    /// The rows that are remembered when the last one was inserted, by (`known_at`, id). O(n log n).
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&T, &[u64])> {
+        self.days.values().flat_map(|day| {
+            let mut rows: Vec<(&T, &[u64])> = day
+                .iter()
+                .flat_map(|chunk| chunk.rows.iter().enumerate().map(|(i, row)| (row, keys_of(chunk, i, self.n_keys))))
+                .filter(|(row, _)| self.last <= row.known_at().plus(self.memory))
+                .collect();
+            rows.sort_unstable_by_key(|(row, _)| (row.known_at(), row.id()));
+            rows
+        })
+    }
+
+    /// Changes the keys of rows; copies only chunks of which a row is `wanted`. O(n).
+    pub(crate) fn change_keys(&mut self, wanted: impl Fn(&[u64]) -> bool, mut change: impl FnMut(&mut [u64])) {
+        let n_keys = self.n_keys;
+        if n_keys == 0 {
+            return;
+        }
+        for day in self.days.values_mut() {
+            if !day.iter().any(|chunk| chunk.keys.chunks_exact(n_keys).any(&wanted)) {
+                continue;
+            }
+            for chunk in Arc::make_mut(day) {
+                if chunk.keys.chunks_exact(n_keys).any(&wanted) {
+                    let keys = &mut Arc::make_mut(chunk).keys;
+                    keys.chunks_exact_mut(n_keys).filter(|keys| wanted(keys)).for_each(&mut change);
+                }
+            }
+        }
+    }
+
+    /// Bytes held, the map of identifiers among them. O(chunks).
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let chunks = self.days.values().flat_map(|day| day.iter());
+        let rows: usize = chunks
+            .map(|c| size_of::<Chunk<T>>() + 32 + c.rows.capacity() * size_of::<T>() + c.keys.capacity() * 8)
+            .sum();
+        rows + self.places.memory_bytes()
+    }
+
+    fn row(&self, place: Place) -> Option<(&T, &[u64])> {
+        let chunk = self.days.get(&place.day)?.get(place.index as usize / CHUNK)?;
+        let at = place.index as usize % CHUNK;
+        Some((chunk.rows.get(at)?, keys_of(chunk, at, self.n_keys)))
+    }
+
+    fn row_mut(&mut self, place: Place) -> Option<(&mut T, &mut [u64])> {
+        let chunk = Arc::make_mut(self.days.get_mut(&place.day)?).get_mut(place.index as usize / CHUNK)?;
+        let chunk = Arc::make_mut(chunk);
+        let at = place.index as usize % CHUNK;
+        let keys = &mut chunk.keys[at * self.n_keys..(at + 1) * self.n_keys];
+        Some((chunk.rows.get_mut(at)?, keys))
+    }
+
+    /// Takes out a few rows that are too old, from the end of the earliest day.
+    fn retire(&mut self) {
+        for _ in 0..RETIRED_PER_INSERT {
+            let Some((&day, chunks)) = self.days.first_key_value() else { return };
+            let (chunk, before) = (chunks.last().expect("no day is empty"), (chunks.len() - 1) * CHUNK);
+            let index = before + chunk.rows.len() - 1;
+            if self.last <= chunk.rows.last().expect("no chunk is empty").known_at().plus(self.memory) {
+                return;
+            }
+            self.remove(Place { day, index: index as u32 });
+        }
+    }
+
+    /// Takes a row out; the last one of its day takes its place.
+    fn remove(&mut self, place: Place) {
+        let Some(day) = self.days.get_mut(&place.day) else { return };
+        let chunks = Arc::make_mut(day);
+        let last = Arc::make_mut(chunks.last_mut().expect("no day is empty"));
+        let row = last.rows.pop().expect("no chunk is empty");
+        let keys = last.keys.split_off(last.rows.len() * self.n_keys);
+        let emptied = last.rows.is_empty();
+        let index = (chunks.len() - 1) * CHUNK + chunks.last().map_or(0, |last| last.rows.len());
+        if emptied {
+            chunks.pop();
+        }
+        let day_emptied = chunks.is_empty();
+        if index == place.index as usize {
+            self.places.remove(row.id());
+        } else if let Some((own, own_keys)) = self.row_mut(place) {
+            let gone = own.id();
+            *own = row;
+            own_keys.copy_from_slice(&keys);
+            self.places.remove(gone);
+            self.places.insert(row.id(), place);
+        }
+        if day_emptied {
+            self.days.remove(&place.day);
+        }
+    }
+}
+
+fn keys_of<T>(chunk: &Chunk<T>, at: usize, n_keys: usize) -> &[u64] {
+    &chunk.keys[at * n_keys..(at + 1) * n_keys]
+}
+
+/// Days since the epoch, at the ends of `i32` for times that no calendar has.
+fn day_of(time: UnixMillis) -> i32 {
+    time.0.div_euclid(Span::DAY.0).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
