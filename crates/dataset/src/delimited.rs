@@ -4,7 +4,7 @@
 //! for one, and what follows a closing quote belongs to the field. Records end with a line feed; white space around a
 //! field, and with it the carriage return of a CRLF, is cut off.
 
-use memchr::{memchr, memchr2, memchr3, memrchr};
+use memchr::{memchr, memchr3, memrchr};
 
 /// How a file's fields and records are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +59,12 @@ pub(crate) fn detect(sample: &[u8], delimiter: Option<u8>, whole: bool) -> Diale
 /// Walks over the records of a byte slice that starts at a record and holds whole ones; blank lines are passed over.
 pub(crate) struct Records<'a> {
     bytes: &'a [u8],
-    dialect: Dialect,
+    marks: Marks<'a>,
     at: usize,
     line: u64,
-    /// Raw bounds of the fields of the current record, quotes included.
-    fields: Vec<(u32, u32)>,
+    /// Where the fields of the current record end, and where the first starts.
+    ends: Vec<u32>,
+    start: u32,
 }
 
 /// One record: bounds in the slice, without the terminator.
@@ -77,26 +78,33 @@ pub(crate) struct Record {
 
 impl<'a> Records<'a> {
     pub(crate) fn new(bytes: &'a [u8], dialect: Dialect, first_line: u64) -> Self {
-        Self { bytes, dialect, at: 0, line: first_line, fields: Vec::new() }
+        Self { bytes, marks: Marks::new(bytes, dialect), at: 0, line: first_line, ends: Vec::new(), start: 0 }
     }
 
     /// The next record; its fields are read with [`Records::text`] until the record after it is asked for.
     pub(crate) fn next(&mut self) -> Option<Record> {
-        let Dialect { terminator, .. } = self.dialect;
+        let mut ends = std::mem::take(&mut self.ends);
+        ends.clear();
+        let record = self.next_into(&mut ends);
+        self.ends = ends;
+        self.start = record.map_or(0, |record| record.start as u32);
+        record
+    }
+
+    /// The next record; adds to `ends` where its fields end.
+    pub(crate) fn next_into(&mut self, ends: &mut Vec<u32>) -> Option<Record> {
+        let before = ends.len();
         while self.at < self.bytes.len() {
             let (start, line) = (self.at, self.line);
-            let rest = &self.bytes[start..];
-            let end = match memchr2(terminator, QUOTE, rest) {
-                Some(i) if rest[i] == QUOTE => self.split_quoted(start),
-                Some(i) => self.split_plain(start, start + i),
-                None => self.split_plain(start, self.bytes.len()),
-            };
+            let end = self.split(start, ends);
             self.at = end + 1;
             self.line += 1;
-            if self.fields.len() == 1 && self.bytes[start..end].trim_ascii().is_empty() {
+            let n_fields = ends.len() - before;
+            if n_fields == 1 && self.bytes[start..end].trim_ascii().is_empty() {
+                ends.truncate(before);
                 continue;
             }
-            return Some(Record { start, end, line, n_fields: self.fields.len() });
+            return Some(Record { start, end, line, n_fields });
         }
         None
     }
@@ -106,74 +114,167 @@ impl<'a> Records<'a> {
         self.at.min(self.bytes.len())
     }
 
-    fn split_plain(&mut self, start: usize, end: usize) -> usize {
-        self.fields.clear();
-        let mut field = start as u32;
-        // Fields are a few bytes long, so a plain loop beats a vectorised search started anew for each.
-        for (i, &byte) in self.bytes[start..end].iter().enumerate() {
-            if byte == self.dialect.delimiter {
-                let at = (start + i) as u32;
-                self.fields.push((field, at));
+    /// Adds the ends of the fields of the record at `start`; returns the last one.
+    fn split(&mut self, start: usize, ends: &mut Vec<u32>) -> usize {
+        let Dialect { delimiter, terminator } = self.marks.dialect;
+        let mut field = start;
+        while let Some(at) = self.marks.next() {
+            let mark = self.bytes[at];
+            if mark == delimiter {
+                ends.push(at as u32);
                 field = at + 1;
-            }
-        }
-        self.fields.push((field, end as u32));
-        end
-    }
-
-    fn split_quoted(&mut self, start: usize) -> usize {
-        let Dialect { delimiter, terminator } = self.dialect;
-        self.fields.clear();
-        let mut at = start;
-        loop {
-            let field = at;
-            if self.bytes.get(at) == Some(&QUOTE) {
+            } else if mark == terminator {
+                ends.push(at as u32);
+                return at;
+            } else if at == field {
                 let close = closing_quote(self.bytes, at).unwrap_or(self.bytes.len());
                 self.line += count(terminator, &self.bytes[at..close]);
-                at = (close + 1).min(self.bytes.len());
+                // A quote behind the closing one stands inside the field.
+                self.marks.seek((close + 1).min(self.bytes.len()));
             }
-            let end = memchr2(delimiter, terminator, &self.bytes[at..]).map_or(self.bytes.len(), |i| at + i);
-            self.fields.push((field as u32, end as u32));
-            if end == self.bytes.len() || self.bytes[end] == terminator {
-                return end;
-            }
-            at = end + 1;
         }
+        ends.push(self.bytes.len() as u32);
+        self.bytes.len()
+    }
+
+    fn field(&self, field: usize) -> (usize, usize) {
+        let start = if field == 0 { self.start } else { self.ends[field - 1] + 1 };
+        (start as usize, self.ends[field] as usize)
     }
 
     /// The current record's field as stored, quotes included.
     fn raw(&self, field: usize) -> &'a [u8] {
-        let (start, end) = self.fields[field];
-        &self.bytes[start as usize..end as usize]
+        let (start, end) = self.field(field);
+        &self.bytes[start..end]
     }
 
     /// Position of the first field longer than `limit` as stored, and its length.
     pub(crate) fn longer_than(&self, limit: usize) -> Option<(usize, usize)> {
-        self.fields.iter().map(|(start, end)| (end - start) as usize).enumerate().find(|(_, len)| *len > limit)
+        (0..self.ends.len()).map(|field| self.raw(field).len()).enumerate().find(|(_, len)| *len > limit)
     }
 
     /// Whether the current record's last field is empty.
     pub(crate) fn last_is_empty(&self) -> bool {
-        let raw = self.raw(self.fields.len() - 1).trim_ascii();
-        raw.is_empty() || raw == b"\"\""
+        is_empty(self.raw(self.ends.len() - 1))
     }
 
     /// The text of a field of the current record, whose bytes were found to be UTF-8: `record` is that text, starting at
     /// `base` of the slice. Quotes are undone (in `scratch` where needed), white space is cut off.
     pub(crate) fn text<'s>(&self, field: usize, record: &'s str, base: usize, scratch: &'s mut String) -> &'s str {
-        let (start, end) = self.fields[field];
-        let raw = &record[start as usize - base..end as usize - base];
-        if !raw.starts_with('"') {
-            return raw.trim_ascii();
+        let (start, end) = self.field(field);
+        text(&record[start - base..end - base], scratch)
+    }
+}
+
+/// Whether a field as stored has no text.
+pub(crate) fn is_empty(raw: &[u8]) -> bool {
+    match raw {
+        [] => true,
+        [first, ..] if *first > b' ' && *first != QUOTE => false,
+        _ => matches!(raw.trim_ascii(), b"" | b"\"\""),
+    }
+}
+
+/// The text of a field as stored: quotes are undone (in `scratch` where needed), white space is cut off.
+#[inline]
+pub(crate) fn text<'s>(raw: &'s str, scratch: &'s mut String) -> &'s str {
+    let bytes = raw.as_bytes();
+    if let (Some(first), Some(last)) = (bytes.first(), bytes.last())
+        && *first > b' '
+        && *last > b' '
+        && *first != QUOTE
+    {
+        return raw;
+    }
+    trimmed(raw, scratch)
+}
+
+fn trimmed<'s>(raw: &'s str, scratch: &'s mut String) -> &'s str {
+    if !raw.starts_with('"') {
+        return raw.trim_ascii();
+    }
+    let inner = raw[1..].trim_ascii_end();
+    if let Some(inner) = inner.strip_suffix('"')
+        && memchr(QUOTE, inner.as_bytes()).is_none()
+    {
+        return inner.trim_ascii();
+    }
+    unquote(raw, scratch);
+    scratch.trim_ascii()
+}
+
+/// Positions of delimiters, terminators and quotes, found for 64 bytes at once.
+struct Marks<'a> {
+    bytes: &'a [u8],
+    dialect: Dialect,
+    /// Start of the 64 bytes looked at.
+    base: usize,
+    /// A bit for each of them that is a mark and was not handed out.
+    bits: u64,
+}
+
+const CHUNK: usize = 64;
+
+impl<'a> Marks<'a> {
+    fn new(bytes: &'a [u8], dialect: Dialect) -> Self {
+        let mut marks = Self { bytes, dialect, base: 0, bits: 0 };
+        marks.look();
+        marks
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.bits == 0 {
+            if self.base + CHUNK >= self.bytes.len() {
+                return None;
+            }
+            self.base += CHUNK;
+            self.look();
         }
-        let inner = raw[1..].trim_ascii_end();
-        if let Some(inner) = inner.strip_suffix('"')
-            && memchr(QUOTE, inner.as_bytes()).is_none()
-        {
-            return inner.trim_ascii();
+        let at = self.base + self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        Some(at)
+    }
+
+    /// Goes on at a position that was not handed out yet.
+    fn seek(&mut self, at: usize) {
+        let base = at - at % CHUNK;
+        if base != self.base {
+            self.base = base;
+            self.look();
         }
-        unquote(raw, scratch);
-        scratch.trim_ascii()
+        self.bits &= u64::MAX << (at % CHUNK);
+    }
+
+    fn look(&mut self) {
+        let rest = &self.bytes[self.base.min(self.bytes.len())..];
+        self.bits = if let Some(chunk) = rest.first_chunk() {
+            self.dialect.marks(chunk)
+        } else {
+            // Zeros are no marks.
+            let mut chunk = [0; CHUNK];
+            chunk[..rest.len()].copy_from_slice(rest);
+            self.dialect.marks(&chunk)
+        };
+    }
+}
+
+impl Dialect {
+    /// A bit for each byte that is a mark.
+    #[inline]
+    fn marks(self, chunk: &[u8; CHUNK]) -> u64 {
+        let mut found = [0_u8; CHUNK];
+        // Compilers turn this loop into a few vector instructions.
+        for (found, &byte) in found.iter_mut().zip(chunk) {
+            let is = |mark| u8::from(byte == mark);
+            *found = is(self.delimiter) | is(self.terminator) | is(QUOTE);
+        }
+        let mut bits = 0;
+        for (i, eight) in found.as_chunks().0.iter().enumerate() {
+            // The product has byte k of the eight, which is 0 or 1, at bit 56 + k; no two others meet there or below.
+            bits |= (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
+        }
+        bits
     }
 }
 
@@ -327,6 +428,26 @@ mod tests {
             [row(1, &["a", "b"]), row(3, &["x\ny", "1\"2"]), row(5, &["5\" pipe", "ab\"c"]), row(6, &["", ""]),]
         );
         assert_eq!(read("\"\"\n \n\"a\""), [row(1, &[""]), row(3, &["a"])]);
+    }
+
+    #[test]
+    fn marks_are_found_wherever_they_stand() {
+        let bytes: Vec<u8> = (0..1_000_u32).map(|i| b"\0,\n\"ax\x80\xff,;"[(i * i / 7 + i) as usize % 10]).collect();
+        for start in 0..70 {
+            for end in [start, start + 1, start + 63, start + 64, start + 65, 640, 1_000] {
+                let bytes = &bytes[start..end];
+                let expected: Vec<usize> = (0..bytes.len()).filter(|&i| b",\n\"".contains(&bytes[i])).collect();
+                let mut marks = Marks::new(bytes, COMMA);
+                let found: Vec<usize> = std::iter::from_fn(|| marks.next()).collect();
+                assert_eq!(found, expected);
+                for at in [bytes.len() / 3, bytes.len() / 2, bytes.len()] {
+                    let mut marks = Marks::new(bytes, COMMA);
+                    marks.seek(at);
+                    let found: Vec<usize> = std::iter::from_fn(|| marks.next()).collect();
+                    assert_eq!(found, expected[expected.partition_point(|&i| i < at)..]);
+                }
+            }
+        }
     }
 
     #[test]
