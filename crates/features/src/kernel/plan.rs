@@ -175,7 +175,7 @@ impl Measure {
     }
 
     /// The value that it reads, if any.
-    pub(super) fn input(&self) -> Option<Input> {
+    pub fn input(&self) -> Option<Input> {
         match *self {
             Self::Sum(input)
             | Self::Mean(input)
@@ -444,6 +444,20 @@ pub enum PlanError {
         /// Position of the reading.
         reading: usize,
     },
+}
+
+impl PlanError {
+    /// Position of the reading that is at fault; `None` where it is all of them together.
+    pub fn reading(&self) -> Option<usize> {
+        match *self {
+            Self::TooManyReadings { .. } | Self::LabelDelay { .. } | Self::ExactEvents { .. } => None,
+            Self::Span { reading, .. }
+            | Self::Versus { reading }
+            | Self::Unit { reading, .. }
+            | Self::Index { reading, .. }
+            | Self::Denominator { reading } => Some(reading),
+        }
+    }
 }
 
 impl fmt::Display for PlanError {

@@ -45,7 +45,7 @@ pub struct TableRef {
     /// Which table: `geo`, `bins`, `free_domains`, `disposable_domains`.
     pub name: String,
     /// Hash of its content.
-    pub hash: [u8; 32],
+    pub hash: u64,
 }
 
 /// What a model reads of an order.
