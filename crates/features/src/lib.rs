@@ -19,6 +19,7 @@ pub mod kind;
 pub mod language;
 pub mod matrix;
 pub mod order_index;
+pub mod own;
 mod parallel;
 pub mod parse;
 mod recent;
