@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::parse::ip_address;
+use crate::own::{address, email, ip, phone};
 use crate::schema::Role;
 
 /// The keyed hash of an entity's identifier. Two columns of one role share hashes; columns of different roles do not.
@@ -76,22 +76,20 @@ fn truncated(mac: &Hmac<Sha256>, domain: &str, parts: &[&[u8]]) -> u64 {
 
 /// One spelling for all ways in which people and systems write the same identifier.
 ///
-/// Card: digits without spaces and dashes. E-mail: lower case. Phone: digits only. IP: its usual notation, also for one
-/// that was stored as a number. Addresses: lower case, runs of anything but letters and digits are one space. Others: as
-/// they are, trimmed.
+/// Card: digits without spaces and dashes. E-mail: that of the mailbox ([`email::spelling`]). Phone: digits without
+/// international prefix and extension ([`phone::spelling`]). IP: its usual notation, also for one that was stored as a number
+/// or inside version 6 ([`ip::parse`]). Addresses: words without case, diacritics and abbreviations, numbers first
+/// ([`address::spelling`]). Others: as they are, trimmed.
 pub fn canonical(role: Role, text: &str) -> Cow<'_, str> {
     let text = text.trim();
     match role {
         Role::Card if text.contains([' ', '-']) => {
             Cow::Owned(text.chars().filter(|c| !matches!(c, ' ' | '-')).collect())
         }
-        Role::Email => Cow::Owned(text.to_lowercase()),
-        Role::Phone => Cow::Owned(text.chars().filter(char::is_ascii_digit).collect()),
-        Role::Ip => ip_address(text).map_or(Cow::Borrowed(text), |ip| Cow::Owned(ip.to_string())),
-        Role::BillingAddress | Role::ShippingAddress => {
-            let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-            Cow::Owned(words.collect::<Vec<_>>().join(" ").to_lowercase())
-        }
+        Role::Email => email::spelling(text),
+        Role::Phone => Cow::Owned(phone::spelling(text)),
+        Role::Ip => ip::parse(text).map_or(Cow::Borrowed(text), |ip| Cow::Owned(ip.to_string())),
+        Role::BillingAddress | Role::ShippingAddress => Cow::Owned(address::spelling(text)),
         _ => Cow::Borrowed(text),
     }
 }
@@ -138,9 +136,13 @@ mod tests {
         for (role, a, b) in [
             (Role::Card, "4111 1111-1111 1111", "4111111111111111"),
             (Role::Email, "Ann@Shop.example", "ann@shop.example"),
+            (Role::Email, "ann+coupon2@shop.example", "ann@shop.example"),
             (Role::Phone, "(555)355 - 1785", "555-355-1785"),
+            (Role::Phone, "+49 (0)30 901820", "0049 30 901820"),
             (Role::Ip, "732758304.8", "43.173.1.32"),
+            (Role::Ip, "::ffff:192.0.2.1", "192.0.2.1"),
             (Role::ShippingAddress, "5, Main St.", "5 main st"),
+            (Role::ShippingAddress, "Hauptstr. 5", "5 Hauptstraße"),
             (Role::Customer, " 17 ", "17"),
         ] {
             assert_eq!(key.entity(role, a), key.entity(role, b), "{role}");
