@@ -1,0 +1,320 @@
+//! The network as bytes and back.
+//!
+//! Clusters and things that no reading can see any more are left out, and joins of one millisecond lead to the root that
+//! was left at its end: so equal networks are equal bytes, whatever has been swept from memory and in whatever order the
+//! events of a millisecond came.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use super::{Account, AccountMore, Join, KEPT, Lives, Network, Node, Stand, Thing, ThingMore, Use, n_unseen};
+use crate::container::SectionReader;
+use crate::identity::EntityKey;
+use crate::kernel::{ENTITY_LIFETIME, HistoryError};
+use crate::shards::Shards;
+use crate::varint::{get, get_signed, invalid, put, put_signed};
+
+/// Most joins from an account to its root. Ranks are as good as random, so even 30 are rare; more are there to waste time.
+const MAX_DEPTH: usize = 1_000;
+
+/// The last event of every cluster of several lives, by its root.
+type ClusterLast = HashMap<Node, i64, FixedState>;
+
+impl Network {
+    /// Appends the network. Equal networks give equal bytes. O(accounts + things).
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend((self.hub_limit as u32).to_le_bytes());
+        out.extend(self.last.to_le_bytes());
+        out.extend(self.n_forgotten.to_le_bytes());
+        self.write_accounts(out);
+        self.write_things(out);
+    }
+
+    /// Reads what [`Network::write_to`] wrote. O(bytes); nothing is allocated by a count alone.
+    pub fn read_from(reader: &mut SectionReader<'_>) -> Result<Self, HistoryError> {
+        let mut network = Self::new(reader.u32()?);
+        network.last = reader.i64()?;
+        network.n_forgotten = reader.u64()?;
+        network.read_accounts(reader)?;
+        network.check_accounts(reader)?;
+        network.read_things(reader)?;
+        Ok(network)
+    }
+
+    fn write_accounts(&self, out: &mut Vec<u8>) {
+        let cluster_last = self.cluster_last();
+        let horizon = self.last.saturating_sub(KEPT);
+        let n_at = out.len();
+        out.extend([0; 8]);
+        let (mut n, mut before) = (0_u64, 0);
+        for (EntityKey(key), account) in &self.accounts {
+            let mut lives: Vec<&Account> = account.lives().collect();
+            lives.reverse();
+            for life in lives {
+                let node = Node { key, first: life.first };
+                let last = match self.root(node, i64::MAX) {
+                    Some((root, _)) => cluster_last.get(&root).copied().unwrap_or(life.last),
+                    None => continue,
+                };
+                if last < horizon {
+                    continue;
+                }
+                put(out, key - before);
+                before = key;
+                put_signed(out, self.last.wrapping_sub(life.last));
+                put(out, life.last.wrapping_sub(life.first) as u64);
+                self.write_cluster(out, life, horizon);
+                n += 1;
+            }
+        }
+        out[n_at..n_at + 8].copy_from_slice(&n.to_le_bytes());
+    }
+
+    fn write_cluster(&self, out: &mut Vec<u8>, life: &Account, horizon: i64) {
+        let (join, stands) = match &life.more {
+            Some(more) => (more.joined, &more.stands[n_unseen(&more.stands, horizon)..]),
+            None => (None, &[][..]),
+        };
+        put(out, (stands.len() as u64) << 1 | u64::from(join.is_some()));
+        if let Some(Join { time, mut into }) = join {
+            while let Some(next) = self.life(into).and_then(Account::join).filter(|next| next.time == time) {
+                into = next.into;
+            }
+            put_signed(out, self.last.wrapping_sub(time));
+            out.extend(into.key.to_le_bytes());
+            put_signed(out, self.last.wrapping_sub(into.first));
+        }
+        let mut before = None;
+        for stand in stands {
+            match before {
+                None => put_signed(out, self.last.wrapping_sub(stand.time)),
+                Some(before) => put(out, stand.time.wrapping_sub(before) as u64),
+            }
+            before = Some(stand.time);
+            put(out, u64::from(stand.size));
+            put(out, u64::from(stand.frauds));
+        }
+    }
+
+    /// Only clusters of more than one life are listed: for others it is the life's own.
+    fn cluster_last(&self) -> ClusterLast {
+        let mut cluster_last = ClusterLast::default();
+        for (EntityKey(key), account) in &self.accounts {
+            for life in account.lives().filter(|life| life.is_linked()) {
+                if let Some((root, _)) = self.root(Node { key, first: life.first }, i64::MAX) {
+                    let last = cluster_last.entry(root).or_insert(life.last);
+                    *last = (*last).max(life.last);
+                }
+            }
+        }
+        cluster_last
+    }
+
+    fn read_accounts(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
+        let mut key = 0_u64;
+        // Lives of the key, the newest first.
+        let mut lives: Vec<Account> = Vec::new();
+        for _ in 0..reader.u64()? {
+            let step = get(reader)?;
+            if step > 0 {
+                self.take_account(key, &mut lives);
+            }
+            key = key.checked_add(step).ok_or_else(|| invalid(reader, "accounts in rising order"))?;
+            let last = self.last.wrapping_sub(get_signed(reader)?);
+            let first = span_before(reader, last)?;
+            if key == 0 || lives.first().is_some_and(|before| first.saturating_sub(before.last) <= ENTITY_LIFETIME.0) {
+                return Err(invalid(reader, "lives of an account that do not touch"));
+            }
+            let more = self.read_cluster(reader, last)?;
+            lives.insert(0, Account { first, last, more });
+        }
+        self.take_account(key, &mut lives);
+        Ok(())
+    }
+
+    fn take_account(&mut self, key: u64, lives: &mut Vec<Account>) {
+        if let Some(account) = Account::from_lives(std::mem::take(lives)) {
+            self.accounts.insert(EntityKey(key), account);
+        }
+    }
+
+    fn read_cluster(
+        &self,
+        reader: &mut SectionReader<'_>,
+        last: i64,
+    ) -> Result<Option<Box<AccountMore>>, HistoryError> {
+        let flags = get(reader)?;
+        let mut more = AccountMore { cluster_last: last, ..AccountMore::default() };
+        if flags & 1 == 1 {
+            let time = self.last.wrapping_sub(get_signed(reader)?);
+            let key = reader.u64()?;
+            let first = self.last.wrapping_sub(get_signed(reader)?);
+            more.joined = Some(Join { time, into: Node { key, first } });
+        }
+        let horizon = self.last.saturating_sub(KEPT);
+        for i in 0..flags >> 1 {
+            let time = match more.stands.last() {
+                None => self.last.wrapping_sub(get_signed(reader)?),
+                Some(before) => span_after(reader, before.time)?,
+            };
+            let count = |reader: &mut SectionReader<'_>| {
+                u32::try_from(get(reader)?).map_err(|_| invalid(reader, "a count of 32 bits"))
+            };
+            let stand = Stand { time, size: count(reader)?, frauds: count(reader)? };
+            if stand.size == 0 || more.stands.last().is_some_and(|before| before.time == time) {
+                return Err(invalid(reader, "a cluster that has accounts, at rising times"));
+            }
+            if i == 1 && time < horizon {
+                return Err(invalid(reader, "no more of a cluster than can be read"));
+            }
+            more.stands.push(stand);
+        }
+        if more.joined.is_some_and(|join| more.stands.last().is_some_and(|stand| stand.time >= join.time)) {
+            return Err(invalid(reader, "a cluster up to when it was joined"));
+        }
+        Ok((flags > 0).then(|| Box::new(more)))
+    }
+
+    /// What the reading code takes for granted: joins lead to accounts that are there, at rising times and so never in a
+    /// circle; and what a writer leaves out is not there.
+    fn check_accounts(&mut self, reader: &SectionReader<'_>) -> Result<(), HistoryError> {
+        for (_, account) in &self.accounts {
+            for join in account.lives().filter_map(Account::join) {
+                let Some(into) = self.life(join.into) else {
+                    return Err(invalid(reader, "accounts joined to accounts"));
+                };
+                if into.join().is_some_and(|next| next.time <= join.time) {
+                    return Err(invalid(reader, "clusters joined one after the other"));
+                }
+                if self.depth(join.into) > MAX_DEPTH {
+                    return Err(invalid(reader, "clusters no deeper than chance makes them"));
+                }
+                if !into.is_linked() {
+                    return Err(invalid(reader, "a cluster of several accounts at its root"));
+                }
+            }
+        }
+        let cluster_last = self.cluster_last();
+        let horizon = self.last.saturating_sub(KEPT);
+        for (EntityKey(key), account) in &self.accounts {
+            for life in account.lives() {
+                let root = self.root(Node { key, first: life.first }, i64::MAX).map(|(root, _)| root);
+                let last = root.and_then(|root| cluster_last.get(&root).copied()).unwrap_or(life.last);
+                if last < horizon {
+                    return Err(invalid(reader, "clusters that can be read"));
+                }
+            }
+        }
+        let mut roots: Vec<(Node, i64)> = cluster_last.into_iter().collect();
+        roots.sort_unstable();
+        for (root, last) in roots {
+            if let Some(root) = self.life_mut(root) {
+                root.more().cluster_last = last;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many joins lead from an account to its root; stops beyond [`MAX_DEPTH`].
+    fn depth(&self, node: Node) -> usize {
+        let next = |account: &&Account| account.join().and_then(|join| self.life(join.into));
+        std::iter::successors(self.life(node), next).take(MAX_DEPTH + 2).count()
+    }
+
+    fn write_things(&self, out: &mut Vec<u8>) {
+        let horizon = self.last.saturating_sub(KEPT);
+        let n_at = out.len();
+        out.extend([0; 8]);
+        let (mut n, mut before) = (0_u64, 0);
+        for (EntityKey(key), thing) in &self.things {
+            let mut lives: Vec<&Thing> = thing.lives().filter(|life| life.last >= horizon).collect();
+            lives.reverse();
+            for life in lives {
+                put(out, key - before);
+                before = key;
+                put_signed(out, self.last.wrapping_sub(life.last));
+                put(out, life.others().len() as u64);
+                put(out, life.last.wrapping_sub(life.head.time) as u64);
+                let mut time = life.head.time;
+                for u in life.uses() {
+                    if *u != life.head {
+                        put(out, u.time.wrapping_sub(time) as u64);
+                        time = u.time;
+                    }
+                    out.extend(u.account.to_le_bytes());
+                }
+                n += 1;
+            }
+        }
+        out[n_at..n_at + 8].copy_from_slice(&n.to_le_bytes());
+    }
+
+    fn read_things(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
+        let horizon = self.last.saturating_sub(KEPT);
+        let mut key = 0_u64;
+        let mut lives: Vec<Thing> = Vec::new();
+        let take = |things: &mut Shards<EntityKey, Thing>, key: u64, lives: &mut Vec<Thing>| {
+            if let Some(thing) = Thing::from_lives(std::mem::take(lives)) {
+                things.insert(EntityKey(key), thing);
+            }
+        };
+        for _ in 0..reader.u64()? {
+            let step = get(reader)?;
+            if step > 0 {
+                take(&mut self.things, key, &mut lives);
+            }
+            key = key.checked_add(step).ok_or_else(|| invalid(reader, "things in rising order"))?;
+            let last = self.last.wrapping_sub(get_signed(reader)?);
+            let n_others = get(reader)?;
+            let mut seen = Use { time: span_before(reader, last)?, account: reader.u64()? };
+            if key == 0
+                || last < horizon
+                || lives.first().is_some_and(|before| seen.time.saturating_sub(before.last) <= ENTITY_LIFETIME.0)
+            {
+                return Err(invalid(reader, "lives of a thing that do not touch and can be read"));
+            }
+            if n_others > self.hub_limit as u64 || seen.account == 0 {
+                return Err(invalid(reader, "accounts of a thing up to the hub limit and one more"));
+            }
+            let head = seen;
+            let mut more = ThingMore::default();
+            for _ in 0..n_others {
+                let next = Use { time: span_after(reader, seen.time)?, account: reader.u64()? };
+                if next <= seen || next.time > last || next.account == 0 {
+                    return Err(invalid(reader, "accounts of a thing in the order of their times"));
+                }
+                more.uses.push(next);
+                seen = next;
+            }
+            let more = (n_others > 0).then(|| Box::new(more));
+            lives.insert(0, Thing { last, head, more });
+        }
+        take(&mut self.things, key, &mut lives);
+        Ok(())
+    }
+}
+
+/// A time given by how long it lies after another.
+fn span_after(reader: &mut SectionReader<'_>, before: i64) -> Result<i64, HistoryError> {
+    let span = get(reader)?;
+    let time = i128::from(before) + i128::from(span);
+    i64::try_from(time).map_err(|_| invalid(reader, "a time of 64 bits"))
+}
+
+/// A time given by how long it lies before another.
+fn span_before(reader: &mut SectionReader<'_>, after: i64) -> Result<i64, HistoryError> {
+    let span = get(reader)?;
+    let time = i128::from(after) - i128::from(span);
+    i64::try_from(time).map_err(|_| invalid(reader, "a time of 64 bits"))
+}
+
+/// Networks are equal when their bytes are.
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        self.write_to(&mut own);
+        other.write_to(&mut others);
+        own == others
+    }
+}
