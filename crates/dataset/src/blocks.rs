@@ -7,8 +7,8 @@
 //! Reading, decompressing and finding the cuts is one sequential job, far faster than parsing; whichever thread is free
 //! does the next piece of it (`rayon::iter::par_bridge`), so that no more blocks are in memory than threads.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use orderguard_features::parse::{self, TimeParser};
 use orderguard_features::schema::TimeFormat;
@@ -48,6 +48,32 @@ pub(crate) struct Block {
     pub(crate) ends_bare: bool,
     /// A row that no block holds, because its end is not clear: its line and why.
     pub(crate) broken: Option<(u64, RejectReason)>,
+    spare: Spare,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.spare.give(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Buffers of blocks that are done: the next blocks are read into memory that is there already.
+#[derive(Clone, Default)]
+struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// A buffer that grew larger than this many blocks for one long row is given back to the system.
+const MAX_SPARE_BLOCKS: usize = 4;
+
+impl Spare {
+    fn take(&self) -> Vec<u8> {
+        let mut buf = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        buf.clear();
+        buf
+    }
+
+    fn give(&self, buf: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buf);
+    }
 }
 
 /// Yields the blocks of all files, in order.
@@ -62,6 +88,7 @@ pub(crate) struct Blocks<'a> {
     /// Decompressed bytes so far.
     meter: &'a AtomicU64,
     stop: &'a AtomicBool,
+    spare: Spare,
 }
 
 struct Open<'a> {
@@ -88,7 +115,17 @@ impl<'a> Blocks<'a> {
         meter: &'a AtomicU64,
         stop: &'a AtomicBool,
     ) -> Self {
-        Self { sources, progress, current: None, next_file: 0, next_index: 0, stored: 0, meter, stop }
+        Self {
+            sources,
+            progress,
+            current: None,
+            next_file: 0,
+            next_index: 0,
+            stored: 0,
+            meter,
+            stop,
+            spare: Spare::default(),
+        }
     }
 
     fn advance(&mut self) -> Result<Option<Block>, ReadError> {
@@ -230,7 +267,7 @@ impl<'a> Blocks<'a> {
             if last > 0 && seen == open.target {
                 return Ok(Some(self.cut(open, last, false)));
             }
-            if seen > self.max_row() {
+            if last == 0 && seen > self.max_row() {
                 let reason = RejectReason::RowTooLong { limit: self.max_row() };
                 return Ok(Some(self.give_up_row(open, 0, reason, false)));
             }
@@ -247,7 +284,14 @@ impl<'a> Blocks<'a> {
 
     /// Hands out the first `n` bytes.
     fn cut(&mut self, open: &mut Open<'a>, n: usize, ends_bare: bool) -> Block {
-        let carry = open.buf[n..].to_vec();
+        let mut carry = self.spare.take();
+        if carry.capacity() > MAX_SPARE_BLOCKS.saturating_mul(self.sources.options.block_bytes) {
+            carry = Vec::new();
+        }
+        // Room for what is carried over and the next piece, so that the buffer need not move.
+        let step = self.sources.options.block_bytes.min(1 << 20);
+        carry.reserve(open.buf.len() - n + step);
+        carry.extend_from_slice(&open.buf[n..]);
         let mut bytes = std::mem::replace(&mut open.buf, carry);
         bytes.truncate(n);
         let first_line = open.line;
@@ -285,7 +329,16 @@ impl<'a> Blocks<'a> {
         let index = self.next_index;
         self.next_index += 1;
         let file = (self.next_file - 1) as u32;
-        Block { index, file, shape: open.shape.clone(), bytes, first_line, ends_bare, broken }
+        Block {
+            index,
+            file,
+            shape: open.shape.clone(),
+            bytes,
+            first_line,
+            ends_bare,
+            broken,
+            spare: self.spare.clone(),
+        }
     }
 }
 

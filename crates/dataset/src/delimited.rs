@@ -148,9 +148,9 @@ impl<'a> Records<'a> {
         &self.bytes[start..end]
     }
 
-    /// Position of the first field longer than `limit` as stored, and its length.
-    pub(crate) fn longer_than(&self, limit: usize) -> Option<(usize, usize)> {
-        (0..self.ends.len()).map(|field| self.raw(field).len()).enumerate().find(|(_, len)| *len > limit)
+    /// Where the fields of the current record end.
+    pub(crate) fn ends(&self) -> &[u32] {
+        &self.ends
     }
 
     /// Whether the current record's last field is empty.

@@ -77,8 +77,10 @@ impl Interner {
 
 const SHARD_BITS: u32 = 4;
 const SHARDS: usize = 1 << SHARD_BITS;
-/// Texts of one shard; all shards together fill the range of codes, the last of which marks missing.
-const MAX_PER_SHARD: u32 = (1 << (32 - SHARD_BITS)) - 1;
+/// Marks the provisional codes of small numbers, which need no table.
+const NUMBER: u32 = 1 << 31;
+/// Texts of one shard; all shards together fill the codes that are no numbers.
+const MAX_PER_SHARD: u32 = (1 << (31 - SHARD_BITS)) - 1;
 
 /// The texts of one column, filled by all threads.
 #[derive(Debug, Default)]
@@ -100,15 +102,33 @@ impl SharedInterner {
         if code >= MAX_PER_SHARD { Err(Full) } else { Ok(code << SHARD_BITS | shard as u32) }
     }
 
+    /// The provisional code of a text that is the usual spelling of a whole number below ten million.
+    pub(crate) fn code_of_number(number: u32) -> u32 {
+        NUMBER | number
+    }
+
     /// The column whose rows have these provisional codes, with codes by first appearance.
-    pub(crate) fn renumber(self, parts: impl Iterator<Item = Vec<u32>>, n_rows: usize) -> TextColumn {
+    pub(crate) fn renumber(self, parts: &[Vec<u32>], n_rows: usize) -> TextColumn {
         let shards = self.shards.map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut finals: Vec<Vec<u32>> = shards.iter().map(|shard| vec![MISSING_CODE; shard.len()]).collect();
+        let numbers = parts.iter().flatten().filter(|code| **code >= NUMBER && **code != MISSING_CODE);
+        // Final code + 1 of each number. Zeros come from the system for nothing, and only pages that are used take memory.
+        let mut of_number = vec![0_u32; numbers.max().map_or(0, |&code| (code - NUMBER) as usize + 1)];
         let mut column = TextColumn { codes: Vec::with_capacity(n_rows), levels: Levels::default() };
+        let mut digits = String::new();
         for part in parts {
-            column.codes.extend(part.into_iter().map(|code| {
+            column.codes.extend(part.iter().map(|&code| {
                 if code == MISSING_CODE {
                     return MISSING_CODE;
+                }
+                if code >= NUMBER {
+                    let slot = &mut of_number[(code - NUMBER) as usize];
+                    if *slot == 0 {
+                        digits.clear();
+                        write_number(code - NUMBER, &mut digits);
+                        *slot = column.levels.push(&digits) + 1;
+                    }
+                    return *slot - 1;
                 }
                 let (shard, code) = (code as usize % SHARDS, code >> SHARD_BITS);
                 let slot = &mut finals[shard][code as usize];
@@ -120,6 +140,20 @@ impl SharedInterner {
         }
         column
     }
+}
+
+/// Appends a number's digits.
+fn write_number(mut number: u32, out: &mut String) {
+    let (mut digits, mut at) = ([0; 10], 10);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
 }
 
 /// One thread's view of a column's texts: keeps the codes of texts it met lately, so that few look-ups need a lock.
@@ -172,7 +206,7 @@ mod tests {
                 codes[row] = cache.code(&shared, &rows[row]).unwrap();
             }
             codes[17] = MISSING_CODE;
-            shared.renumber(codes.chunks(777).map(<[u32]>::to_vec), rows.len())
+            shared.renumber(&codes.chunks(777).map(<[u32]>::to_vec).collect::<Vec<_>>(), rows.len())
         };
         let (forward, backward) = (column_of(false), column_of(true));
         assert_eq!(forward.codes, backward.codes);
@@ -189,7 +223,7 @@ mod tests {
         let mut cache = Cache::default();
         let codes: Vec<u32> = (0..100_000).map(|i| cache.code(&shared, &i.to_string()).unwrap()).collect();
         assert!(cache.bypass);
-        let column = shared.renumber(std::iter::once(codes), 100_000);
+        let column = shared.renumber(&[codes], 100_000);
         assert!((0..100_000).all(|i| column.codes[i] == i as u32 && column.get(i) == Some(i.to_string().as_str())));
     }
 }

@@ -4,6 +4,7 @@
 //! for a schema).
 
 mod blocks;
+mod columns;
 mod delimited;
 pub mod error;
 mod events;
@@ -16,6 +17,7 @@ pub mod leaks;
 pub mod profile;
 pub mod read;
 pub mod rejection;
+mod rows;
 pub mod scan;
 pub mod source;
 pub mod split;

@@ -17,7 +17,7 @@ use crate::error::ReadError;
 use crate::intern::{Interner, hash};
 use crate::json_lines::{Value, decode, members};
 use crate::profile::{ColumnProfile, MAX_DISTINCT, Profile};
-use crate::read::{Ending, check, json_rows};
+use crate::rows::{Ending, check, json_rows};
 use crate::source::{Content, Sources};
 
 /// The readings of a time that are tried, with their names in `schema.toml`.
@@ -440,7 +440,9 @@ impl<'p> Scanner<'p> {
         let (mut scratch, mut n_rows, mut ending) = (String::new(), 0, Ending::default());
         while let Some(record) = records.next() {
             let is_last = block.ends_bare && record.end == bytes.len();
-            let Ok(text) = check(&records, record, bytes, whole, header.len(), is_last, self.sources) else { continue };
+            let Ok(text) = check(records.ends(), record, bytes, whole, header.len(), is_last, self.sources) else {
+                continue;
+            };
             let last_is_empty = records.last_is_empty();
             if is_last && last_is_empty {
                 ending.suspect = Some(record.line);

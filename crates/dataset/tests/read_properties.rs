@@ -53,12 +53,14 @@ fn told_naive(text: &str) -> Told {
     let at = |name: &str| header.iter().position(|found| found == name).unwrap();
     let (id, number, category) = (at("id"), at("n"), at("c"));
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
+    let (mut line, mut counted) = (1, 0);
     for record in reader.records() {
         let record = record.unwrap();
         // The crate counts from where its reading stood, blank lines before the record not yet passed.
         let start = record.position().unwrap().byte() as usize;
         let blank = text[start..].bytes().take_while(|b| *b == b'\n').count();
-        let line = 1 + text[..start + blank].matches('\n').count() as u64;
+        line += text[counted..start + blank].matches('\n').count() as u64;
+        counted = start + blank;
         let is_quoted = text[start + blank..].starts_with('"');
         if record.len() == 1 && record[0].trim_ascii().is_empty() && !is_quoted {
             continue;
@@ -78,6 +80,9 @@ fn told_naive(text: &str) -> Told {
 fn field() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => (0..50_u32).prop_map(|n| n.to_string()),
+        1 => "[0-9]{6,9}",
+        1 => "0[0-9]{0,2}",
+        1 => "[-+]?[0-9]{0,3}\\.[0-9]{0,3}",
         1 => "[a-cé.\" ]{0,4}".prop_map(|text| format!("x{text}")),
         1 => "[a-cé,\n\r ]{0,5}".prop_map(|text| format!("\"{text}\"")),
         1 => "[a-c,\n]{0,2}".prop_map(|text| format!("\"{text}\"\"{text}\"")),
@@ -176,4 +181,50 @@ proptest! {
 fn told_codes_of_one_block(text: &str) -> (Vec<u32>, String) {
     let (_, codes, reasons) = told("t.csv", text.as_bytes(), 1 << 20).unwrap();
     (codes, reasons)
+}
+
+/// Rows enough for many batches and blocks, nearly all of them good: what is read a batch at a time and what is then read
+/// again row by row must be put together in the order of the file.
+#[test]
+fn long_files_read_as_the_naive_reader_reads_them() {
+    let mut seed = 1_u64;
+    let mut below = |n: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % n
+    };
+    let mut text = String::from("c,id,n\n");
+    for row in 0..20_000 {
+        let odd = below(200);
+        let (c, id, n) = (below(30), below(12_000_000), below(1_000));
+        let line = match odd {
+            0 => format!("{c},{id}\n"),
+            1 => format!("{c},,{n}\n"),
+            2 => format!("{c},{id},many\n"),
+            3 => format!("\"{c}\n{c}\",{id},{n}\r\n"),
+            4 => format!("\"{c}\",\"{id}\",\"{n}\"\n"),
+            5 => format!("{c},0{id},{n}.50\n"),
+            6 => format!(" é{c} ,{id}x,-{n}.5\n\n"),
+            7 => format!("{c},{id},{n},{n}\n"),
+            _ if row % 5 == 0 => format!("v{c},{id},{}.{}\n", n, below(100)),
+            _ => format!("{c},{id},{n}\n"),
+        };
+        text.push_str(&line);
+    }
+    let naive = told_naive(&text);
+    assert!(naive.0.len() > 19_000 && naive.1.len() > 50);
+    let (told_whole, codes, reasons) = told("t.csv", text.as_bytes(), 1 << 20).unwrap();
+    let differs = told_whole.0.iter().zip(&naive.0).find(|(told, naive)| told != naive);
+    assert_eq!((told_whole.0.len(), differs, &told_whole.1), (naive.0.len(), None, &naive.1));
+    for block_bytes in [5_000, 70_000] {
+        let (told, more_codes, more_reasons) = told("t.csv", text.as_bytes(), block_bytes).unwrap();
+        assert!(told == naive && more_codes == codes && more_reasons == reasons);
+    }
+    // Codes count texts by first appearance.
+    for codes in codes.chunks(naive.0.len()) {
+        let mut next = 0;
+        for &code in codes.iter().filter(|&&code| code != MISSING_CODE) {
+            assert!(code <= next);
+            next += u32::from(code == next);
+        }
+    }
 }
