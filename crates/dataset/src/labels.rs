@@ -1,4 +1,5 @@
-//! Labels and when they became known: those of the orders' own table, and those that arrive in a file of their own.
+//! Labels and when they became known: those of the orders' own table, those that arrive in a file of their own, and those
+//! that events carry.
 
 mod belief;
 mod join;
@@ -9,7 +10,7 @@ use orderguard_features::table::MISSING_I64;
 use orderguard_features::time::{Span, UnixMillis};
 
 pub use belief::{LabelTimeNote, LateFrauds, believe_label_times, late_frauds};
-pub use join::{JoinCounts, JoinError, JoinNote, join_labels};
+pub use join::{EARLY_EVENT, JoinCounts, JoinError, JoinNote, LabelSource, SourceCounts, join_labels};
 pub use merge::{MergeCounts, merge_repeated};
 
 /// The label of every order and when the shop learned it. Row `i` is the order at position `i`.

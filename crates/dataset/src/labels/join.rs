@@ -1,11 +1,12 @@
-//! Labels that arrive in a file of their own, joined onto the orders by order id.
+//! Labels that arrive in a file of their own or as events, joined onto the orders by order id.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use orderguard_features::schema::{Role, Schema};
-use orderguard_features::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
-use orderguard_features::time::Span;
+use orderguard_features::state::order_memory;
+use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
+use orderguard_features::time::{Span, UnixMillis};
 
 use super::settle::{Settled, drop_conflicting, settle};
 use super::{LabelChange, OrderLabels, due};
@@ -14,10 +15,10 @@ use super::{LabelChange, OrderLabels, due};
 /// list with both classes it is about the share of honest orders, of a list of chargebacks nothing but slips.
 const MAX_HONEST_IN_FRAUD_LIST: f64 = 0.01;
 
-/// What joining a file of labels found.
+/// What one source of labels came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JoinCounts {
-    /// Rows of the file of labels.
+pub struct SourceCounts {
+    /// Rows of the source: of the file of labels, or the events that are labels.
     pub n_rows: u64,
     /// Rows whose order is in the data.
     pub n_matched: u64,
@@ -25,28 +26,39 @@ pub struct JoinCounts {
     pub n_unmatched: u64,
     /// Rows without a label, which say nothing.
     pub n_empty: u64,
+    /// Rows whose label time is missing or lies before the order: order time + label delay was taken.
+    pub n_without_time: u64,
+}
+
+/// What joining labels found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JoinCounts {
+    /// Of a file of labels; nothing where there is none.
+    pub file: SourceCounts,
+    /// Of events that are labels; nothing where there are none.
+    pub events: SourceCounts,
     /// Orders with both labels at the same time: neither is taken, what was known before stays.
     pub n_conflicting: u64,
     /// Orders that had a label and now have another one.
     pub n_changed: u64,
     /// Orders that were unlabelled and now have a label.
     pub n_newly_labelled: u64,
-    /// Rows whose label time is missing or lies before the order: order time + label delay was taken.
-    pub n_without_time: u64,
-    /// Orders that the file does not name and that have no label of their own, before the next rule.
+    /// Orders that no source names and that have no label of their own, before the next rule.
     pub n_unnamed: u64,
-    /// Of them, those taken as honest, because the file holds only frauds and the orders' own table no label.
+    /// Of them, those taken as honest, because the sources hold only frauds and the orders' own table no label.
     pub n_taken_as_honest: u64,
     /// All orders.
     pub n_orders: u64,
 }
 
-/// What the user should know about orders that a file of labels does not name.
+/// What the user should know about orders that no label names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinNote {
-    /// The file holds only frauds: the other orders are honest.
+    /// Only frauds are named: the other orders are honest.
     FraudList {
+        /// Whether events alone say so, and no file of labels.
+        by_events: bool,
         /// Orders taken as honest.
         n_taken_as_honest: u64,
     },
@@ -62,7 +74,11 @@ pub enum JoinNote {
 impl fmt::Display for JoinNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FraudList { n_taken_as_honest } => write!(
+            Self::FraudList { by_events: true, n_taken_as_honest } => write!(
+                f,
+                "chargebacks and reports among the events are the labels: the {n_taken_as_honest} orders that none of them names are taken as honest once their label is due"
+            ),
+            Self::FraudList { by_events: false, n_taken_as_honest } => write!(
                 f,
                 "the label file holds only frauds: the {n_taken_as_honest} orders without a row in it are taken as honest once their label is due"
             ),
@@ -75,26 +91,32 @@ impl fmt::Display for JoinNote {
 }
 
 impl JoinCounts {
-    /// What the user should know about orders that the file does not name.
+    /// What the user should know about orders that no label names.
     pub fn note(&self) -> Option<JoinNote> {
-        let Self { n_unnamed, n_taken_as_honest, n_orders, .. } = *self;
+        let Self { file, n_unnamed, n_taken_as_honest, n_orders, .. } = *self;
         if n_taken_as_honest > 0 {
-            Some(JoinNote::FraudList { n_taken_as_honest })
+            Some(JoinNote::FraudList { by_events: file.n_rows == 0, n_taken_as_honest })
         } else {
-            (2 * n_unnamed > n_orders).then_some(JoinNote::MostUnnamed { n_unnamed, n_orders })
+            (file.n_rows > 0 && 2 * n_unnamed > n_orders).then_some(JoinNote::MostUnnamed { n_unnamed, n_orders })
         }
     }
 }
 
 impl fmt::Display for JoinCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, events, .. } = self;
+        let sum = |of: fn(&SourceCounts) -> u64| of(file) + of(events);
+        match (file.n_rows, events.n_rows) {
+            (n, 0) => write!(f, "{n} labels")?,
+            (0, n) => write!(f, "{n} events that are labels")?,
+            (n, of_events) => write!(f, "{n} labels and {of_events} events that are labels")?,
+        }
         write!(
             f,
-            "{} labels: {} matched an order, {} did not, {} empty, {} orders with conflicting ones, {} changed, {} newly labelled",
-            self.n_rows,
-            self.n_matched,
-            self.n_unmatched,
-            self.n_empty,
+            ": {} matched an order, {} did not, {} empty, {} orders with conflicting ones, {} changed, {} newly labelled",
+            sum(|counts| counts.n_matched),
+            sum(|counts| counts.n_unmatched),
+            sum(|counts| counts.n_empty),
             self.n_conflicting,
             self.n_changed,
             self.n_newly_labelled
@@ -127,18 +149,93 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
+/// What one source says of orders: a file of labels, or the events that are labels.
+#[derive(Clone, Debug)]
+pub struct LabelSource<'a> {
+    of_events: bool,
+    /// One entry per row: the order, 1 fraud, 0 honest or -1 for nothing, and when that was learned.
+    rows: Vec<(Option<&'a str>, i8, i64)>,
+}
+
+impl<'a> LabelSource<'a> {
+    /// The rows of a file of labels, read with a schema as [`infer_labels`](crate::infer::infer_labels) proposes it (`id`,
+    /// `label`, and `time` for when the label was learned).
+    pub fn of_file(table: &'a OrderTable, schema: &Schema) -> Result<Self, JoinError> {
+        let column = |role| schema.find(role).and_then(|i| table.columns.get(i));
+        let missing = |role| JoinError::ColumnMissing { table: "labels", role };
+        let Some(ColumnData::Text(ids)) = column(Role::Id) else { return Err(missing(Role::Id)) };
+        let Some(ColumnData::Label(labels)) = column(Role::Label) else { return Err(missing(Role::Label)) };
+        let learned = match column(Role::Time).or_else(|| column(Role::LabelTime)) {
+            Some(ColumnData::Time(learned)) => Some(learned.as_slice()),
+            _ => None,
+        };
+        let of_row = |row: usize| (ids.get(row), labels[row], learned.map_or(MISSING_I64, |learned| learned[row]));
+        Ok(Self { of_events: false, rows: table.rows().map(of_row).collect() })
+    }
+
+    /// The chargebacks and reports among events: each calls the order that it names fraud at the time when the shop knew of
+    /// it, or takes that back where the column of labels says honest. `is_repeated` tells rows that repeat another event.
+    /// `None` where no event is a label.
+    pub fn of_events(events: &'a EventTable, schema: &Schema, is_repeated: impl Fn(usize) -> bool) -> Option<Self> {
+        let column = |role| schema.find(role).and_then(|i| events.table.columns.get(i));
+        let ids = match column(Role::Id) {
+            Some(ColumnData::Text(ids)) => Some(ids),
+            _ => None,
+        };
+        let times = |role| match column(role) {
+            Some(ColumnData::Time(times)) => Some(times.as_slice()),
+            _ => None,
+        };
+        let (time, known_at) = (times(Role::Time), times(Role::KnownAt));
+        let labels = match column(Role::Label) {
+            Some(ColumnData::Label(labels)) => Some(labels),
+            _ => None,
+        };
+        let of_row = |row: usize| {
+            let of = |times: Option<&[i64]>| times.map_or(MISSING_I64, |times| times[row]);
+            // The mark of a missing time is the smallest number.
+            let learned = of(time).max(of(known_at));
+            let label = labels.map_or(1, |labels| i8::from(labels[row] != 0));
+            (ids.and_then(|ids| ids.get(row)), label, learned)
+        };
+        let is_label = |&row: &usize| events.kinds[row].is_label() && !is_repeated(row);
+        let rows: Vec<_> = events.table.rows().filter(is_label).map(of_row).collect();
+        (!rows.is_empty()).then_some(Self { of_events: true, rows })
+    }
+
+    /// Whether (almost) every order that is named is called fraud. A fraud that is reversed later is one too.
+    fn is_fraud_list(&self) -> bool {
+        if self.of_events {
+            return true;
+        }
+        let mut called: HashMap<&str, (bool, bool), foldhash::quality::RandomState> = HashMap::default();
+        for (id, label, _) in self.rows.iter().filter_map(|&(id, label, learned)| Some((id?, label, learned))) {
+            let called = called.entry(id).or_default();
+            called.0 |= label == 1;
+            called.1 |= label == 0;
+        }
+        let (mut n_fraud, mut n_honest) = (0_u64, 0_u64);
+        #[expect(clippy::iter_over_hash_type, reason = "counts do not depend on the order")]
+        for &(fraud, honest) in called.values() {
+            n_fraud += u64::from(fraud);
+            n_honest += u64::from(honest && !fraud);
+        }
+        n_fraud > 0 && n_honest as f64 <= MAX_HONEST_IN_FRAUD_LIST * (n_fraud + n_honest) as f64
+    }
+}
+
 /// Joins labels that arrived later onto the orders by order id.
 ///
-/// `ids` and `times` hold one entry per order; `table` is the file of labels read with `schema`, a schema as
-/// [`infer_labels`](crate::infer::infer_labels) proposes it (`id`, `label`, and `time` for when the label was learned).
+/// `ids` and `times` hold one entry per order.
 ///
 /// All statements about an order are put in the order of their times; the latest holds, and a fraud that turns honest is
 /// a reversal at that time. What the orders' own table says has the time it gave; where it gave none (the label time is
-/// the due time), it yields to what the file says. Two different labels at one time contradict each other:
-/// neither is taken. All orders with one id are labelled. The result does not depend on the order of rows.
+/// the due time), it yields to what the sources say. Two different labels at one time contradict each other:
+/// neither is taken. A row of a file labels all orders with its id; an event the latest of them that it can be about
+/// ([`EARLY_EVENT`]), and those that repeat it. The result does not depend on the order of rows.
 ///
-/// An order without a row in the file keeps what its own table says. Where that table labels no order at all and the file
-/// holds (almost) only frauds, as a list of chargebacks does, the orders without a row are honest, known when due, and all
+/// An order that no source names keeps what its own table says. Where that table labels no order at all and the sources
+/// hold (almost) only frauds, as a list of chargebacks does and events do, such orders are honest, known when due, and all
 /// orders count as labelled at any time: such a list says of every order, by naming it or not, what it is. A file with both
 /// classes says nothing about the others.
 ///
@@ -148,33 +245,26 @@ pub fn join_labels(
     orders: OrderLabels,
     ids: &TextColumn,
     times: &[i64],
-    table: &OrderTable,
-    schema: &Schema,
+    sources: &[LabelSource<'_>],
     label_delay: Span,
-) -> Result<(OrderLabels, JoinCounts), JoinError> {
+) -> (OrderLabels, JoinCounts) {
     assert_eq!(orders.label.len(), ids.codes.len(), "one id per order");
     assert_eq!(orders.label.len(), times.len(), "one time per order");
-    let column = |role| schema.find(role).and_then(|i| table.columns.get(i));
-    let missing = |role| JoinError::ColumnMissing { table: "labels", role };
-    let Some(ColumnData::Text(label_ids)) = column(Role::Id) else { return Err(missing(Role::Id)) };
-    let Some(ColumnData::Label(new_labels)) = column(Role::Label) else { return Err(missing(Role::Label)) };
-    let learned = match column(Role::Time).or_else(|| column(Role::LabelTime)) {
-        Some(ColumnData::Time(learned)) => Some(learned.as_slice()),
-        _ => None,
-    };
-
-    let mut counts = JoinCounts { n_rows: table.n_rows as u64, ..JoinCounts::default() };
-    // Rows of the file of labels by id; two codes may carry the same text.
-    let mut rows_of: RowsOf<'_> = HashMap::default();
-    for row in table.rows() {
-        if let Some(id) = label_ids.get(row) {
-            rows_of.entry(id).or_default().push(row as u32);
+    let mut counts = JoinCounts { n_orders: orders.label.len() as u64, ..JoinCounts::default() };
+    // Rows of the sources by id; two codes may carry the same text.
+    let mut rows_of: HashMap<&str, Vec<Row>, foldhash::quality::RandomState> = HashMap::default();
+    for (source, of) in sources.iter().enumerate() {
+        for (row, id) in of.rows.iter().enumerate().filter_map(|(row, &(id, ..))| Some((row, id?))) {
+            rows_of.entry(id).or_default().push(Row { source, row });
         }
     }
-    let by_code: Vec<Option<&Vec<u32>>> = ids.levels.iter().map(|id| rows_of.get(id)).collect();
+    let by_code: Vec<Option<&Vec<Row>>> = ids.levels.iter().map(|id| rows_of.get(id)).collect();
+    let has_events = sources.iter().any(|source| source.of_events);
+    let times_of = if has_events { times_by_id(ids, times, &by_code) } else { HashMap::default() };
+    let memory = order_memory(label_delay);
 
     let OrderLabels { mut label, mut label_time, mut known_from, changes } = orders;
-    let mut matched = vec![false; table.n_rows];
+    let mut matched: Vec<Vec<bool>> = sources.iter().map(|source| vec![false; source.rows.len()]).collect();
     let has_own_labels = label.iter().any(|&label| label >= 0);
     let mut is_joined = vec![false; label.len()];
     let mut is_named = vec![false; label.len()];
@@ -183,19 +273,24 @@ pub fn join_labels(
     for row in 0..label.len() {
         let code = ids.codes[row];
         let Some(found) = (code != MISSING_CODE).then(|| by_code[code as usize]).flatten() else { continue };
-        is_named[row] = true;
         statements.clear();
-        for &label_row in found {
-            let fraud = new_labels[label_row as usize];
-            matched[label_row as usize] = true;
-            if fraud < 0 {
+        for &Row { source, row: source_row } in found {
+            let (_, said, given) = sources[source].rows[source_row];
+            if sources[source].of_events {
+                let all = times_of.get(ids.levels.get(code)).map_or(&[][..], Vec::as_slice);
+                if !is_about(given, times[row], all, memory) {
+                    continue;
+                }
+            }
+            is_named[row] = true;
+            matched[source][source_row] = true;
+            if said < 0 {
                 continue;
             }
-            let given = learned.map_or(MISSING_I64, |learned| learned[label_row as usize]);
             let is_given = given != MISSING_I64 && given >= times[row];
-            counts.n_without_time += u64::from(!is_given);
+            counts.of(&sources[source]).n_without_time += u64::from(!is_given);
             let time = if is_given { given } else { due(times[row], label_delay) };
-            statements.push((time, fraud == 1));
+            statements.push((time, said == 1));
         }
         let before = label[row];
         let own = (label_time[row], before == 1);
@@ -218,9 +313,8 @@ pub fn join_labels(
         counts.n_newly_labelled += u64::from(before < 0);
     }
     let unnamed = || (0..label.len()).filter(|&row| !is_named[row] && label[row] < 0 && times[row] != MISSING_I64);
-    counts.n_orders = label.len() as u64;
     counts.n_unnamed = unnamed().count() as u64;
-    if !has_own_labels && is_fraud_list(&rows_of, new_labels) {
+    if !has_own_labels && !sources.is_empty() && sources.iter().all(LabelSource::is_fraud_list) {
         counts.n_taken_as_honest = counts.n_unnamed;
         for row in unnamed().collect::<Vec<_>>() {
             (label[row], label_time[row]) = (0, due(times[row], label_delay));
@@ -229,38 +323,72 @@ pub fn join_labels(
             known_from[row] = i64::MIN;
         }
     }
-    counts.n_matched = matched.iter().filter(|&&matched| matched).count() as u64;
-    counts.n_unmatched = counts.n_rows - counts.n_matched;
-    counts.n_empty = new_labels.iter().filter(|&&label| label < 0).count() as u64;
+    for (source, matched) in sources.iter().zip(&matched) {
+        let (n_rows, n_matched) = (matched.len() as u64, matched.iter().filter(|&&matched| matched).count() as u64);
+        let n_empty = source.rows.iter().filter(|&&(_, said, _)| said < 0).count() as u64;
+        let of = counts.of(source);
+        of.n_rows += n_rows;
+        of.n_matched += n_matched;
+        of.n_unmatched += n_rows - n_matched;
+        of.n_empty += n_empty;
+    }
 
     let mut changes: Vec<LabelChange> = changes.into_iter().filter(|change| !is_joined[change.row as usize]).collect();
     changes.append(&mut joined_changes);
     changes.sort_unstable();
-    Ok((OrderLabels { label, label_time, known_from, changes }, counts))
+    (OrderLabels { label, label_time, known_from, changes }, counts)
 }
 
-/// Whether (almost) every order in the file of labels is called fraud there. A fraud that is reversed later is one too.
-fn is_fraud_list(rows_of: &RowsOf<'_>, labels: &[i8]) -> bool {
-    let (mut n_fraud, mut n_honest) = (0_u64, 0_u64);
-    #[expect(clippy::iter_over_hash_type, reason = "sums do not depend on the order")]
-    for rows in rows_of.values() {
-        let has = |wanted: i8| rows.iter().any(|&row| labels[row as usize] == wanted);
-        if has(1) {
-            n_fraud += 1;
-        } else {
-            n_honest += u64::from(has(0));
+/// By how much an event may lie before the order that it names: files often tell events to the day. An earlier one is about
+/// another order of that id, or about none.
+pub const EARLY_EVENT: Span = Span::DAY;
+
+/// Whether an event known at `known_at` that names orders of an id with these sorted times is about the one at `time`: the
+/// latest that it can be about, or one that repeats it.
+fn is_about(known_at: i64, time: i64, all: &[i64], memory: Span) -> bool {
+    let last = UnixMillis(known_at).plus(EARLY_EVENT).0;
+    match all.partition_point(|&time| time <= last) {
+        0 => false,
+        n => time <= last && UnixMillis(time).plus(memory).0 >= all[n - 1],
+    }
+}
+
+type TimesOf<'a> = HashMap<&'a str, Vec<i64>, foldhash::quality::RandomState>;
+
+/// The sorted times of the orders of each id that a source names.
+fn times_by_id<'a>(ids: &'a TextColumn, times: &[i64], by_code: &[Option<&Vec<Row>>]) -> TimesOf<'a> {
+    let mut times_of: TimesOf<'_> = HashMap::default();
+    for (&code, &time) in ids.codes.iter().zip(times) {
+        if code != MISSING_CODE && by_code[code as usize].is_some() {
+            times_of.entry(ids.levels.get(code)).or_default().push(time);
         }
     }
-    n_fraud > 0 && n_honest as f64 <= MAX_HONEST_IN_FRAUD_LIST * (n_fraud + n_honest) as f64
+    #[expect(clippy::iter_over_hash_type, reason = "each is sorted by itself")]
+    for times in times_of.values_mut() {
+        times.sort_unstable();
+    }
+    times_of
 }
 
-/// Rows of the file of labels by order id.
-type RowsOf<'a> = HashMap<&'a str, Vec<u32>, foldhash::quality::RandomState>;
+/// A row of one of the sources.
+#[derive(Clone, Copy)]
+struct Row {
+    source: usize,
+    row: usize,
+}
+
+impl JoinCounts {
+    fn of(&mut self, source: &LabelSource<'_>) -> &mut SourceCounts {
+        if source.of_events { &mut self.events } else { &mut self.file }
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use orderguard_features::kind::EventKind;
     use orderguard_features::schema::{Available, Column, TimeFormat};
     use orderguard_features::table::Levels;
+    use proptest::prelude::*;
 
     use super::super::believe_label_times;
     use super::*;
@@ -297,7 +425,8 @@ mod tests {
             ],
             ..OrderTable::default()
         };
-        join_labels(orders, &texts(&["a", "b", "c"]), &times, &table, &schema, DELAY).unwrap()
+        let source = LabelSource::of_file(&table, &schema).unwrap();
+        join_labels(orders, &texts(&["a", "b", "c"]), &times, &[source], DELAY)
     }
 
     fn change(time: i64, row: u32, fraud: bool) -> LabelChange {
@@ -313,10 +442,7 @@ mod tests {
         assert_eq!(labels.changes, [change(50, 2, true)]);
         assert_eq!(labels.known_from, [40, i64::MAX, i64::MIN]);
         let expected = JoinCounts {
-            n_rows: 5,
-            n_matched: 3,
-            n_unmatched: 2,
-            n_empty: 1,
+            file: SourceCounts { n_rows: 5, n_matched: 3, n_unmatched: 2, n_empty: 1, n_without_time: 0 },
             n_changed: 1,
             n_newly_labelled: 1,
             n_orders: 3,
@@ -393,14 +519,150 @@ mod tests {
     fn impossible_and_missing_times_are_due_times() {
         let (labels, counts) = join(&[-1, -1, -1], None, &[("b", 1, 5), ("c", 1, MISSING_I64), ("x", 0, 10)]);
         assert_eq!(labels.label_time, [MISSING_I64, 110, 120]);
-        assert_eq!(counts.n_without_time, 2);
+        assert_eq!(counts.file.n_without_time, 2);
     }
 
     #[test]
     fn the_join_needs_its_columns() {
-        let (orders, _) = believe_label_times(&[], &[], None, DELAY);
         let schema = Schema { timezone: "UTC".into(), label_delay: DELAY, amount_decimals: 2, columns: vec![] };
-        let result = join_labels(orders, &texts(&[]), &[], &OrderTable::default(), &schema, DELAY);
+        let table = OrderTable::default();
+        let result = LabelSource::of_file(&table, &schema);
         assert_eq!(result.unwrap_err(), JoinError::ColumnMissing { table: "labels", role: Role::Id });
+    }
+
+    const DAY: i64 = Span::DAY.0;
+
+    /// Joins events `(kind, order, time, known at, label)` and perhaps rows of a file onto orders `(id, time)`.
+    fn join_events(
+        orders: &[(&str, i64)],
+        own: &[i8],
+        events: &[(EventKind, &str, i64, i64, i8)],
+        file: Option<&[(&str, i8, i64)]>,
+    ) -> (OrderLabels, JoinCounts) {
+        let times: Vec<i64> = orders.iter().map(|order| order.1).collect();
+        let column = |name: &str, role| Column { name: name.into(), role, available: Available::Order, format: None };
+        let schema = Schema {
+            timezone: "UTC".into(),
+            label_delay: DELAY,
+            amount_decimals: 2,
+            columns: vec![
+                column("id", Role::Id),
+                column("label", Role::Label),
+                column("at", Role::Time),
+                column("known", Role::KnownAt),
+            ],
+        };
+        let table = OrderTable {
+            n_rows: events.len(),
+            columns: vec![
+                ColumnData::Text(texts(&events.iter().map(|e| e.1).collect::<Vec<_>>())),
+                ColumnData::Label(events.iter().map(|e| e.4).collect()),
+                ColumnData::Time(events.iter().map(|e| e.2).collect()),
+                ColumnData::Time(events.iter().map(|e| e.3).collect()),
+            ],
+            ..OrderTable::default()
+        };
+        let events = EventTable { table, kinds: events.iter().map(|e| e.0).collect() };
+        let rows = file.unwrap_or_default();
+        let of_file = OrderTable {
+            n_rows: rows.len(),
+            columns: vec![
+                ColumnData::Text(texts(&rows.iter().map(|r| r.0).collect::<Vec<_>>())),
+                ColumnData::Label(rows.iter().map(|r| r.1).collect()),
+                ColumnData::Time(rows.iter().map(|r| r.2).collect()),
+                ColumnData::Absent,
+            ],
+            ..OrderTable::default()
+        };
+        let sources: Vec<LabelSource<'_>> = file
+            .map(|_| LabelSource::of_file(&of_file, &schema).unwrap())
+            .into_iter()
+            .chain(LabelSource::of_events(&events, &schema, |_| false))
+            .collect();
+        let (own, _) = believe_label_times(&times, own, None, DELAY);
+        let ids = texts(&orders.iter().map(|order| order.0).collect::<Vec<_>>());
+        join_labels(own, &ids, &times, &sources, DELAY)
+    }
+
+    use EventKind::{AbuseReport, Chargeback, Refund};
+
+    #[test]
+    fn chargebacks_and_reports_are_labels_of_their_orders() {
+        let orders = [("a", 0), ("b", 10), ("c", 20), ("", 20)];
+        let events = [
+            (Chargeback, "a", 30, 40, -1),
+            (Chargeback, "a", 60, 50, 0),
+            (AbuseReport, "b", 30, MISSING_I64, 1),
+            (Refund, "c", 30, 30, 1),
+            (Chargeback, "x", 30, 30, -1),
+            (Chargeback, "", 30, 30, -1),
+        ];
+        let (labels, counts) = join_events(&orders, &[-1; 4], &events, None);
+        assert_eq!(labels.label, [0, 1, 0, 0], "no order has a label of its own: those not named are honest");
+        assert_eq!(labels.label_time, [60, 30, 120, 120]);
+        assert_eq!(labels.changes, [change(30, 1, true), change(40, 0, true), change(60, 0, false)]);
+        assert_eq!(labels.known_from, [i64::MIN; 4]);
+        let events = SourceCounts { n_rows: 5, n_matched: 3, n_unmatched: 2, ..SourceCounts::default() };
+        let expected =
+            JoinCounts { events, n_newly_labelled: 2, n_unnamed: 2, n_taken_as_honest: 2, n_orders: 4, ..counts };
+        assert_eq!(counts, expected);
+        assert_eq!(counts.file, SourceCounts::default());
+        assert_eq!(counts.note(), Some(JoinNote::FraudList { by_events: true, n_taken_as_honest: 2 }));
+        assert!(counts.to_string().starts_with("5 events that are labels: 3 matched an order, 2 did not"), "{counts}");
+    }
+
+    #[test]
+    fn events_join_with_own_labels_and_with_those_of_a_file() {
+        let orders = [("a", 0), ("b", 10), ("c", 20), ("d", 20)];
+        // Own labels without a time yield; others stay as they are, unlabelled ones too.
+        let (labels, counts) = join_events(&orders, &[0, 1, -1, 0], &[(Chargeback, "a", 30, 30, -1)], None);
+        assert_eq!(labels.label, [1, 1, -1, 0]);
+        assert_eq!(labels.changes, [change(30, 0, true), change(110, 1, true)]);
+        assert_eq!((counts.n_changed, counts.n_taken_as_honest, counts.note()), (1, 0, None));
+        // A file reverses what an event said, and contradicts another at the same time.
+        let events = [(Chargeback, "a", 30, 30, -1), (Chargeback, "b", 50, 50, -1), (Chargeback, "c", 50, 50, -1)];
+        let file = [("a", 0, 70), ("b", 0, 50), ("c", 1, 40)];
+        let (labels, counts) = join_events(&orders, &[-1; 4], &events, Some(&file));
+        assert_eq!(labels.label, [0, -1, 1, -1]);
+        assert_eq!(labels.changes, [change(30, 0, true), change(40, 2, true), change(70, 0, false)]);
+        assert_eq!((counts.n_conflicting, counts.file.n_rows, counts.events.n_rows), (1, 3, 3));
+        assert!(counts.to_string().starts_with("3 labels and 3 events that are labels: 6 matched"), "{counts}");
+    }
+
+    #[test]
+    fn events_are_about_the_latest_order_that_they_can_be_about() {
+        // An id that is used again after it was forgotten, and a repeated row of the second order.
+        let again = order_memory(DELAY).0 + 10 * DAY;
+        let orders = [("a", 0), ("a", again), ("a", again + DAY)];
+        let of = |known_at: i64| join_events(&orders, &[-1; 3], &[(Chargeback, "a", known_at, MISSING_I64, -1)], None);
+        assert_eq!(of(5 * DAY).0.label, [1, 0, 0]);
+        assert_eq!(of(again + 2 * DAY).0.label, [0, 1, 1]);
+        // Told to the day: before the time of the order, and taken as known when due; a day before, about none.
+        let orders = [("a", 2 * DAY)];
+        let of = |known_at: i64| join_events(&orders, &[-1], &[(Chargeback, "a", known_at, MISSING_I64, -1)], None);
+        let (labels, counts) = of(2 * DAY - 5);
+        assert_eq!((labels.label[0], labels.label_time[0], counts.events.n_without_time), (1, 2 * DAY + 100, 1));
+        let (labels, counts) = of(DAY - 1);
+        assert_eq!((labels.label[0], counts.events.n_matched, counts.events.n_unmatched), (0, 0, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_rows_and_files_changes_nothing(
+            rows in prop::collection::vec((0_usize..4, 0_i64..400, any::<bool>(), any::<bool>()), 1..12), by in 0_usize..12,
+        ) {
+            let orders = [("a", 0), ("b", 10), ("c", 20), ("a", 30)];
+            let outcome = |rows: &[(usize, i64, bool, bool)]| {
+                let name = |id: usize| ["a", "b", "c", "x"][id];
+                let events: Vec<_> = rows.iter().filter(|r| r.3)
+                    .map(|r| (Chargeback, name(r.0), r.1, MISSING_I64, i8::from(r.2))).collect();
+                let file: Vec<_> = rows.iter().filter(|r| !r.3).map(|r| (name(r.0), i8::from(r.2), r.1)).collect();
+                join_events(&orders, &[-1, 1, -1, 0], &events, Some(&file))
+            };
+            let mut turned = rows.clone();
+            turned.rotate_left(by % rows.len());
+            turned.reverse();
+            prop_assert_eq!(outcome(&rows), outcome(&turned));
+        }
     }
 }
