@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use orderguard_evaluation::threshold::Aim;
+use orderguard_features::kind::EventKind;
 use orderguard_features::time::{Span, UnixMillis};
 
 /// Learns from labelled order history which orders are fraudulent, and scores new ones.
@@ -36,17 +37,28 @@ pub(crate) enum Command {
 }
 
 /// Where orders come from.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct DataArgs {
     /// Orders as CSV or JSON Lines, plain, .gz or .zst: files, folders, or - for standard input.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub(crate) data: Vec<PathBuf>,
+    /// Other events, such as log-ins, returns or chargebacks: files with a column that says the kind, or KIND=FILE where all
+    /// rows are of one kind. They need a time; every other column may lack.
+    #[arg(long, num_args = 1.., value_name = "[KIND=]FILE", value_parser = parse_events)]
+    pub(crate) events: Vec<EventsFile>,
     /// Share of the rows that may be unreadable before the run fails.
     #[arg(long, default_value = "1%", value_name = "SHARE", value_parser = parse_share)]
     pub(crate) max_rejected: f64,
     /// Character between fields; found from the data by default.
     #[arg(long, value_name = "CHAR", value_parser = parse_delimiter)]
     pub(crate) delimiter: Option<u8>,
+}
+
+/// A file of events, and what they are where it does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventsFile {
+    pub(crate) kind: Option<EventKind>,
+    pub(crate) path: PathBuf,
 }
 
 /// How columns are understood where no schema file says it.
@@ -69,7 +81,7 @@ pub(crate) struct SchemaOptions {
 /// refused, and the orders are split by time, so that the figures are those of orders the model could not know.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
+    after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --events logins.csv.gz return=returns.csv chargeback=chargebacks.csv\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
 )]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
@@ -153,7 +165,7 @@ pub(crate) struct HistoryArgs {
     /// Entity history up to its last event, as `train` and `score --save-state` write it.
     #[arg(long, value_name = "FILE", conflicts_with = "history")]
     pub(crate) state: Option<PathBuf>,
-    /// Earlier orders, from which history is computed first.
+    /// Earlier orders, from which history is computed first; with --events, also from the events up to the last of them.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub(crate) history: Vec<PathBuf>,
     /// Start without history: every entity is first seen.
@@ -272,6 +284,24 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+fn parse_events(text: &str) -> Result<EventsFile, String> {
+    let named =
+        text.split_once('=').filter(|(kind, _)| kind.bytes().all(|b| b.is_ascii_alphabetic() || b"_- ".contains(&b)));
+    let Some((kind, path)) = named else { return Ok(EventsFile { kind: None, path: text.into() }) };
+    match EventKind::from_name(kind) {
+        Some(EventKind::Order) => Err("orders are given with --data".into()),
+        Some(kind) if !path.is_empty() => Ok(EventsFile { kind: Some(kind), path: path.into() }),
+        Some(_) => Err("expected a file after the =".into()),
+        None => {
+            let kinds: Vec<&str> = EventKind::ALL[1..].iter().map(|kind| kind.name()).collect();
+            Err(format!(
+                "expected a file, or one of the kinds {} before the = (a file of such a name is ./NAME)",
+                kinds.join(", ")
+            ))
+        }
+    }
+}
+
 fn parse_delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [b] if b.is_ascii() && !matches!(b, b'"' | b'\n' | b'\r' | 0) => Ok(*b),
@@ -299,6 +329,18 @@ mod tests {
     fn the_definitions_fit_together() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn files_of_events() {
+        let file = |kind, path: &str| Ok(EventsFile { kind, path: path.into() });
+        assert_eq!(parse_events("a/b.csv"), file(None, "a/b.csv"));
+        assert_eq!(parse_events("Chargeback=a=b.csv"), file(Some(EventKind::Chargeback), "a=b.csv"));
+        assert_eq!(parse_events("payment-failed=-"), file(Some(EventKind::PaymentFailed), "-"));
+        assert_eq!(parse_events("./day=1/a.csv"), file(None, "./day=1/a.csv"));
+        assert!(parse_events("chargebacks=a.csv").unwrap_err().contains("chargeback, "));
+        assert!(parse_events("order=a.csv").unwrap_err().contains("--data"));
+        assert!(parse_events("login=").is_err());
     }
 
     #[test]

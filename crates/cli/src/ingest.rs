@@ -3,22 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use orderguard_dataset::error::ReadError;
+use orderguard_dataset::events::{Arrivals, keep_events};
 use orderguard_dataset::infer::{InferOptions, Proposal, infer, infer_labels};
 use orderguard_dataset::labels::{
-    JoinCounts, LabelTimeNote, OrderLabels, believe_label_times, join_labels, late_frauds, merge_repeated,
+    JoinCounts, LabelSource, LabelTimeNote, OrderLabels, believe_label_times, join_labels, late_frauds, merge_repeated,
 };
 use orderguard_dataset::read::{ReadOptions, ReadOutcome, read};
 use orderguard_dataset::scan::profile;
 use orderguard_dataset::source::{Input, SourceOptions, Sources};
 use orderguard_dataset::split::NO_ENTITY;
-use orderguard_features::canonical::{CanonicalRows, canonical_rows};
+use orderguard_features::canonical::{CanonicalRows, canonical_events, canonical_rows};
 use orderguard_features::identity::IdentityKey;
 use orderguard_features::replay::LabelEvent;
-use orderguard_features::schema::{Role, Schema};
-use orderguard_features::table::{ColumnData, MISSING_CODE, MISSING_I64};
+use orderguard_features::schema::{Available, Column, Role, Schema};
+use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable};
 use orderguard_features::time::{Span, UnixMillis};
 
-use crate::args::{DataArgs, SchemaOptions};
+use crate::args::{DataArgs, EventsFile, SchemaOptions};
 use crate::console::Console;
 use crate::failure::{Blame, Failure, Outcome};
 
@@ -29,6 +30,8 @@ pub(crate) struct Orders {
     pub(crate) outcome: ReadOutcome,
     /// Canonical order.
     pub(crate) rows: CanonicalRows,
+    /// Events of other kinds, where the data hold any.
+    pub(crate) events: Option<OtherEvents>,
     /// One entry per order, in canonical order.
     pub(crate) labels: OrderLabels,
     /// Orders whose id was seen before: not used, counted.
@@ -37,6 +40,7 @@ pub(crate) struct Orders {
     pub(crate) label_events: Vec<LabelEvent>,
     /// The last instant that the data speak of: the last order, or the last label where label times are believed.
     pub(crate) data_end: Option<UnixMillis>,
+    /// What joining labels of a file, or of events, came to.
     pub(crate) join: Option<JoinCounts>,
     pub(crate) notes: Vec<String>,
     /// Notes for the report and not for the model: on files that were passed over, since no model holds a path, and on what
@@ -44,9 +48,42 @@ pub(crate) struct Orders {
     pub(crate) remarks: Vec<String>,
 }
 
+/// Events of other kinds than orders.
+pub(crate) struct OtherEvents {
+    pub(crate) table: EventTable,
+    /// Their canonical order.
+    pub(crate) rows: CanonicalRows,
+    /// In canonical order: whether the event's own id was seen before; such events are not used, and counted.
+    pub(crate) repeated: Vec<bool>,
+}
+
+/// Which of the events belong to the orders that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventSpan {
+    /// All.
+    All,
+    /// Those that the shop knew of by the last order: the others belong to later orders.
+    UntilLastOrder,
+    /// Those that it learned after this instant: the others belong to earlier orders.
+    After(UnixMillis),
+}
+
 impl Orders {
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// When the first order happened, `None` where there is none or the data have no times. Orders stand in the order in which
+    /// they became known, which is another one where some reached the shop late.
+    pub(crate) fn first_time(&self) -> Option<UnixMillis> {
+        self.schema.find(Role::Time)?;
+        self.rows.time.iter().copied().min()
+    }
+
+    /// As [`Self::first_time`], the last.
+    pub(crate) fn last_time(&self) -> Option<UnixMillis> {
+        self.schema.find(Role::Time)?;
+        self.rows.time.iter().copied().max()
     }
 
     /// Order times, `None` where the data have none.
@@ -94,7 +131,7 @@ impl Orders {
 }
 
 /// Opens files, folders and standard input.
-pub(crate) fn open(data: &[PathBuf], delimiter: Option<u8>) -> Outcome<Sources> {
+pub(crate) fn open(data: &[PathBuf], events: &[EventsFile], delimiter: Option<u8>) -> Outcome<Sources> {
     let input = |path: &PathBuf| {
         if path == Path::new("-") {
             Input::Reader { name: "-".into(), reader: Box::new(std::io::stdin()) }
@@ -102,7 +139,25 @@ pub(crate) fn open(data: &[PathBuf], delimiter: Option<u8>) -> Outcome<Sources> 
             Input::Path(path.clone())
         }
     };
-    Sources::open(data.iter().map(input).collect(), SourceOptions { delimiter, ..Default::default() }).map_err(blame)
+    let options = SourceOptions { delimiter, ..Default::default() };
+    let mut sources = Sources::open(data.iter().map(input).collect(), options).map_err(blame)?;
+    for file in events {
+        sources.add_events(file.kind, input(&file.path)).map_err(blame)?;
+    }
+    Ok(sources)
+}
+
+/// The schema with a column for the kind of events, where files of events are read and it has none: all data of its model are
+/// then streams, whose rows may say what they are.
+pub(crate) fn with_kinds(mut schema: Schema, events: &[EventsFile]) -> Schema {
+    if !events.is_empty() && schema.find(Role::Event).is_none() {
+        let names =
+            ["event", "event_kind"].map(str::to_owned).into_iter().chain((2..).map(|i| format!("event_kind_{i}")));
+        let mut free = names.filter(|name| schema.position(name).is_none());
+        let name = free.next().expect("a schema has finitely many columns");
+        schema.columns.push(Column { name, role: Role::Event, available: Available::Order, format: None });
+    }
+    schema
 }
 
 /// A file that cannot be opened is a matter of usage; one that holds the wrong thing, of data.
@@ -150,11 +205,12 @@ pub(crate) fn orders(
     schema: Schema,
     options: &ReadOptions,
     labels: Option<&Path>,
+    span: EventSpan,
     key: &IdentityKey,
     console: &Console,
 ) -> Outcome<Orders> {
     let bar = console.bytes_bar("reading");
-    let outcome = read(sources, &schema, options, &|done, total| {
+    let mut outcome = read(sources, &schema, options, &|done, total| {
         bar.set_length(total);
         bar.set_position(done);
     })
@@ -163,7 +219,11 @@ pub(crate) fn orders(
     let mut notes: Vec<String> = Vec::new();
     let remarks = sources.skipped().iter().map(|path| format!("{} was skipped: not a table", path.display())).collect();
 
+    let events = outcome.events.take().filter(|events| events.table.n_rows > 0);
+    let events = events.map(|events| other_events(events, span, &outcome.table, &schema, key));
     let table = &outcome.table;
+    let arrivals = [Some(table), events.as_ref().map(|events| &events.table.table)].into_iter().flatten();
+    notes.extend(arrivals.map(|table| Arrivals::of(table, &schema)).sum::<Arrivals>().notes());
     let column = |role: Role| schema.find(role).map(|column| &table.columns[column]);
     let times: Vec<i64> = match column(Role::Time) {
         Some(ColumnData::Time(times)) => times.clone(),
@@ -186,12 +246,22 @@ pub(crate) fn orders(
         notes.extend((!counts.is_empty()).then(|| counts.to_string()));
     }
     let mut join = None;
-    if let Some(path) = labels {
-        let (joined, counts) = join_file(path, &schema, &outcome, settled, &times, options, console)?;
-        settled = joined;
-        notes.push(counts.to_string());
-        notes.extend(counts.note().map(|note| note.to_string()));
-        join = Some(counts);
+    let file = labels.map(|path| read_labels(path, &schema, options, console)).transpose()?;
+    let mut label_sources = Vec::new();
+    if let Some((labels, label_schema)) = &file {
+        label_sources.push(LabelSource::of_file(labels, label_schema).bad_data()?);
+    }
+    label_sources.extend(events.as_ref().and_then(|events| events.labels(&schema)));
+    if !label_sources.is_empty() {
+        if let Some(ColumnData::Text(ids)) = column(Role::Id) {
+            let (joined, counts) = join_labels(settled, ids, &times, &label_sources, schema.label_delay);
+            settled = joined;
+            notes.push(counts.to_string());
+            notes.extend(counts.note().map(|note| note.to_string()));
+            join = Some(counts);
+        } else if file.is_some() {
+            return crate::failure::data("--labels: the orders have no id column to join on");
+        }
     }
 
     let rows = canonical_rows(&schema, table, key, rayon::current_num_threads());
@@ -204,13 +274,14 @@ pub(crate) fn orders(
         notes.extend(late_frauds(&labels, &times, schema.label_delay).map(|late| late.to_string()));
     }
     let label_events = if has_time { label_events(&labels, &rows, schema.label_delay) } else { Vec::new() };
-    let last_order = if has_time { rows.time.last().copied() } else { None };
+    let last_order = rows.time.iter().copied().max().filter(|_| has_time);
     let last_label = (believed || join.is_some()).then(|| last_stated(&labels, &rows, schema.label_delay)).flatten();
     Ok(Orders {
         data_end: last_order.max(last_label.filter(|_| has_time)),
         schema,
         outcome,
         rows,
+        events,
         labels,
         label_events,
         repeated,
@@ -276,19 +347,57 @@ fn label_events(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Vec<
     events
 }
 
-fn join_file(
+/// Sorts events, and leaves out those that belong to other orders.
+fn other_events(
+    mut table: EventTable,
+    span: EventSpan,
+    orders: &OrderTable,
+    schema: &Schema,
+    key: &IdentityKey,
+) -> OtherEvents {
+    let times = |role: Role, table: &OrderTable| match schema.find(role).map(|column| &table.columns[column]) {
+        Some(ColumnData::Time(times)) => Some(times.clone()),
+        _ => None,
+    };
+    let limits = match span {
+        EventSpan::All => None,
+        EventSpan::UntilLastOrder => {
+            times(Role::Time, orders).and_then(|times| times.iter().max().map(|&last| (i64::MIN, last)))
+        }
+        EventSpan::After(UnixMillis(instant)) => Some((instant.saturating_add(1), i64::MAX)),
+    };
+    if let (Some((from, until)), Some(time)) = (limits, times(Role::Time, &table.table)) {
+        let known = times(Role::KnownAt, &table.table);
+        let known_at = |row: usize| known.as_ref().map_or(time[row], |known| known[row].max(time[row]));
+        keep_events(&mut table, |row| (from..=until).contains(&known_at(row)));
+    }
+    let mut rows = canonical_events(schema, &table, key, rayon::current_num_threads());
+    // Many events may be about one order: only their own ids tell that they are repeated.
+    let about = rows.id.take();
+    let repeated = rows.repeated(schema.label_delay, |_| None);
+    rows.id = about;
+    OtherEvents { table, rows, repeated }
+}
+
+impl OtherEvents {
+    /// The events that are labels, repeated ones left out.
+    fn labels(&self, schema: &Schema) -> Option<LabelSource<'_>> {
+        let mut is_repeated = vec![false; self.rows.len()];
+        for (&row, &repeated) in self.rows.row.iter().zip(&self.repeated) {
+            is_repeated[row as usize] = repeated;
+        }
+        LabelSource::of_events(&self.table, schema, |row| is_repeated[row])
+    }
+}
+
+/// Reads a file of labels.
+fn read_labels(
     path: &Path,
     schema: &Schema,
-    outcome: &ReadOutcome,
-    settled: OrderLabels,
-    times: &[i64],
     options: &ReadOptions,
     console: &Console,
-) -> Outcome<(OrderLabels, JoinCounts)> {
-    let Some(ColumnData::Text(ids)) = schema.find(Role::Id).map(|column| &outcome.table.columns[column]) else {
-        return crate::failure::data("--labels: the orders have no id column to join on");
-    };
-    let sources = open(&[path.to_owned()], None)?;
+) -> Outcome<(OrderTable, Schema)> {
+    let sources = open(&[path.to_owned()], &[], None)?;
     let bar = console.bytes_bar("labels");
     let profile = profile(&sources, &|done, total| {
         bar.set_length(total);
@@ -308,13 +417,15 @@ fn join_file(
     if labels.rejections.count() > 0 {
         console.note(&format!("{}: {} rows rejected", path.display(), labels.rejections.count()));
     }
-    join_labels(settled, ids, times, &labels.table, &proposal.schema, schema.label_delay).bad_data()
+    Ok((labels.table, proposal.schema))
 }
 
 /// Reading options for data with labels.
-pub(crate) fn training_options(data: &DataArgs, labels_in_a_file: bool) -> ReadOptions {
-    let optional_roles = if labels_in_a_file { vec![Role::Label, Role::LabelTime] } else { Vec::new() };
-    ReadOptions { max_rejected: data.max_rejected, optional_roles, ..Default::default() }
+pub(crate) fn training_options(data: &DataArgs, schema: &Schema, labels_in_a_file: bool) -> ReadOptions {
+    // Of a stream, files of orders may lack what only other events have, their labels among it.
+    let is_stream = schema.find(Role::Event).is_some();
+    let optional_roles = if labels_in_a_file || is_stream { vec![Role::Label, Role::LabelTime] } else { Vec::new() };
+    ReadOptions { max_rejected: data.max_rejected, optional_roles, optional_later: is_stream }
 }
 
 /// The entity whose orders belong together: the customer, else the card, device, e-mail or IP address.

@@ -1,7 +1,7 @@
 //! Scores of many rows, and the sections of the report that every command shares.
 
 use orderguard_dataset::infer::Proposal;
-use orderguard_evaluation::report::{self, AmountTotal, Data, DataFile, LabelJoin, Rejections};
+use orderguard_evaluation::report::{self, AmountTotal, Data, DataFile, EventCounts, LabelJoin, Rejections};
 use orderguard_evaluation::{Evaluation, bootstrap_intervals, entity_precision_at_k_per_day};
 use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::{Available, Role, Schema, TimeFormat};
@@ -83,10 +83,12 @@ pub(crate) fn data_section(orders: &Orders) -> Data {
     let n_duplicates = orders.repeated.iter().filter(|&&r| r).count() as u64;
     let count = |wanted: i8| orders.labels.label.iter().filter(|&&label| label == wanted).count() as u64;
     let (n_fraud, n_honest) = (count(1), count(0));
-    let has_time = orders.schema.find(Role::Time).is_some();
     let mut files: Vec<DataFile> =
         outcome.files.iter().map(|name| DataFile { name: name.clone(), n_rows: 0, n_rejected: 0 }).collect();
     for &source in &outcome.table.source {
+        files[source as usize].n_rows += 1;
+    }
+    for &source in orders.events.iter().flat_map(|events| &events.table.table.source) {
         files[source as usize].n_rows += 1;
     }
     for &(source, _) in &outcome.rejections.places {
@@ -102,17 +104,33 @@ pub(crate) fn data_section(orders: &Orders) -> Data {
         n_unlabelled: count(-1) - n_duplicates,
         n_fraud,
         fraud_share: (n_fraud + n_honest > 0).then(|| n_fraud as f64 / (n_fraud + n_honest) as f64),
-        from: orders.rows.time.first().filter(|_| has_time).map(|&time| time.into()),
-        until: orders.rows.time.last().filter(|_| has_time).map(|&time| time.into()),
+        events: event_counts(orders),
+        from: orders.first_time().map(Into::into),
+        until: orders.last_time().map(Into::into),
         amounts: amount_totals(orders),
-        labels: orders.join.map(|join| LabelJoin {
-            n_rows: join.n_rows,
-            n_matched: join.n_matched,
-            n_unmatched: join.n_unmatched,
+        labels: orders.join.filter(|join| join.file.n_rows > 0).map(|join| LabelJoin {
+            n_rows: join.file.n_rows,
+            n_matched: join.file.n_matched,
+            n_unmatched: join.file.n_unmatched,
             n_conflicting: join.n_conflicting,
         }),
         hash: orders.rows.data_hash(),
     }
+}
+
+/// Events of other kinds, and how many of them are labels.
+fn event_counts(orders: &Orders) -> Option<EventCounts> {
+    let events = orders.events.as_ref()?;
+    let mut counts = EventCounts {
+        n_repeated: events.repeated.iter().filter(|&&repeated| repeated).count() as u64,
+        n_labels: orders.join.map_or(0, |join| join.events.n_rows),
+        n_labels_matched: orders.join.map_or(0, |join| join.events.n_matched),
+        ..EventCounts::default()
+    };
+    for kind in &events.table.kinds {
+        *counts.kinds.entry(kind.name().to_owned()).or_default() += 1;
+    }
+    Some(counts)
 }
 
 /// Exact totals by currency, in the order of their names.

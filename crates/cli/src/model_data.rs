@@ -19,7 +19,7 @@ use orderguard_inference::service::{self, SetupError};
 use crate::args::{DataArgs, HistoryArgs};
 use crate::console::Console;
 use crate::failure::{Blame, Failure, Outcome, usage};
-use crate::ingest::{self, Orders};
+use crate::ingest::{self, EventSpan, Orders};
 use crate::{input, key};
 
 /// The largest model file that is read.
@@ -32,6 +32,8 @@ pub(crate) struct Loaded {
     pub(crate) extractor: Extractor,
     pub(crate) key: IdentityKey,
     pub(crate) state: State,
+    /// The events that the state does not hold yet.
+    pub(crate) events: EventSpan,
 }
 
 /// Loads a model and the history it needs.
@@ -48,12 +50,14 @@ pub(crate) fn load(path: &Path, data: &DataArgs, history: &HistoryArgs, console:
     })?;
     let scorer = Scorer::compile(&model).bad_data()?;
     let mut state = State::new(&extractor);
+    let mut events = EventSpan::All;
     if let Some(path) = &history.state {
         state = State::from_bytes(&input::read(path, MAX_STATE_BYTES as u64)?, &extractor)
             .map_err(|error| Failure::Data(anyhow::anyhow!("{}: {error}", path.display())))?;
     } else if !history.history.is_empty() {
-        let earlier = DataArgs { data: history.history.clone(), ..*data };
-        let orders = read_orders(&model.schema, &model.spec, &earlier, None, &key, console)?;
+        let earlier = DataArgs { data: history.history.clone(), ..data.clone() };
+        let orders = read_orders(&model.schema, &model.spec, &earlier, None, EventSpan::UntilLastOrder, &key, console)?;
+        events = orders.last_time().map_or(EventSpan::All, EventSpan::After);
         let n_orders = orders.len();
         replay_onto(&extractor, &orders, &mut state, console)?;
         console.note(&format!("history: {n_orders} earlier orders"));
@@ -63,7 +67,7 @@ pub(crate) fn load(path: &Path, data: &DataArgs, history: &HistoryArgs, console:
              without any (every customer, card and device is then first seen)",
         );
     }
-    Ok(Loaded { model, scorer, extractor, key, state })
+    Ok(Loaded { model, scorer, extractor, key, state, events })
 }
 
 /// Reads orders for a model: the columns that its features read must be there, all others may lack. Labels come from the
@@ -73,11 +77,12 @@ pub(crate) fn read_orders(
     spec: &FeatureSpec,
     data: &DataArgs,
     labels: Option<&Path>,
+    events: EventSpan,
     key: &IdentityKey,
     console: &Console,
 ) -> Outcome<Orders> {
-    let sources = ingest::open(&data.data, data.delimiter)?;
-    let mut schema = schema.clone();
+    let sources = ingest::open(&data.data, &data.events, data.delimiter)?;
+    let mut schema = ingest::with_kinds(schema.clone(), &data.events);
     let reads_amount =
         spec.features.iter().any(|f| matches!(f, Feature::Amount | Feature::Sum { .. } | Feature::Ratio { .. }));
     let read: HashSet<&str> = spec.features.iter().filter_map(Feature::column).collect();
@@ -92,7 +97,7 @@ pub(crate) fn read_orders(
     if !reads_amount {
         options.optional_roles.extend([Role::Amount, Role::Currency]);
     }
-    ingest::orders(&sources, schema, &options, labels, key, console)
+    ingest::orders(&sources, schema, &options, labels, events, key, console)
 }
 
 /// The rows of orders after the history in `state`, which learns them.
@@ -102,9 +107,8 @@ pub(crate) fn replay_onto(
     state: &mut State,
     console: &Console,
 ) -> Outcome<Matrix> {
-    if let (Some(reached), Some(first)) = (state.position().last_order, orders.rows.time.first())
-        && orders.schema.find(Role::Time).is_some()
-        && *first < reached
+    if let (Some(reached), Some(first)) = (state.position().last_order, orders.first_time())
+        && first < reached
     {
         console.note(&format!(
             "the first order, at {first}, lies before the last one of the history, at {reached}: such orders are scored as if \

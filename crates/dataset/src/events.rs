@@ -1,7 +1,11 @@
-//! Orders and other events that were read together, as two tables.
+//! Orders and other events that were read together, as two tables; and when the shop says that it knew of them.
+
+use std::iter::Sum;
 
 use orderguard_features::kind::EventKind;
-use orderguard_features::table::{ColumnData, EventTable, Levels, MISSING_CODE, OrderTable, TextColumn};
+use orderguard_features::schema::{Role, Schema};
+use orderguard_features::table::{ColumnData, EventTable, Levels, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
+use orderguard_features::time::Span;
 use rayon::prelude::*;
 
 /// Splits a table into the rows that are orders and the others. `kinds` has one entry per row; `kind_column` is the position
@@ -40,6 +44,90 @@ pub(crate) fn split_off_events(
         events.table.columns[column] = ColumnData::Text(TextColumn { codes, levels });
     }
     (table, events)
+}
+
+/// Keeps the events for which `keep` says so of their row. O(cells).
+pub fn keep_events(events: &mut EventTable, keep: impl Fn(usize) -> bool) {
+    let table = &mut events.table;
+    let kept: Vec<bool> = table.rows().map(keep).collect();
+    let n_kept = kept.iter().filter(|&&kept| kept).count();
+    if n_kept == table.n_rows {
+        return;
+    }
+    for column in &mut table.columns {
+        match column {
+            ColumnData::Absent => {}
+            ColumnData::Number(values) => filter(values, &kept),
+            ColumnData::Amount(values) | ColumnData::Time(values) => filter(values, &kept),
+            ColumnData::Label(values) => filter(values, &kept),
+            ColumnData::Text(text) => filter(&mut text.codes, &kept),
+        }
+    }
+    filter(&mut table.source, &kept);
+    filter(&mut table.line, &kept);
+    filter(&mut events.kinds, &kept);
+    table.n_rows = n_kept;
+}
+
+fn filter<T: Copy>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut row = 0;
+    values.retain(|_| {
+        row += 1;
+        kept[row - 1]
+    });
+}
+
+/// From this much time between an event and its arrival on, the arrival looks like a clock that jumped.
+const LATE_ARRIVAL: Span = Span::days(90);
+
+/// What the column of arrivals (`known_at`) says that it should not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Rows known before they happened: the time of the event counts.
+    pub n_before: u64,
+    /// Rows known 90 days after they happened or later: history learns them then.
+    pub n_late: u64,
+}
+
+impl Arrivals {
+    /// Counts the rows of a table. O(rows).
+    pub fn of(table: &OrderTable, schema: &Schema) -> Self {
+        let times = |role| match schema.find(role).map(|column| &table.columns[column]) {
+            Some(ColumnData::Time(times)) => times.as_slice(),
+            _ => &[],
+        };
+        let mut counts = Self::default();
+        for (&known, &time) in times(Role::KnownAt).iter().zip(times(Role::Time)) {
+            if known != MISSING_I64 && time != MISSING_I64 {
+                counts.n_before += u64::from(known < time);
+                counts.n_late += u64::from(known.saturating_sub(time) >= LATE_ARRIVAL.0);
+            }
+        }
+        counts
+    }
+
+    /// What a reader should know.
+    pub fn notes(self) -> impl Iterator<Item = String> {
+        let before = (self.n_before > 0).then(|| {
+            format!(
+                "{} rows were known before they happened, as they say: they count as known when they happened",
+                self.n_before
+            )
+        });
+        let late = (self.n_late > 0).then(|| {
+            format!(
+                "{} rows were known {LATE_ARRIVAL} after they happened or later, as they say: history learns them then",
+                self.n_late
+            )
+        });
+        before.into_iter().chain(late)
+    }
+}
+
+impl Sum for Arrivals {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self { n_before: a.n_before + b.n_before, n_late: a.n_late + b.n_late })
+    }
 }
 
 fn both<T: Copy>(values: &[T], kinds: &[EventKind]) -> (Vec<T>, Vec<T>) {
@@ -105,9 +193,33 @@ mod tests {
         assert!(matches!(&orders.columns[2], ColumnData::Amount(amounts) if amounts[..] == [2, 4]));
         assert_eq!((orders.n_rows, orders.source, orders.line), (2, vec![0, 1], vec![3, 2]));
         assert_eq!(events.kinds, [EventKind::Return, EventKind::Login, EventKind::Return]);
-        assert_eq!((events.table.n_rows, events.table.source, events.table.line), (3, vec![0, 0, 1], vec![2, 4, 3]));
+        assert_eq!((&events.table.source[..], &events.table.line[..]), (&[0, 0, 1][..], &[2, 4, 3][..]));
+
+        let mut kept = events;
+        assert_eq!(kept.table.n_rows, 3);
+        keep_events(&mut kept, |row| row != 1);
+        assert_eq!(texts(&kept.table, 0), [Some("c".into()), Some("b".into())]);
+        assert_eq!((kept.table.n_rows, kept.table.line, kept.kinds), (2, vec![2, 3], vec![EventKind::Return; 2]));
 
         let (orders, events) = split_off_events(table, &[EventKind::Order; 5], None);
         assert_eq!((orders.n_rows, events.table.n_rows, events.table.columns.len()), (5, 0, 3));
+    }
+
+    #[test]
+    fn arrivals_that_cannot_be_are_counted() {
+        let schema = Schema::from_toml(
+            "[[column]]\nname = \"a\"\nrole = \"time\"\nformat = \"iso\"\n[[column]]\nname = \"b\"\nrole = \"known_at\"\nformat = \"iso\"",
+        )
+        .unwrap();
+        let times = ColumnData::Time(vec![10, 10, 10, 10, -5]);
+        let known = ColumnData::Time(vec![10, 9, MISSING_I64, 10 + Span::days(90).0, i64::MAX]);
+        let table = OrderTable { n_rows: 5, columns: vec![times, known], ..OrderTable::default() };
+        let counts = Arrivals::of(&table, &schema);
+        assert_eq!(counts, Arrivals { n_before: 1, n_late: 2 });
+        assert_eq!([counts, counts].into_iter().sum::<Arrivals>().notes().count(), 2);
+        assert_eq!(
+            Arrivals::of(&OrderTable::default(), &Schema::from_toml("column = []").unwrap()),
+            Arrivals::default()
+        );
     }
 }

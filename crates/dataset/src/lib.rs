@@ -7,7 +7,7 @@ mod blocks;
 mod columns;
 mod delimited;
 pub mod error;
-mod events;
+pub mod events;
 pub mod folds;
 pub mod infer;
 mod intern;

@@ -89,6 +89,9 @@ pub struct Data {
     pub n_rejected: u64,
     /// Rows whose order id was seen before; not used.
     pub n_duplicates: u64,
+    /// Events of other kinds than orders; `None` where the data hold none.
+    #[serde(default)]
+    pub events: Option<EventCounts>,
     /// Orders without a label: history only, never in a fit or a figure.
     pub n_unlabelled: u64,
     /// Orders labelled as fraud.
@@ -130,6 +133,19 @@ pub struct AmountTotal {
     pub total: f64,
     /// Total of the orders labelled as fraud, in major units.
     pub fraud: f64,
+}
+
+/// Events of other kinds than orders: history, and labels where they name an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventCounts {
+    /// How many of each kind, by name.
+    pub kinds: BTreeMap<String, u64>,
+    /// Events whose own id was seen before; not used.
+    pub n_repeated: u64,
+    /// Chargebacks and reports, which are labels.
+    pub n_labels: u64,
+    /// Of them, those that name an order of the data.
+    pub n_labels_matched: u64,
 }
 
 /// What joining a file of labels found.

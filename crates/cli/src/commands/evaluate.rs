@@ -17,7 +17,8 @@ use crate::{model_data, output};
 pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let start = Instant::now();
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
-    if loaded.model.schema.find(Role::Label).is_none() && args.labels.is_none() {
+    let has_events = !args.data.events.is_empty() || loaded.model.schema.find(Role::Event).is_some();
+    if loaded.model.schema.find(Role::Label).is_none() && args.labels.is_none() && !has_events {
         return data("the model's schema has no label column: give labels with --labels");
     }
     let orders = model_data::read_orders(
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         &loaded.model.spec,
         &args.data,
         args.labels.as_deref(),
+        loaded.events,
         &loaded.key,
         console,
     )?;
@@ -49,8 +51,7 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let test = measure::evaluate(&part, &orders, entities.as_deref(), threshold.raw_score)?;
     let names = loaded.model.spec.names();
     let importance: Vec<f64> = loaded.model.reference.iter().map(|reference| reference.importance).collect();
-    let has_time = orders.schema.find(Role::Time).is_some();
-    let limits = |of: Option<&UnixMillis>| of.copied().filter(|_| has_time).map(report::IsoTime::from);
+    let limits = |of: Option<UnixMillis>| of.map(report::IsoTime::from);
     let mut report = Report {
         program: format!("orderguard {}", env!("CARGO_PKG_VERSION")),
         data: measure::data_section(&orders),
@@ -59,8 +60,8 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         split: report::Split {
             protocol: "none".into(),
             test: Some(Part {
-                from: limits(orders.rows.time.first()),
-                until: limits(orders.rows.time.last()),
+                from: limits(orders.first_time()),
+                until: limits(orders.last_time()),
                 n_rows: test.n_rows,
                 n_fraud: test.n_fraud,
             }),

@@ -14,7 +14,7 @@ pub(crate) fn run(args: &SchemaArgs, console: &Console) -> Outcome {
             args.output.display()
         ));
     }
-    let sources = ingest::open(&args.data.data, args.data.delimiter)?;
+    let sources = ingest::open(&args.data.data, &args.data.events, args.data.delimiter)?;
     // A label is not needed to describe columns: `score` and history files have none.
     let proposal =
         ingest::propose(&sources, &args.options, args.options.label.is_some(), args.data.max_rejected, console)?;
@@ -22,7 +22,8 @@ pub(crate) fn run(args: &SchemaArgs, console: &Console) -> Outcome {
     for note in &proposal.notes {
         console.note(&note.to_string());
     }
-    output::write(&args.output, proposal.schema.to_toml().as_bytes())?;
+    let schema = ingest::with_kinds(proposal.schema, &args.data.events);
+    output::write(&args.output, schema.to_toml().as_bytes())?;
     console.note(&format!("written to {}; edit it and give it to train with --schema", args.output.display()));
     Ok(())
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
         &loaded.model.spec,
         &args.data,
         args.labels.as_deref(),
+        loaded.events,
         &loaded.key,
         console,
     )?;
@@ -74,7 +75,10 @@ fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) 
     writer
         .write_record(["line"].into_iter().chain(id_name).chain(["raw_score", "probability", "decision"]))
         .map_err(io_error)?;
-    for place in in_input_order(table, &orders.outcome.rejections.places) {
+    // Of files of events nothing is scored.
+    let is_of_orders = |&(source, _): &(u32, u64)| !orders.outcome.is_events[source as usize];
+    let rejected: Vec<(u32, u64)> = orders.outcome.rejections.places.iter().copied().filter(is_of_orders).collect();
+    for place in in_input_order(table, &rejected) {
         match place {
             Place::Row(row) => {
                 let line = table.line[row].to_string();

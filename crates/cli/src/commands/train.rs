@@ -21,7 +21,7 @@ use crate::assemble::{Card, assemble, refit};
 use crate::console::{Console, peak_rss_bytes, report_style};
 use crate::failure::{Blame, Failure, Outcome, data, usage};
 use crate::fit::{self, Learner};
-use crate::ingest::{self, Orders};
+use crate::ingest::{self, EventSpan, Orders};
 use crate::measure::{self, Measured};
 use crate::{key, model_data, output};
 
@@ -192,7 +192,7 @@ fn read_orders(
     key: &IdentityKey,
     console: &Console,
 ) -> Outcome<(Orders, Option<Vec<String>>)> {
-    let sources = ingest::open(&data_args.data, data_args.delimiter)?;
+    let sources = ingest::open(&data_args.data, &data_args.events, data_args.delimiter)?;
     let (schema, reasons, notes) = if let Some(path) = schema {
         (read_schema(path)?, None, Vec::new())
     } else {
@@ -200,11 +200,14 @@ fn read_orders(
         let notes = proposal.notes.iter().map(ToString::to_string).collect();
         (proposal.schema, Some(proposal.reasons), notes)
     };
-    if schema.find(Role::Label).is_none() && labels.is_none() {
-        return data("the schema has no label column; give one the role `label`, or give labels with --labels");
+    let schema = ingest::with_kinds(schema, &data_args.events);
+    if schema.find(Role::Label).is_none() && schema.find(Role::Event).is_none() && labels.is_none() {
+        return data(
+            "the schema has no label column; give one the role `label`, or give labels with --labels or --events",
+        );
     }
-    let read_options = ingest::training_options(data_args, labels.is_some());
-    let mut orders = ingest::orders(&sources, schema, &read_options, labels, key, console)?;
+    let read_options = ingest::training_options(data_args, &schema, labels.is_some());
+    let mut orders = ingest::orders(&sources, schema, &read_options, labels, EventSpan::All, key, console)?;
     orders.remarks.extend(notes);
     let count = |wanted: i8| orders.labels.label.iter().filter(|&&label| label == wanted).count();
     let (n_fraud, n_honest) = (count(1), count(0));

@@ -30,6 +30,19 @@ pub(super) fn data(report: &Report, style: &Style) -> String {
         }
     }
     line("rows", &rows);
+    if let Some(events) = &data.events {
+        let kinds: Vec<String> =
+            events.kinds.iter().map(|(kind, &n)| format!("{} {}", count(n), clean(kind, style))).collect();
+        let mut text = kinds.join(", ");
+        if events.n_repeated > 0 {
+            text += &format!(", {} of them repeated", count(events.n_repeated));
+        }
+        if events.n_labels > 0 {
+            text +=
+                &format!("; {} are labels, {} of orders here", count(events.n_labels), count(events.n_labels_matched));
+        }
+        line("events", &text);
+    }
     let labelled = data
         .fraud_share
         .map_or_else(|| "no labels".to_owned(), |share| format!("{} of the labelled orders", percent(Some(share))));

@@ -101,6 +101,7 @@ pub(crate) fn report() -> Report {
                 total: 7_183_220.15,
                 fraud: 201_330.7,
             }],
+            events: None,
             labels: Some(LabelJoin { n_rows: 1_020, n_matched: 1_007, n_unmatched: 11, n_conflicting: 2 }),
             hash: text("5f0c"),
         },
