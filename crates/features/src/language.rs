@@ -5,9 +5,13 @@
 //! column) is NaN, *first seen* (the entity has no history) is [`FIRST_SEEN`](feature::FIRST_SEEN), and history without
 //! a hit is 0.
 
+pub mod catalogue;
 pub mod error;
+mod families;
 pub mod feature;
+pub mod observed;
 pub mod parse;
 pub mod resolve;
 pub mod spec;
 mod text;
+pub mod vocabulary;
