@@ -101,7 +101,7 @@ fn same_columns(sources: &Sources, headers: &mut Vec<(u32, Arc<[String]>)>) -> R
 }
 
 /// What one value looks like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent answers about one text, each counted by itself")]
 struct Facts {
     missing: bool,
@@ -123,7 +123,62 @@ struct Facts {
 }
 
 impl Facts {
+    /// Of a text that is there and nothing known.
+    const NONE: Self = Self {
+        missing: false,
+        number: f64::NAN,
+        integer: false,
+        decimals: 0,
+        times: [MISSING_I64; FORMATS.len()],
+        label: -1,
+        ip: false,
+        ip_number: false,
+        email: false,
+        luhn: false,
+        masked_card: false,
+        phone: false,
+        currency: false,
+        len: 0,
+    };
+
+    /// Of a number as [`parse::small_integer`] reads it, written with so many digits.
+    fn of_small_integer(number: u32, len: usize) -> Self {
+        let mut facts = Self { number: f64::from(number), integer: true, len: len as u32, ..Self::NONE };
+        for (time, (_, format)) in facts.times.iter_mut().zip(FORMATS) {
+            match format {
+                // Below ten million both lie within the century.
+                TimeFormat::EpochSeconds => *time = i64::from(number) * 1_000,
+                TimeFormat::EpochMillis => *time = i64::from(number),
+                _ => {}
+            }
+        }
+        if number < 2 && len == 1 {
+            facts.label = number as i8;
+        }
+        facts
+    }
+
+    /// Of a text such as `2018-04-01 00:00:31`; `None` for any other. Its marks make it nothing else than a time.
+    fn of_iso_time(text: &str, parsers: &[TimeParser]) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() != 19 || (bytes[4], bytes[7], bytes[13]) != (b'-', b'-', b':') {
+            return None;
+        }
+        let iso = FORMATS.iter().position(|(_, format)| *format == TimeFormat::Iso)?;
+        let time = parsers[iso].parse(text).ok().filter(|time| *time != MISSING_I64)?;
+        let mut facts = Self { len: 19, ..Self::NONE };
+        facts.times[iso] = time;
+        Some(facts)
+    }
+
     fn of(text: &str, parsers: &[TimeParser]) -> Self {
+        if let Some(number) = parse::small_integer(text) {
+            return Self::of_small_integer(number, text.len());
+        }
+        Self::of_iso_time(text, parsers).unwrap_or_else(|| Self::of_any(text, parsers))
+    }
+
+    fn of_any(text: &str, parsers: &[TimeParser]) -> Self {
         let bytes = text.as_bytes();
         let number = parse::number(text).unwrap_or(f64::NAN);
         let is_number = !number.is_nan();
@@ -185,7 +240,7 @@ struct Tally {
     sums: ColumnProfile,
     n_present: u64,
     times: [(u64, i64, i64); FORMATS.len()],
-    /// Distinct values with their counts and facts, until there are too many.
+    /// Distinct values with their counts and facts, until there are too many. The sums do not hold these yet.
     distinct: Option<Distinct>,
     /// For each piece of rows: its key, and the numbers of its first and last row, NaN where they have none.
     edges: Vec<(u64, f64, f64)>,
@@ -199,8 +254,15 @@ struct Tally {
 struct Distinct {
     values: Interner,
     counts: Vec<u64>,
+    /// The values as numbers, NaN where they are none.
+    numbers: Vec<f64>,
     facts: Vec<Facts>,
+    /// Code + 1 of small whole numbers.
+    of_number: Vec<u32>,
 }
+
+/// Whole numbers below are found without a hash. More distinct ones are not told apart in any case.
+const MAX_DIRECT: u32 = 1 << 17;
 
 impl Tally {
     fn new(name: &str) -> Self {
@@ -219,20 +281,36 @@ impl Tally {
 
     /// Adds the value in row `row` of the piece of rows with this key.
     fn add(&mut self, text: &str, key: u64, row: usize, parsers: &[TimeParser]) {
-        let facts = match &mut self.distinct {
-            None => Facts::of(text, parsers),
-            Some(distinct) => distinct.facts(text, parsers),
+        let number = if let Some(distinct) = &mut self.distinct {
+            let code = distinct.code(text, parsers) as usize;
+            distinct.counts[code] += 1;
+            let number = distinct.numbers[code];
+            if distinct.values.len() as u64 > MAX_DISTINCT {
+                self.give_up_distinct();
+            }
+            number
+        } else {
+            let facts = Facts::of(text, parsers);
+            self.apply(&facts, 1);
+            facts.number
         };
-        if self.distinct.as_ref().is_some_and(|distinct| distinct.values.len() as u64 > MAX_DISTINCT) {
-            self.distinct = None;
-        }
         if self.edges.last().is_none_or(|edge| edge.0 != key) {
-            self.edges.push((key, if row == 0 { facts.number } else { f64::NAN }, f64::NAN));
-        } else if self.before.0 + 1 == row && facts.number > self.before.1 {
+            self.edges.push((key, if row == 0 { number } else { f64::NAN }, f64::NAN));
+        } else if self.before.0 + 1 == row && number > self.before.1 {
             self.sums.n_increasing += 1;
         }
-        self.before = (row, facts.number);
-        self.apply(&facts);
+        self.before = (row, number);
+    }
+
+    /// Adds the distinct values to the sums and forgets them.
+    fn give_up_distinct(&mut self) {
+        if let Some(distinct) = self.distinct.take() {
+            self.apply_all(&distinct);
+        }
+    }
+
+    fn apply_all(&mut self, distinct: &Distinct) {
+        distinct.facts.iter().zip(&distinct.counts).for_each(|(facts, &count)| self.apply(facts, count));
     }
 
     /// Notes the number of the last row of the piece, if the column has one there.
@@ -246,16 +324,18 @@ impl Tally {
         self.before = (usize::MAX, f64::NAN);
     }
 
-    fn apply(&mut self, facts: &Facts) {
+    /// Adds the facts of `count` equal values.
+    fn apply(&mut self, facts: &Facts, count: u64) {
         if facts.missing {
             return;
         }
-        self.n_present += 1;
+        self.n_present += count;
         let sums = &mut self.sums;
         sums.max_len = sums.max_len.max(u64::from(facts.len));
+        let counted = |is: bool| if is { count } else { 0 };
         if !facts.number.is_nan() {
-            sums.n_number += 1;
-            sums.n_integer += u64::from(facts.integer);
+            sums.n_number += count;
+            sums.n_integer += counted(facts.integer);
             sums.max_decimals = sums.max_decimals.max(facts.decimals);
             // Zero keeps no sign, which would depend on what was seen first.
             let number = facts.number + 0.0;
@@ -264,18 +344,18 @@ impl Tally {
         }
         for (sum, &time) in self.times.iter_mut().zip(&facts.times) {
             if time != MISSING_I64 {
-                *sum = (sum.0 + 1, sum.1.min(time), sum.2.max(time));
+                *sum = (sum.0 + count, sum.1.min(time), sum.2.max(time));
             }
         }
-        sums.n_label.0 += u64::from(facts.label == 1);
-        sums.n_label.1 += u64::from(facts.label == 0);
-        sums.n_ip += u64::from(facts.ip);
-        sums.n_ip_number += u64::from(facts.ip_number);
-        sums.n_email += u64::from(facts.email);
-        sums.n_luhn += u64::from(facts.luhn);
-        sums.n_masked_card += u64::from(facts.masked_card);
-        sums.n_phone += u64::from(facts.phone);
-        sums.n_currency += u64::from(facts.currency);
+        sums.n_label.0 += counted(facts.label == 1);
+        sums.n_label.1 += counted(facts.label == 0);
+        sums.n_ip += counted(facts.ip);
+        sums.n_ip_number += counted(facts.ip_number);
+        sums.n_email += counted(facts.email);
+        sums.n_luhn += counted(facts.luhn);
+        sums.n_masked_card += counted(facts.masked_card);
+        sums.n_phone += counted(facts.phone);
+        sums.n_currency += counted(facts.currency);
     }
 
     fn merge(&mut self, other: Self) {
@@ -303,14 +383,27 @@ impl Tally {
         a.n_currency += b.n_currency;
         a.n_increasing += b.n_increasing;
         a.max_len = a.max_len.max(b.max_len);
-        self.distinct = match (self.distinct.take(), other.distinct) {
-            (Some(mut ours), Some(theirs)) => ours.merge(&theirs).then_some(ours),
-            _ => None,
-        };
+        match (&mut self.distinct, other.distinct) {
+            (Some(ours), Some(theirs)) => {
+                if !ours.merge(&theirs) {
+                    self.give_up_distinct();
+                }
+            }
+            (_, theirs) => {
+                self.give_up_distinct();
+                if let Some(theirs) = theirs {
+                    self.apply_all(&theirs);
+                }
+            }
+        }
     }
 
     /// The profile of the column in `n_rows` rows that came in the pieces with these keys.
     fn finish(mut self, n_rows: u64, pieces: &[u64]) -> ColumnProfile {
+        let distinct = self.distinct.take();
+        if let Some(distinct) = &distinct {
+            self.apply_all(distinct);
+        }
         self.edges.sort_by_key(|edge| edge.0);
         for pair in self.edges.windows(2) {
             let (before, after) = (pair[0], pair[1]);
@@ -327,7 +420,7 @@ impl Tally {
             n_distinct: MAX_DISTINCT,
             ..self.sums
         };
-        if let Some(distinct) = self.distinct {
+        if let Some(distinct) = distinct {
             let mut present: Vec<u32> =
                 (0..distinct.values.len() as u32).filter(|&code| !distinct.facts[code as usize].missing).collect();
             out.n_distinct = present.len() as u64;
@@ -340,25 +433,38 @@ impl Tally {
 }
 
 impl Distinct {
-    fn facts(&mut self, text: &str, parsers: &[TimeParser]) -> Facts {
+    fn code(&mut self, text: &str, parsers: &[TimeParser]) -> u32 {
+        let small = parse::small_integer(text).filter(|number| *number < MAX_DIRECT).map(|number| number as usize);
+        let Some(number) = small else { return self.intern(text, || Facts::of(text, parsers)) };
+        match self.of_number.get(number) {
+            Some(&slot) if slot > 0 => slot - 1,
+            slot => {
+                if slot.is_none() {
+                    self.of_number.resize((2 * number).clamp(1_024, MAX_DIRECT as usize), 0);
+                }
+                let code = self.intern(text, || Facts::of_small_integer(number as u32, text.len()));
+                self.of_number[number] = code + 1;
+                code
+            }
+        }
+    }
+
+    fn intern(&mut self, text: &str, facts: impl FnOnce() -> Facts) -> u32 {
         let (code, is_new) = self.values.intern(hash(text), text);
         if is_new {
+            let facts = facts();
             self.counts.push(0);
-            self.facts.push(Facts::of(text, parsers));
+            self.numbers.push(facts.number);
+            self.facts.push(facts);
         }
-        self.counts[code as usize] += 1;
-        self.facts[code as usize]
+        code
     }
 
     /// Adds the other's values; false if that makes too many.
     fn merge(&mut self, other: &Self) -> bool {
         for code in 0..other.values.len() {
             let text = other.values.get(code as u32);
-            let (ours, is_new) = self.values.intern(hash(text), text);
-            if is_new {
-                self.counts.push(0);
-                self.facts.push(other.facts[code]);
-            }
+            let ours = self.intern(text, || other.facts[code]);
             self.counts[ours as usize] += other.counts[code];
         }
         self.values.len() as u64 <= MAX_DISTINCT
@@ -561,5 +667,38 @@ impl<'p> Scanner<'p> {
         let (n_rows, pieces) = (self.n_rows, &self.pieces);
         let columns = self.tallies.into_iter().map(|tally| tally.finish(n_rows, pieces)).collect();
         Profile { n_rows, columns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Texts by which nothing can be equal to itself: NaN is replaced.
+    fn told(facts: Facts) -> (Facts, bool) {
+        let is_number = !facts.number.is_nan();
+        (Facts { number: if is_number { facts.number } else { 0.0 }, ..facts }, is_number)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn facts_known_from_a_spelling_are_those_found_by_looking(
+            text in prop_oneof![
+                "[0-9]{1,9}",
+                (1_890..2_210_u32, 1..14_u32, 0..33_u32, 0..26_u32, 0..62_u32, 0..62_u32).prop_map(|(y, m, d, h, min, s)|
+                    format!("{y:04}-{m:02}-{d:02}{}{h:02}:{min:02}:{s:02}", if d % 3 == 0 { "T" } else { " " })),
+                "[0-9]{4}-[0-9]-[0-9]{2} [0-9]{2}:[0-9]{2}\\.[0-9]{3}",
+                "[0-9]{4}-[0-9]-[0-9] [0-9]{2}:[0-9]{2}(:[0-9]{2}| [+-][0-9]{2})?",
+                "[0-9.:@ -]{1,20}",
+            ],
+        ) {
+            let parsers: Vec<TimeParser> =
+                FORMATS.iter().map(|(_, format)| TimeParser::new(*format, "UTC").unwrap()).collect();
+            prop_assert_eq!(told(Facts::of(&text, &parsers)), told(Facts::of_any(&text, &parsers)), "{:?}", text);
+        }
     }
 }
