@@ -27,17 +27,28 @@
 //! An order counts as resolved from `time + label delay` on, or from its first label on if that is earlier; see
 //! [`LabelNews`]. At time t it counts as fraud if the last label learned before t says so.
 
+mod bytes;
 mod error;
+mod folded;
+mod history;
+mod labels;
+mod layout;
+mod log;
 mod measure;
+#[cfg(test)]
+mod naive;
 mod plan;
-mod simple;
+mod read;
+#[cfg(test)]
+mod tests;
 
 pub use error::HistoryError;
+pub use history::EntityHistory;
+pub use layout::MAX_CELLS;
 pub use measure::{pack_place, unpack_place};
 pub use plan::{
     DECAY_HALF_LIVES, Input, MAX_INDEX, MAX_READINGS, MAX_SPAN, Measure, Plan, PlanError, Reading, Series, Test, Window,
 };
-pub use simple::EntityHistory;
 
 use crate::kind::EventKind;
 use crate::time::Span;
@@ -54,6 +65,9 @@ pub const LATENESS_ALLOWANCE: Span = Span::DAY;
 
 /// The largest history value, of either sign; larger ones count as this. 2^46 hundredths are 7e11 major units.
 pub const MAX_VALUE: i64 = 1 << 46;
+
+/// The latest event time, and the earliest with the other sign; those beyond count as this. About two million years.
+pub const MAX_TIME: i64 = 1 << 56;
 
 /// An event as one entity remembers it, or the order that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +93,11 @@ impl Occurrence<'_> {
             Some(&value) if value != MISSING => value.clamp(-MAX_VALUE, MAX_VALUE),
             _ => MISSING,
         }
+    }
+
+    /// The value as it came, for those that are no amounts.
+    fn raw(&self, index: usize) -> i64 {
+        self.values.get(index).copied().unwrap_or(MISSING)
     }
 
     fn key(&self, index: usize) -> u64 {

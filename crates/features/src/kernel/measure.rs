@@ -87,10 +87,13 @@ pub(super) fn decay_weight(time: i64, half_life: i64) -> (i64, i64) {
     (epoch, (libm::exp2(rest as f64 / half_life as f64) * 4_294_967_296.0).round() as i64)
 }
 
-/// The sum of `weighted` parts, each of one epoch and given with how many epochs that lies before the epoch of `at`.
-pub(super) fn decayed(at: i64, half_life: i64, weighted: impl Iterator<Item = (i64, i128)>) -> f64 {
-    // Integers: the order of the parts does not matter. 2^-32 of the youngest is the last place.
-    let total: i128 = weighted.map(|(age, part)| part >> age.clamp(0, 100)).sum();
+/// The weights of one half-life since the epoch, as they count `age` half-lives later.
+pub(super) fn shift(weights: i128, age: i64) -> i128 {
+    weights >> age.clamp(0, 120)
+}
+
+/// What shifted weights sum up to at a time.
+pub(super) fn decayed(at: i64, half_life: i64, total: i128) -> f64 {
     let rest = at.rem_euclid(half_life) as f64 / half_life as f64;
     total as f64 / 4_294_967_296.0 / libm::exp2(rest)
 }
@@ -176,8 +179,8 @@ mod tests {
         let now = 20_000 * day + 12_345_678;
         let of = |ages: &[i64]| {
             let epoch = now.div_euclid(day);
-            let parts = ages.iter().map(|age| decay_weight(now - age, day)).map(|(e, w)| (epoch - e, i128::from(w)));
-            decayed(now, day, parts)
+            let weights = ages.iter().map(|age| decay_weight(now - age, day));
+            decayed(now, day, weights.map(|(of, weight)| shift(weight.into(), epoch - of)).sum())
         };
         for (ages, expected) in
             [(&[0][..], 1.0), (&[day], 0.5), (&[2 * day, day, 0], 1.75), (&[day / 2], 0.5_f64.sqrt())]

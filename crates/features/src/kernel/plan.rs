@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::layout::{Layout, MAX_CELLS};
 use super::{ENTITY_LIFETIME, LATENESS_ALLOWANCE, MISSING, Occurrence};
 use crate::kind::EventKind;
 use crate::language::feature::{Comparison, FIRST_SEEN, FIRST_SEEN_Z_SCORE};
@@ -244,6 +245,7 @@ pub struct Plan {
     pub(super) levels: Vec<Level>,
     /// Rows older than this, seen from the newest, count for lifetimes only.
     pub(super) retention: i64,
+    pub(super) layout: Layout,
 }
 
 /// Folded rows up to an age are in buckets of a width.
@@ -296,8 +298,9 @@ impl Plan {
         bounds.push(retention);
         bounds.sort_unstable();
         bounds.dedup();
+        let layout = Layout::new(&readings)?;
         let levels = bounds.into_iter().map(|bound| Level { bound, log_width: (bound / 256).max(1).ilog2() }).collect();
-        Ok(Self { readings, label_delay, exact_events, kinds, levels, retention })
+        Ok(Self { readings, label_delay, exact_events, kinds, levels, retention, layout })
     }
 
     /// Number of outputs of a reading.
@@ -348,6 +351,22 @@ impl Plan {
             }
         }
         self.retained(newest, start)
+    }
+
+    /// The newest event time up to which a folded row stays where it is.
+    pub(super) fn moves_after(&self, start: i64) -> i64 {
+        if start == i64::MIN {
+            return i64::MAX;
+        }
+        // The row is of the narrowest level at which it may stand; of several bounds with one width the last counts.
+        let mut stays = i64::MIN;
+        for level in &self.levels {
+            if start >> level.log_width << level.log_width != start {
+                break;
+            }
+            stays = start.saturating_add(level.bound);
+        }
+        stays
     }
 
     /// The time of an exact row, `i64::MIN` beyond the retention.
@@ -403,6 +422,11 @@ pub enum PlanError {
         /// How many.
         found: usize,
     },
+    /// More different series, values, keys and places than one entity may have.
+    TooManyCells {
+        /// How many.
+        found: usize,
+    },
     /// A label delay that is negative or longer than ten years.
     LabelDelay {
         /// Milliseconds.
@@ -450,7 +474,10 @@ impl PlanError {
     /// Position of the reading that is at fault; `None` where it is all of them together.
     pub fn reading(&self) -> Option<usize> {
         match *self {
-            Self::TooManyReadings { .. } | Self::LabelDelay { .. } | Self::ExactEvents { .. } => None,
+            Self::TooManyReadings { .. }
+            | Self::TooManyCells { .. }
+            | Self::LabelDelay { .. }
+            | Self::ExactEvents { .. } => None,
             Self::Span { reading, .. }
             | Self::Versus { reading }
             | Self::Unit { reading, .. }
@@ -465,6 +492,12 @@ impl fmt::Display for PlanError {
         match self {
             Self::TooManyReadings { found } => {
                 write!(f, "one entity: expected at most {MAX_READINGS} features, found {found}")
+            }
+            Self::TooManyCells { found } => {
+                write!(
+                    f,
+                    "one entity: expected at most {MAX_CELLS} different kinds with conditions and values, found {found}"
+                )
             }
             Self::LabelDelay { found } => write!(f, "label delay: expected 0 to 10 years, found {found} ms"),
             Self::ExactEvents { found } => write!(f, "exact events: expected 1 to {}, found {found}", 1 << 24),

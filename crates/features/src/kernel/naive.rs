@@ -1,20 +1,19 @@
-//! The plain form of a history: all events, and the documented rules applied to them at every reading.
+//! The recount: all events and labels of an entity, and the documented rules applied to them anew at every reading.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::HistoryError;
 use super::measure::{self, Moments};
 use super::plan::{Input, Measure, Plan, Reading, Series, Window};
 use super::{ENTITY_LIFETIME, LabelNews, MISSING, Occurrence};
-use crate::container::SectionReader;
 use crate::kind::EventKind;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
     time: i64,
     known_at: i64,
-    kind: EventKind,
     currency: u32,
+    tie: u32,
+    kind: EventKind,
     values: Vec<i64>,
     keys: Vec<u64>,
 }
@@ -26,9 +25,9 @@ impl Event {
     }
 }
 
-/// What is remembered of one entity.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EntityHistory {
+/// What happened to one entity.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recount {
     /// Sorted.
     events: Vec<Event>,
     /// (resolved at, learned at) -> (orders resolved, frauds), both as changes.
@@ -43,44 +42,79 @@ struct Row<'a> {
     events: Vec<&'a Event>,
 }
 
-impl EntityHistory {
-    /// Whether nothing was ever learned.
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+/// Window bounds of a plan, rising, the retention last.
+fn bounds(plan: &Plan) -> Vec<i64> {
+    let mut bounds = vec![];
+    for reading in plan.readings() {
+        for over in [Some(reading.window.over), reading.versus.map(Some)].into_iter().flatten() {
+            let longest = match reading.measure {
+                Measure::Min(_)
+                | Measure::Max(_)
+                | Measure::Distinct { .. }
+                | Measure::GapVariation
+                | Measure::Speed { .. } => 400 * 86_400_000,
+                Measure::DecayedCount { half_life } | Measure::DecayedSum { half_life, .. } => {
+                    (32 * half_life).min(400 * 86_400_000)
+                }
+                _ => 0,
+            };
+            let delay = if reading.measure.is_of_labels() { plan.label_delay() } else { 0 };
+            bounds.push(over.unwrap_or(longest) + reading.window.delayed + delay);
+        }
     }
+    bounds.push(bounds.iter().max().unwrap_or(&0) + 86_400_000);
+    bounds.retain(|&bound| bound > 0);
+    bounds.sort_unstable();
+    bounds
+}
 
-    /// The newest event's time.
-    pub fn last_time(&self) -> Option<i64> {
-        self.events.last().map(|event| event.time)
+/// Where a folded event stands, by the rule of the module's documentation.
+fn folded_time(bounds: &[i64], newest: i64, time: i64) -> i64 {
+    let mut start = time;
+    for &bound in bounds {
+        let mut width = 1;
+        while 2 * width <= bound / 256 {
+            width *= 2;
+        }
+        start = start.div_euclid(width) * width;
+        if start >= newest - bound {
+            break;
+        }
     }
+    exact_time(bounds, newest, start)
+}
 
-    /// When the latest event became known.
-    pub fn last_known_at(&self) -> Option<i64> {
-        self.events.iter().map(|event| event.known_at).max()
-    }
+fn exact_time(bounds: &[i64], newest: i64, time: i64) -> i64 {
+    if time < newest - bounds[bounds.len() - 1] { i64::MIN } else { time }
+}
 
-    /// Bytes held, in and behind this value.
-    pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.events.iter().map(|e| 64 + 8 * (e.values.len() + e.keys.len())).sum::<usize>()
-    }
-
-    /// Learns an event. Events of kinds that no reading uses are not remembered, except orders.
-    pub fn observe(&mut self, plan: &Plan, event: &Occurrence<'_>) {
-        if !plan.stores(event.kind) {
+impl Recount {
+    pub(super) fn observe(&mut self, plan: &Plan, event: &Occurrence<'_>) {
+        let used = |kind: EventKind| {
+            let read = plan.readings().iter().any(|r| match &r.measure {
+                Measure::FraudCount | Measure::FraudRate | Measure::Resolved | Measure::IsNew => false,
+                Measure::Share { all: below } | Measure::Rate { per: below } => {
+                    r.series.kind == kind || below.kind == kind
+                }
+                _ => r.series.kind == kind,
+            });
+            read || kind == EventKind::Order
+        };
+        if !used(event.kind) {
             return;
         }
         let known_at = event.known_at.max(event.time);
-        if self.last_known_at().is_some_and(|last| known_at.abs_diff(last) > ENTITY_LIFETIME.0 as u64) {
+        let last = self.events.iter().map(|event| event.known_at).max();
+        if last.is_some_and(|last| (known_at - last).abs() > ENTITY_LIFETIME.0) {
             *self = Self::default();
         }
+        let (currency, tie) = (plan.layout.currency(event), plan.layout.tie(event));
         let (values, keys) = (event.values.to_vec(), event.keys.to_vec());
-        let event = Event { time: event.time, known_at, kind: event.kind, currency: event.currency, values, keys };
-        let at = self.events.partition_point(|other| *other <= event);
-        self.events.insert(at, event);
+        self.events.push(Event { time: event.time, known_at, currency, tie, kind: event.kind, values, keys });
+        self.events.sort();
     }
 
-    /// Learns a label of one of the entity's orders, or that an earlier one is reversed.
-    pub fn learn_label(&mut self, _plan: &Plan, news: &LabelNews) {
+    pub(super) fn learn_label(&mut self, news: &LabelNews) {
         if self.events.iter().all(|event| event.known_at > news.known_at) {
             return;
         }
@@ -100,8 +134,7 @@ impl EntityHistory {
         }
     }
 
-    /// Computes every reading of the plan for `order` and hands each to `write` with its position.
-    pub fn read(&self, plan: &Plan, order: &Occurrence<'_>, mut write: impl FnMut(usize, f32)) {
+    pub(super) fn read(&self, plan: &Plan, order: &Occurrence<'_>, mut write: impl FnMut(usize, f32)) {
         let now = order.time;
         let rows: Vec<Row<'_>> = self.rows(plan).into_iter().filter(|row| row.known_at < now).collect();
         let last = rows.iter().map(|row| row.known_at).max();
@@ -119,12 +152,17 @@ impl EntityHistory {
     }
 
     fn rows(&self, plan: &Plan) -> Vec<Row<'_>> {
-        let Some(newest) = self.last_time() else { return Vec::new() };
+        let Some(newest) = self.events.last().map(|event| event.time) else { return Vec::new() };
+        let bounds = bounds(plan);
         let n_folded = self.events.len().saturating_sub(plan.exact_events);
         let mut buckets: BTreeMap<(i64, u32), Vec<&Event>> = BTreeMap::new();
         let mut exact = Vec::new();
         for (i, event) in self.events.iter().enumerate() {
-            let time = if i < n_folded { plan.fold(newest, event.time) } else { plan.retained(newest, event.time) };
+            let time = if i < n_folded {
+                folded_time(&bounds, newest, event.time)
+            } else {
+                exact_time(&bounds, newest, event.time)
+            };
             if i < n_folded || time == i64::MIN {
                 buckets.entry((time, event.currency)).or_default().push(event);
             } else {
@@ -143,12 +181,13 @@ impl EntityHistory {
 
     /// (orders resolved, frauds) by labels in a window, as far as known at `now`.
     fn labelled(&self, plan: &Plan, now: i64, from: i64, to: i64) -> (i64, i64) {
-        let Some(newest) = self.last_time() else { return (0, 0) };
+        let Some(newest) = self.events.last().map(|event| event.time) else { return (0, 0) };
+        let bounds = bounds(plan);
         let n_folded = self.labels.len().saturating_sub(plan.exact_events);
         // Bucket or exact pair -> (last known, resolved, frauds).
         let mut rows: BTreeMap<(i64, i64, bool), (i64, i64, i64)> = BTreeMap::new();
         for (i, (&(at, known_at), &(resolved, frauds))) in self.labels.iter().enumerate() {
-            let time = if i < n_folded { plan.fold(newest, at) } else { plan.retained(newest, at) };
+            let time = if i < n_folded { folded_time(&bounds, newest, at) } else { exact_time(&bounds, newest, at) };
             let exact = i >= n_folded && time != i64::MIN;
             let row = rows.entry((time, if exact { known_at } else { 0 }, exact)).or_insert((i64::MIN, 0, 0));
             *row = (row.0.max(known_at), row.1 + resolved, row.2 + frauds);
@@ -196,7 +235,7 @@ impl EntityHistory {
                     *epochs.entry(now.div_euclid(half_life) - epoch).or_default() += weight(&event) * i128::from(unit);
                 }
             }
-            measure::decayed(now, half_life, epochs.into_iter())
+            measure::decayed(now, half_life, epochs.into_iter().map(|(age, part)| measure::shift(part, age)).sum())
         };
         // Neighbours in time among the exact events.
         let exact = || inside().filter(|row| row.exact).flat_map(|row| events_of(row, &reading.series));
@@ -254,111 +293,5 @@ impl EntityHistory {
                 }
             }
         }
-    }
-
-    /// Appends the bytes of the history; equal histories give equal bytes.
-    pub fn write_to(&self, _plan: &Plan, out: &mut Vec<u8>) {
-        out.extend((self.events.len() as u32).to_le_bytes());
-        for event in &self.events {
-            out.extend(event.time.to_le_bytes());
-            out.extend(event.known_at.to_le_bytes());
-            out.push(event.kind as u8);
-            out.extend(event.currency.to_le_bytes());
-            out.push(event.values.len() as u8);
-            out.extend(event.values.iter().flat_map(|value| value.to_le_bytes()));
-            out.push(event.keys.len() as u8);
-            out.extend(event.keys.iter().flat_map(|key| key.to_le_bytes()));
-        }
-        out.extend((self.labels.len() as u32).to_le_bytes());
-        for (&(at, known_at), &(resolved, frauds)) in &self.labels {
-            out.extend([at, known_at, resolved, frauds].iter().flat_map(|word| word.to_le_bytes()));
-        }
-    }
-
-    /// Reads what [`write_to`](Self::write_to) wrote, with the same plan.
-    pub fn read_from(reader: &mut SectionReader<'_>, _plan: &Plan) -> Result<Self, HistoryError> {
-        let mut history = Self::default();
-        for _ in 0..reader.u32()? {
-            let (time, known_at) = (reader.i64()?, reader.i64()?);
-            let kind = EventKind::ALL.get(usize::from(reader.u8()?)).copied();
-            let kind = kind.ok_or_else(|| HistoryError::invalid(reader, "a kind of event"))?;
-            let currency = reader.u32()?;
-            let n = reader.u8()?;
-            let values = (0..n).map(|_| reader.i64()).collect::<Result<_, _>>()?;
-            let n = reader.u8()?;
-            let keys = (0..n).map(|_| reader.u64()).collect::<Result<_, _>>()?;
-            let event = Event { time, known_at, kind, currency, values, keys };
-            if known_at < time || history.events.last().is_some_and(|last| *last > event) {
-                return Err(HistoryError::invalid(reader, "events in order of time"));
-            }
-            history.events.push(event);
-        }
-        for _ in 0..reader.u32()? {
-            let key = (reader.i64()?, reader.i64()?);
-            if history.labels.last_key_value().is_some_and(|(last, _)| *last >= key) {
-                return Err(HistoryError::invalid(reader, "labels in order of time"));
-            }
-            history.labels.insert(key, (reader.i64()?, reader.i64()?));
-        }
-        Ok(history)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::{Series, Test};
-    use crate::language::feature::Comparison;
-
-    const DAY: i64 = 86_400_000;
-    const T0: i64 = 17_000 * DAY;
-
-    fn reading(measure: Measure, over: Option<i64>) -> Reading {
-        let series = Series::all(EventKind::Order);
-        Reading { measure, series, window: Window { over, delayed: 0 }, versus: None }
-    }
-
-    fn order(time: i64, values: &[i64]) -> Occurrence<'_> {
-        Occurrence { time, known_at: time, kind: EventKind::Order, currency: 1, values, keys: &[] }
-    }
-
-    fn read(history: &EntityHistory, plan: &Plan, order: &Occurrence<'_>) -> Vec<f32> {
-        let mut row = vec![f32::NAN; plan.n_outputs()];
-        history.read(plan, order, |output, value| row[output] = value);
-        row
-    }
-
-    #[test]
-    fn counts_means_and_labels_of_a_few_orders() {
-        let amount = Input { index: 0, unit: 100.0, per_currency: true };
-        let small = Test::Compare { index: 0, op: Comparison::Less, numerator: 500, denominator: 1 };
-        let mut readings = vec![
-            reading(Measure::Count, Some(DAY)),
-            reading(Measure::Mean(amount), Some(7 * DAY)),
-            reading(Measure::Ratio(amount), None),
-            reading(Measure::Count, None),
-            reading(Measure::FraudRate, Some(30 * DAY)),
-            reading(Measure::SinceLast, None),
-            reading(Measure::IsNew, None),
-        ];
-        readings[3].series.tests.push(small);
-        let plan = Plan::new(readings, 7 * DAY, 4096).unwrap();
-        let mut history = EntityHistory::default();
-        history.observe(&plan, &order(T0, &[400]));
-        history.observe(&plan, &order(T0 + DAY, &[1_000]));
-        let row = read(&history, &plan, &order(T0 + 2 * DAY, &[1_400]));
-        assert_eq!(row, [1.0, 7.0, 2.0, 1.0, 0.0, 86_400.0, 0.0]);
-        // The first order is known as fraud on day 3, and the second falls due on day 8.
-        let news =
-            LabelNews { known_at: T0, resolved_before: T0 + 7 * DAY, at: T0 + 3 * DAY, fraud: true, was_fraud: false };
-        history.learn_label(&plan, &news);
-        let rate = |days: i64, history: &EntityHistory| read(history, &plan, &order(T0 + days * DAY, &[1]))[4];
-        assert_eq!((rate(3, &history), rate(4, &history), rate(9, &history)), (0.0, 1.0, 0.5));
-        history.learn_label(
-            &plan,
-            &LabelNews { resolved_before: T0 + 3 * DAY, at: T0 + 10 * DAY, fraud: false, was_fraud: true, ..news },
-        );
-        assert_eq!((rate(10, &history), rate(11, &history)), (0.5, 0.0));
-        assert_eq!(read(&history, &plan, &order(T0 + 402 * DAY, &[1]))[6], 1.0);
     }
 }

@@ -1,0 +1,333 @@
+//! A history as bytes and back: only what cannot be worked out from the rest, numbers mostly as variable-length integers.
+//!
+//! ```text
+//! born: zigzag + 1, 0 for an empty history, which ends here
+//! exact rows: n, then each: time since the row before | known_at - time | tie (4 bytes) | currency, where readings ask
+//!     for it | series bits | values of those series: zigzag + 1, 0 missing | their keys (8 bytes) | their places as values
+//! folded rows: n, then each: time, known_at (8 bytes each) | currency, likewise | counts of all series
+//!     | per value: n, sum, squares (16 bytes) where kept | extremes, first and last times (8 bytes each)
+//! labels: folded, then exact: n, then each: at, known_at (8 bytes each), orders resolved, frauds (zigzag)
+//! ```
+
+use super::error::HistoryError;
+use super::folded::{self, Folded};
+use super::history::{EntityHistory, Extra};
+use super::labels::{LabelRow, Labels};
+use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
+use super::plan::Plan;
+use super::{MAX_TIME, MAX_VALUE, MISSING};
+use crate::container::SectionReader;
+
+fn put(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn get(reader: &mut SectionReader<'_>) -> Result<u64, HistoryError> {
+    let mut n = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = reader.u8()?;
+        n |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            if (shift > 0 && byte == 0) || (shift == 63 && byte > 1) {
+                break;
+            }
+            return Ok(n);
+        }
+    }
+    Err(HistoryError::invalid(reader, "a number in its shortest form"))
+}
+
+fn zigzag(n: i64) -> u64 {
+    (n << 1 ^ n >> 63) as u64
+}
+
+fn unzigzag(n: u64) -> i64 {
+    (n >> 1) as i64 ^ -((n & 1) as i64)
+}
+
+fn put_cell(out: &mut Vec<u8>, cell: i64) {
+    put(out, if cell == MISSING { 0 } else { zigzag(cell) + 1 });
+}
+
+fn get_cell(reader: &mut SectionReader<'_>, limit: i64) -> Result<i64, HistoryError> {
+    let cell = match get(reader)? {
+        0 => return Ok(MISSING),
+        n => unzigzag(n - 1),
+    };
+    if (-limit..=limit).contains(&cell) {
+        Ok(cell)
+    } else {
+        Err(HistoryError::invalid(reader, "a value within bounds"))
+    }
+}
+
+fn get_u32(reader: &mut SectionReader<'_>) -> Result<u32, HistoryError> {
+    u32::try_from(get(reader)?).map_err(|_| HistoryError::invalid(reader, "a number below 2^32"))
+}
+
+/// A number of things of at least `width` bytes each.
+fn get_len(reader: &mut SectionReader<'_>, width: usize) -> Result<usize, HistoryError> {
+    let n = get(reader)?;
+    if n > (reader.remaining() / width) as u64 {
+        return Err(HistoryError::invalid(reader, "no more rows than there are bytes for"));
+    }
+    Ok(n as usize)
+}
+
+impl EntityHistory {
+    /// Appends the bytes of the history. Equal histories give equal bytes, in whatever order events of one millisecond were
+    /// learned.
+    pub fn write_to(&self, plan: &Plan, out: &mut Vec<u8>) {
+        if self.is_empty() {
+            return out.push(0);
+        }
+        put(out, zigzag(self.born) + 1);
+        self.write_exact(plan, out);
+        match (self.folded(), self.dropped(plan)) {
+            (Some(folded), _) => {
+                put(out, folded.len() as u64);
+                for (at, &time) in folded.times().iter().enumerate() {
+                    write_folded(plan, time, folded.row(&plan.layout, at), out);
+                }
+            }
+            (None, Some(row)) => {
+                put(out, 1);
+                write_folded(plan, i64::MIN, &row, out);
+            }
+            (None, None) => put(out, 0),
+        }
+        let (folded, exact) = self.extra.as_ref().map_or_else(Default::default, |extra| extra.labels.parts());
+        for rows in [folded, exact] {
+            put(out, rows.len() as u64);
+            for row in rows {
+                out.extend(row.at.to_le_bytes());
+                out.extend(row.known_at.to_le_bytes());
+                put(out, zigzag(row.resolved.into()));
+                put(out, zigzag(row.frauds.into()));
+            }
+        }
+    }
+
+    fn write_exact(&self, plan: &Plan, out: &mut Vec<u8>) {
+        let (layout, log) = (&plan.layout, &self.log);
+        let mut last = 0;
+        put(out, log.len() as u64);
+        for at in log.start()..log.end() {
+            let (row, before) = (log.row(layout, at), log.row(layout, at - 1));
+            let time = log.times(layout)[at];
+            put(out, zigzag(time - last));
+            put(out, (row[KNOWN] - time) as u64);
+            out.extend((row[META] as u32).to_le_bytes());
+            if layout.per_currency {
+                put(out, folded::currency(row).into());
+            }
+            let is_of = |series: usize| layout::count(series, row, Some(before)) > 0;
+            put(out, (0..layout.series.len()).fold(0, |bits, series| bits | u64::from(is_of(series)) << series));
+            for (i, _) in layout.inputs.iter().enumerate().filter(|(_, c)| is_of(c.series)) {
+                let has = layout.n_values(i, row, Some(before)) > 0;
+                put_cell(out, if has { layout.sum(i, row, Some(before)) } else { MISSING });
+            }
+            for cell in layout.keys.iter().filter(|c| is_of(c.series)) {
+                out.extend(log.column(layout, cell.column)[at].to_le_bytes());
+            }
+            for cell in layout.places.iter().filter(|c| is_of(c.series)) {
+                put_cell(out, log.column(layout, cell.column)[at]);
+            }
+            last = time;
+        }
+    }
+
+    /// Reads what [`write_to`](Self::write_to) wrote with the same plan. Whatever it accepts can be read and changed
+    /// without a panic.
+    pub fn read_from(reader: &mut SectionReader<'_>, plan: &Plan) -> Result<Self, HistoryError> {
+        let mut history = Self::default();
+        let born = match get(reader)? {
+            0 => return Ok(history),
+            n => unzigzag(n - 1),
+        };
+        history.read_exact(reader, plan)?;
+        history.born = born;
+        let n = get_len(reader, 16)?;
+        let mut folded = Folded::default();
+        for _ in 0..n {
+            history.read_folded(reader, plan, &mut folded)?;
+        }
+        if folded.times().iter().any(|&time| time > i64::MIN) && history.log.len() < plan.exact_events {
+            return Err(HistoryError::invalid(reader, "folded rows beside all exact ones only"));
+        }
+        match folded.times() {
+            [] => {}
+            [i64::MIN] => history.set_base(plan, folded.row(&plan.layout, 0)),
+            _ => history.extra.get_or_insert_with(|| Box::new(Extra::new())).folded = folded,
+        }
+        let (folded, exact) = (read_labels(reader)?, read_labels(reader)?);
+        check_labels(plan, history.newest, &folded, &exact).map_err(|what| HistoryError::invalid(reader, what))?;
+        if !folded.is_empty() || !exact.is_empty() {
+            let labels = Labels::from_parts(plan, &folded, &exact);
+            history.extra.get_or_insert_with(|| Box::new(Extra::new())).labels = labels;
+        }
+        if history.last_known_at().is_none_or(|last| born > last) {
+            return Err(HistoryError::invalid(reader, "a first event before the last"));
+        }
+        Ok(history)
+    }
+
+    fn read_exact(&mut self, reader: &mut SectionReader<'_>, plan: &Plan) -> Result<(), HistoryError> {
+        let layout = &plan.layout;
+        let n = get_len(reader, 7)?;
+        if !(1..=plan.exact_events).contains(&n) {
+            return Err(HistoryError::invalid(reader, "one exact row or more, and no more than are kept"));
+        }
+        self.log.reserve(layout, n);
+        let mut last: Option<(i64, i64, u64)> = None;
+        for _ in 0..n {
+            let since = unzigzag(get(reader)?);
+            let time = last.map_or(0, |(time, ..)| time).checked_add(since);
+            let known_at = time.zip(i64::try_from(get(reader)?).ok()).and_then(|(time, late)| time.checked_add(late));
+            let (Some(time), Some(known_at)) = (time, known_at.filter(|known_at| *known_at <= MAX_TIME)) else {
+                return Err(HistoryError::invalid(reader, "a time within bounds"));
+            };
+            let tie = u32::from_le_bytes(reader.array()?);
+            let currency = if layout.per_currency { get_u32(reader)? } else { 0 };
+            let series = get(reader)?;
+            if layout.series.len() < 64 && series >> layout.series.len() != 0 {
+                return Err(HistoryError::invalid(reader, "one bit per series"));
+            }
+            let mut cells = [0; MAX_CELLS];
+            let mut filled = 0;
+            let is_of = |of: usize| series >> of & 1 == 1;
+            for cell in &layout.inputs {
+                cells[filled] = if is_of(cell.series) { get_cell(reader, MAX_VALUE)? } else { MISSING };
+                filled += 1;
+            }
+            for cell in &layout.keys {
+                cells[filled] = if is_of(cell.series) { reader.i64()? } else { 0 };
+                filled += 1;
+            }
+            for cell in &layout.places {
+                cells[filled] = if is_of(cell.series) { get_cell(reader, i64::MAX - 1)? } else { MISSING };
+                filled += 1;
+            }
+            let meta = u64::from(currency) << 32 | u64::from(tie);
+            if time < -MAX_TIME || last.is_some_and(|last| last > (time, known_at, meta)) {
+                return Err(HistoryError::invalid(reader, "events in order of time"));
+            }
+            last = Some((time, known_at, meta));
+            self.take(plan, &Fresh { time, known_at, meta, series, cells: &cells[..filled] });
+        }
+        let first = self.log.times(layout)[self.log.start()];
+        if plan.retained(self.newest, first) == i64::MIN {
+            return Err(HistoryError::invalid(reader, "events within the longest window"));
+        }
+        Ok(())
+    }
+
+    fn read_folded(
+        &mut self,
+        reader: &mut SectionReader<'_>,
+        plan: &Plan,
+        folded: &mut Folded,
+    ) -> Result<(), HistoryError> {
+        let layout = &plan.layout;
+        let mut row = vec![0; folded::width(layout)];
+        folded::blank(layout, &mut row);
+        let time = reader.i64()?;
+        row[KNOWN] = reader.i64()?;
+        let currency = if layout.per_currency { get_u32(reader)? } else { 0 };
+        row[META] = (u64::from(currency) << 32) as i64;
+        for series in 0..layout.series.len() {
+            layout::add_half(&mut row, series, get_u32(reader)?);
+        }
+        for (i, input) in layout.inputs.iter().enumerate() {
+            layout::add_half(&mut row, layout.series.len() + i, get_u32(reader)?);
+            row[layout.sums + i] = unzigzag(get(reader)?);
+            if let Some(at) = input.squares {
+                (row[at], row[at + 1]) = (reader.i64()?, reader.i64()?);
+            }
+        }
+        for pair in kept_pairs(plan, time, &mut row).chunks_exact_mut(2) {
+            (pair[0], pair[1]) = (reader.i64()?, reader.i64()?);
+            if pair[0] > pair[1] && (pair[0], pair[1]) != (i64::MAX, i64::MIN) {
+                return Err(HistoryError::invalid(reader, "the smaller of two numbers first"));
+            }
+        }
+        let last = folded.times().len().checked_sub(1);
+        let last = last.map(|at| (folded.times()[at], folded::currency(folded.row(layout, at))));
+        let first_exact = self.log.times(layout)[self.log.start()];
+        let stands = time == i64::MIN || (time >= -2 * MAX_TIME && plan.fold(self.newest, time) == time);
+        if !stands || time > first_exact || last.is_some_and(|last| last >= (time, currency)) {
+            return Err(HistoryError::invalid(reader, "folded rows in order, each in its bucket"));
+        }
+        if row[KNOWN] < time || row[KNOWN] > MAX_TIME || row[KNOWN] < -MAX_TIME {
+            return Err(HistoryError::invalid(reader, "folded rows known after their time"));
+        }
+        self.late_known = self.late_known.max(row[KNOWN]);
+        self.mixed |= currency != self.currency;
+        folded.add(plan, time, &row);
+        Ok(())
+    }
+}
+
+/// The pairs that a folded row keeps: beyond the retention only times.
+fn kept_pairs<'a>(plan: &Plan, time: i64, row: &'a mut [i64]) -> &'a mut [i64] {
+    let layout = &plan.layout;
+    let skipped = if time == i64::MIN { 2 * layout.extremes.len() } else { 0 };
+    &mut row[layout.stride + skipped..]
+}
+
+fn write_folded(plan: &Plan, time: i64, row: &[i64], out: &mut Vec<u8>) {
+    let layout = &plan.layout;
+    out.extend(time.to_le_bytes());
+    out.extend(row[KNOWN].to_le_bytes());
+    if layout.per_currency {
+        put(out, folded::currency(row).into());
+    }
+    for series in 0..layout.series.len() {
+        put(out, layout::count(series, row, None));
+    }
+    for (i, input) in layout.inputs.iter().enumerate() {
+        put(out, layout.n_values(i, row, None));
+        put(out, zigzag(layout.sum(i, row, None)));
+        if let Some(at) = input.squares {
+            out.extend(row[at].to_le_bytes());
+            out.extend(row[at + 1].to_le_bytes());
+        }
+    }
+    let skipped = if time == i64::MIN { 2 * layout.extremes.len() } else { 0 };
+    out.extend(row[layout.stride + skipped..].iter().flat_map(|cell| cell.to_le_bytes()));
+}
+
+fn read_labels(reader: &mut SectionReader<'_>) -> Result<Vec<LabelRow>, HistoryError> {
+    let n = get_len(reader, 18)?;
+    let mut rows = Vec::with_capacity(n);
+    for _ in 0..n {
+        let (at, known_at) = (reader.i64()?, reader.i64()?);
+        let mut small =
+            || i32::try_from(unzigzag(get(reader)?)).map_err(|_| HistoryError::invalid(reader, "fewer labels"));
+        let (resolved, frauds) = (small()?, small()?);
+        rows.push(LabelRow { at, known_at, resolved, frauds });
+    }
+    Ok(rows)
+}
+
+fn check_labels(plan: &Plan, newest: i64, folded: &[LabelRow], exact: &[LabelRow]) -> Result<(), &'static str> {
+    let rising =
+        |rows: &[LabelRow]| rows.windows(2).all(|pair| (pair[0].at, pair[0].known_at) < (pair[1].at, pair[1].known_at));
+    if !rising(exact) || !folded.windows(2).all(|pair| pair[0].at < pair[1].at) {
+        return Err("labels in order of time");
+    }
+    let stands = |row: &LabelRow| row.at == i64::MIN || plan.fold(newest, row.at) == row.at;
+    let joined = folded.last().zip(exact.first()).is_none_or(|(last, first)| last.at <= first.at);
+    let retained = exact.iter().all(|row| plan.retained(newest, row.at) > i64::MIN);
+    if !folded.iter().all(stands) || !joined || !retained || exact.len() > plan.exact_events {
+        return Err("labels where they stand as seen from the newest event");
+    }
+    if folded.last().is_some_and(|last| last.at > i64::MIN) && exact.len() < plan.exact_events {
+        return Err("folded labels beside all exact ones only");
+    }
+    Ok(())
+}

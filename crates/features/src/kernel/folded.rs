@@ -1,0 +1,169 @@
+//! Folded rows: what is left of the events that an entity has too many of.
+
+use super::MISSING;
+use super::layout::{self, KNOWN, Layout, META};
+use super::measure::decay_weight;
+use super::plan::Plan;
+
+/// Rows by (bucket start, currency), rising. A time of `i64::MIN` is for events beyond the retention.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Folded {
+    times: Vec<i64>,
+    /// What each row counts, as in the log but not running, then the extremes (smallest, largest) and times (first, last).
+    rows: Vec<i64>,
+    /// Running totals of `rows`, `stride` cells each; the first two are unused.
+    totals: Vec<i64>,
+    /// The newest event time at which a row moves to another bucket.
+    next_due: i64,
+}
+
+/// Cells of one row.
+pub(super) fn width(layout: &Layout) -> usize {
+    layout.stride + 2 * (layout.extremes.len() + layout.sinces.len())
+}
+
+/// A row that counts nothing.
+pub(super) fn blank(layout: &Layout, row: &mut [i64]) {
+    row[..layout.stride].fill(0);
+    row[KNOWN] = i64::MIN;
+    for pair in row[layout.stride..].chunks_exact_mut(2) {
+        (pair[0], pair[1]) = (i64::MAX, i64::MIN);
+    }
+}
+
+/// Lets the pair of an extreme or a time take in a value.
+pub(super) fn widen(pair: &mut [i64], value: i64) {
+    if value != MISSING {
+        pair[0] = pair[0].min(value);
+        pair[1] = pair[1].max(value);
+    }
+}
+
+/// The currency of a row.
+pub(super) fn currency(row: &[i64]) -> u32 {
+    (row[META] as u64 >> 32) as u32
+}
+
+fn merge(layout: &Layout, into: &mut [i64], from: &[i64]) {
+    into[KNOWN] = into[KNOWN].max(from[KNOWN]);
+    layout.add_totals(into, from);
+    for (pair, other) in into[layout.stride..].chunks_exact_mut(2).zip(from[layout.stride..].chunks_exact(2)) {
+        pair[0] = pair[0].min(other[0]);
+        pair[1] = pair[1].max(other[1]);
+    }
+}
+
+/// Lets a row's events count at the bucket's start in decayed totals.
+fn weigh(layout: &Layout, row: &mut [i64], time: i64) {
+    for decay in &layout.decays {
+        let of_events = match decay.input {
+            None => i128::from(layout::count(decay.series, row, None)),
+            Some(input) => i128::from(layout.sum(input, row, None)),
+        };
+        row[decay.at] = 0;
+        if decay.at >= layout.wide {
+            row[decay.at + 1] = 0;
+        }
+        if time > i64::MIN {
+            let (_, weight) = decay_weight(time, decay.half_life);
+            layout.add_decay(row, decay, of_events * i128::from(weight));
+        }
+    }
+}
+
+impl Folded {
+    pub(super) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    pub(super) fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    pub(super) fn row(&self, layout: &Layout, at: usize) -> &[i64] {
+        &self.rows[at * width(layout)..(at + 1) * width(layout)]
+    }
+
+    /// Running totals of all rows before `at`; `None` for nothing.
+    pub(super) fn before(&self, layout: &Layout, at: usize) -> Option<&[i64]> {
+        let end = at * layout.stride;
+        at.checked_sub(1).map(|_| &self.totals[end - layout.stride..end])
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        8 * (self.times.capacity() + self.rows.capacity() + self.totals.capacity())
+    }
+
+    /// Takes in a row for a time that [`Plan::fold`] gave. O(1) for the latest bucket, else O(rows).
+    pub(super) fn add(&mut self, plan: &Plan, time: i64, row: &[i64]) {
+        let (layout, width) = (&plan.layout, width(&plan.layout));
+        let currency = currency(row);
+        let key_at = |folded: &Self, at: usize| (folded.times[at], self::currency(folded.row(layout, at)));
+        let mut at = self.len();
+        while at > 0 && key_at(self, at - 1) > (time, currency) {
+            at -= 1;
+        }
+        if at > 0 && key_at(self, at - 1) == (time, currency) {
+            at -= 1;
+            let into = &mut self.rows[at * width..(at + 1) * width];
+            merge(layout, into, row);
+        } else {
+            self.times.insert(at, time);
+            self.rows.splice(at * width..at * width, row.iter().copied());
+            self.rows[at * width + META] = (u64::from(currency) << 32) as i64;
+            if time > i64::MIN {
+                self.next_due = if self.len() == 1 { i64::MAX } else { self.next_due }.min(plan.moves_after(time));
+            } else if self.len() == 1 {
+                self.next_due = i64::MAX;
+            }
+        }
+        weigh(layout, &mut self.rows[at * width..(at + 1) * width], time);
+        self.sum_up(layout, at);
+    }
+
+    /// Brings every row to where it stands as seen from `newest`. O(rows) when one moves, and nothing otherwise.
+    pub(super) fn settle(&mut self, plan: &Plan, newest: i64) {
+        if newest <= self.next_due {
+            return;
+        }
+        let (layout, width) = (&plan.layout, width(&plan.layout));
+        let mut places: Vec<(i64, u32, usize)> =
+            (0..self.len()).map(|at| (plan.fold(newest, self.times[at]), currency(self.row(layout, at)), at)).collect();
+        places.sort_unstable();
+        let mut times: Vec<i64> = Vec::with_capacity(places.len());
+        let mut rows: Vec<i64> = Vec::with_capacity(self.rows.len());
+        let mut last = None;
+        for &(time, currency, at) in &places {
+            let row = self.row(layout, at);
+            if last == Some((time, currency)) {
+                let end = rows.len();
+                merge(layout, &mut rows[end - width..], row);
+            } else {
+                times.push(time);
+                rows.extend_from_slice(row);
+                last = Some((time, currency));
+            }
+        }
+        for (row, &time) in rows.chunks_exact_mut(width).zip(&times) {
+            weigh(layout, row, time);
+        }
+        (self.times, self.rows) = (times, rows);
+        self.next_due = self.times.iter().map(|&time| plan.moves_after(time)).min().unwrap_or(i64::MAX);
+        self.sum_up(layout, 0);
+    }
+
+    /// Recomputes the running totals from a row on.
+    fn sum_up(&mut self, layout: &Layout, from: usize) {
+        let (stride, width) = (layout.stride, width(layout));
+        self.totals.resize(self.len() * stride, 0);
+        for at in from..self.len() {
+            if at > 0 {
+                self.totals.copy_within((at - 1) * stride..at * stride, at * stride);
+            } else {
+                self.totals[..stride].fill(0);
+            }
+            let row = &self.rows[at * width..at * width + stride];
+            layout.add_totals(&mut self.totals[at * stride..(at + 1) * stride], row);
+        }
+    }
+}

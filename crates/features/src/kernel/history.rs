@@ -1,0 +1,279 @@
+//! What is remembered of one entity, and how events and labels change it.
+
+use super::folded::{self, Folded};
+use super::labels::{LabelRow, Labels};
+use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
+use super::log::Log;
+use super::plan::Plan;
+use super::{ENTITY_LIFETIME, LabelNews, Occurrence};
+
+/// What is remembered of one entity: 64 bytes and one allocation, and a second one for labels that came early or say
+/// fraud, and for folded events.
+#[derive(Clone, Debug)]
+pub struct EntityHistory {
+    pub(super) log: Log,
+    /// The latest event time.
+    pub(super) newest: i64,
+    /// When the first event of this life became known.
+    pub(super) born: i64,
+    /// When the latest of the late events became known, those that are no longer exact among them: all others were known
+    /// at their own time.
+    pub(super) late_known: i64,
+    pub(super) extra: Option<Box<Extra>>,
+    /// Of the first event, as far as readings ask for it.
+    pub(super) currency: u32,
+    /// Whether later events had another one.
+    pub(super) mixed: bool,
+}
+
+/// What few entities have.
+#[derive(Clone, Debug)]
+pub(super) struct Extra {
+    pub(super) labels: Labels,
+    /// Where nothing is folded, the base of the log stands for what was dropped.
+    pub(super) folded: Folded,
+    /// One folded row in the making.
+    scratch: Vec<i64>,
+}
+
+impl Extra {
+    pub(super) fn new() -> Self {
+        Self { labels: Labels::new(), folded: Folded::default(), scratch: Vec::new() }
+    }
+}
+
+impl Default for EntityHistory {
+    fn default() -> Self {
+        Self {
+            log: Log::default(),
+            newest: i64::MIN,
+            born: i64::MAX,
+            late_known: i64::MIN,
+            extra: None,
+            currency: 0,
+            mixed: false,
+        }
+    }
+}
+
+impl EntityHistory {
+    /// Whether nothing was ever learned.
+    pub fn is_empty(&self) -> bool {
+        self.log.is_new()
+    }
+
+    /// The newest event's time.
+    pub fn last_time(&self) -> Option<i64> {
+        (!self.is_empty()).then_some(self.newest)
+    }
+
+    /// When the latest event became known.
+    pub fn last_known_at(&self) -> Option<i64> {
+        (!self.is_empty()).then_some(self.newest.max(self.late_known))
+    }
+
+    /// Bytes held, in and behind this value.
+    pub fn memory_bytes(&self) -> usize {
+        let extra = self.extra.as_ref().map_or(0, |extra| {
+            size_of::<Extra>()
+                + extra.labels.memory_bytes()
+                + extra.folded.memory_bytes()
+                + 8 * extra.scratch.capacity()
+        });
+        size_of::<Self>() + self.log.memory_bytes() + extra
+    }
+
+    pub(super) fn folded(&self) -> Option<&Folded> {
+        self.extra.as_ref().map(|extra| &extra.folded).filter(|folded| folded.len() > 0)
+    }
+
+    /// Learns an event. Events of kinds that no reading uses are not remembered, except orders.
+    ///
+    /// O(1) amortised for events in order of time, O(rows) for late ones.
+    pub fn observe(&mut self, plan: &Plan, event: &Occurrence<'_>) {
+        if !plan.stores(event.kind) {
+            return;
+        }
+        let mut cells = [0; MAX_CELLS];
+        let event = plan.layout.fresh(event, &mut cells);
+        if self.last_known_at().is_some_and(|last| event.known_at.abs_diff(last) > ENTITY_LIFETIME.0 as u64) {
+            *self = Self::default();
+        }
+        self.put(plan, &event);
+    }
+
+    fn put(&mut self, plan: &Plan, event: &Fresh<'_>) {
+        let layout = &plan.layout;
+        self.note(plan, event);
+        if plan.retained(self.newest, event.time) == i64::MIN {
+            self.fold_event(plan, i64::MIN, event);
+        } else if self.log.len() < plan.exact_events {
+            self.log.insert(layout, event);
+        } else if event.order() < self.log.order(layout, self.log.start()) {
+            self.fold_event(plan, plan.fold(self.newest, event.time), event);
+        } else {
+            let first = self.log.times(layout)[self.log.start()];
+            self.fold_first(plan, plan.fold(self.newest, first));
+            self.log.insert(layout, event);
+        }
+        self.settle(plan);
+    }
+
+    /// Notes what is known of all events together.
+    fn note(&mut self, plan: &Plan, event: &Fresh<'_>) {
+        let currency = (event.meta >> 32) as u32;
+        if self.is_empty() {
+            self.log.reserve(&plan.layout, 1);
+        }
+        if self.newest == i64::MIN {
+            self.currency = currency;
+        }
+        self.mixed |= self.currency != currency;
+        self.born = self.born.min(event.known_at);
+        self.newest = self.newest.max(event.time);
+        if event.known_at > event.time {
+            self.late_known = self.late_known.max(event.known_at);
+        }
+    }
+
+    /// Takes an event that is known to be exact, in order of time.
+    pub(super) fn take(&mut self, plan: &Plan, event: &Fresh<'_>) {
+        self.note(plan, event);
+        self.log.insert(&plan.layout, event);
+    }
+
+    /// Sets what the base of a history without folded rows stands for; rows that are there count from it on.
+    pub(super) fn set_base(&mut self, plan: &Plan, row: &[i64]) {
+        let layout = &plan.layout;
+        self.log.raise(layout, row);
+        let times = layout.stride + 2 * layout.extremes.len();
+        for since in 0..layout.sinces.len() {
+            self.log.head_mut(since).copy_from_slice(&row[times + 2 * since..times + 2 * since + 2]);
+        }
+    }
+
+    /// Brings everything to where it stands as seen from the newest event.
+    fn settle(&mut self, plan: &Plan) {
+        let layout = &plan.layout;
+        while self.log.len() > 0 && plan.retained(self.newest, self.log.times(layout)[self.log.start()]) == i64::MIN {
+            self.fold_first(plan, i64::MIN);
+        }
+        if let Some(extra) = &mut self.extra {
+            extra.folded.settle(plan, self.newest);
+            extra.labels.settle(plan, self.newest);
+        }
+    }
+
+    /// Moves the first exact row to a folded time.
+    fn fold_first(&mut self, plan: &Plan, time: i64) {
+        let layout = &plan.layout;
+        let first = self.log.start();
+        let (known_at, meta) = (self.log.row(layout, first)[KNOWN], self.log.row(layout, first)[META]);
+        self.late_known = self.late_known.max(known_at);
+        let base = self.log.base(layout);
+        let same_currency = base[KNOWN] == i64::MIN || base[META] >> 32 == meta >> 32;
+        if time == i64::MIN && self.folded().is_none() && same_currency {
+            let base_known_at = base[KNOWN];
+            for since in 0..layout.sinces.len() {
+                let (row, before) = (self.log.row(layout, first), self.log.row(layout, first - 1));
+                if layout::count(layout.sinces[since], row, Some(before)) > 0 {
+                    let at = self.log.times(layout)[first];
+                    folded::widen(self.log.head_mut(since), at);
+                }
+            }
+            self.log.drop_first(layout);
+            self.log.base_mut(layout)[KNOWN] = known_at.max(base_known_at);
+            return;
+        }
+        self.unfold_base(plan);
+        let mut row = self.take_scratch(plan);
+        row[..layout.stride].copy_from_slice(self.log.row(layout, first));
+        layout.subtract_totals(&mut row[..layout.stride], self.log.base(layout));
+        self.log.pairs_of_first(layout, &mut row[layout.stride..]);
+        self.log.drop_first(layout);
+        self.log.base_mut(layout)[KNOWN] = i64::MIN;
+        self.add_folded(plan, time, row);
+    }
+
+    /// Lets an event count at a folded time without ever being exact.
+    fn fold_event(&mut self, plan: &Plan, time: i64, event: &Fresh<'_>) {
+        let layout = &plan.layout;
+        self.late_known = self.late_known.max(event.known_at);
+        self.unfold_base(plan);
+        let mut row = self.take_scratch(plan);
+        layout.add_event(&mut row, event);
+        (row[KNOWN], row[META]) = (event.known_at, event.meta as i64);
+        let mut pairs = row[layout.stride..].chunks_exact_mut(2);
+        for (&input, pair) in layout.extremes.iter().zip(pairs.by_ref()) {
+            folded::widen(pair, event.cells[input]);
+        }
+        for (&series, pair) in layout.sinces.iter().zip(pairs) {
+            if event.series >> series & 1 == 1 {
+                folded::widen(pair, event.time);
+            }
+        }
+        self.add_folded(plan, time, row);
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_with(|| Box::new(Extra::new()))
+    }
+
+    fn take_scratch(&mut self, plan: &Plan) -> Vec<i64> {
+        let mut row = std::mem::take(&mut self.extra().scratch);
+        row.resize(folded::width(&plan.layout), 0);
+        folded::blank(&plan.layout, &mut row);
+        row
+    }
+
+    fn add_folded(&mut self, plan: &Plan, time: i64, row: Vec<i64>) {
+        let extra = self.extra();
+        extra.folded.add(plan, time, &row);
+        extra.scratch = row;
+    }
+
+    /// Makes what the base stands for a folded row, before there are others.
+    fn unfold_base(&mut self, plan: &Plan) {
+        if let Some(row) = self.dropped(plan) {
+            self.extra().folded.add(plan, i64::MIN, &row);
+            self.log.base_mut(&plan.layout)[KNOWN] = i64::MIN;
+        }
+    }
+
+    /// What the base stands for, as a folded row.
+    pub(super) fn dropped(&self, plan: &Plan) -> Option<Vec<i64>> {
+        let layout = &plan.layout;
+        let base = (!self.is_empty()).then(|| self.log.base(layout)).filter(|base| base[KNOWN] > i64::MIN)?;
+        let mut row = vec![0; folded::width(layout)];
+        folded::blank(layout, &mut row);
+        row[..layout.stride].copy_from_slice(base);
+        let times = layout.stride + 2 * layout.extremes.len();
+        for since in 0..layout.sinces.len() {
+            row[times + 2 * since..times + 2 * since + 2].copy_from_slice(self.log.head(since));
+        }
+        Some(row)
+    }
+
+    /// Learns a label of one of the entity's orders, or that an earlier one is reversed.
+    ///
+    /// Labels of orders of an earlier life are ignored. O(log n) for few labels, at most O(labels).
+    pub fn learn_label(&mut self, plan: &Plan, news: &LabelNews) {
+        if !plan.layout.reads_labels || self.is_empty() || news.known_at < self.born {
+            return;
+        }
+        let (before, at) = (news.resolved_before, news.at.max(news.known_at));
+        let newest = self.newest;
+        let mut change = |resolved_at: i64, resolved: i32, frauds: i32| {
+            self.extra().labels.add(plan, newest, LabelRow { at: resolved_at, known_at: at, resolved, frauds });
+        };
+        if at < before {
+            change(at, 1, 0);
+            change(before, -1, 0);
+        }
+        match (news.fraud, news.was_fraud) {
+            (true, false) => change(before.min(at), 0, 1),
+            (false, true) => change(before.min(at), 0, -1),
+            _ => {}
+        }
+    }
+}

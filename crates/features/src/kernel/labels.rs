@@ -1,0 +1,166 @@
+//! What labels change: which orders count as resolved and as fraud, apart from those that fall due by themselves.
+
+use super::plan::Plan;
+
+/// A change at `at`, known from `known_at` on. Counts are running totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LabelRow {
+    pub(super) at: i64,
+    pub(super) known_at: i64,
+    pub(super) resolved: i32,
+    pub(super) frauds: i32,
+}
+
+impl LabelRow {
+    fn key(&self) -> (i64, i64) {
+        (self.at, self.known_at)
+    }
+}
+
+/// Changes by (time, known at): the newest one by one, older ones in buckets as events are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Labels {
+    folded: Vec<LabelRow>,
+    /// Rows `..start` are gone; the last of them has the totals before the first.
+    rows: Vec<LabelRow>,
+    start: usize,
+    max_known_at: i64,
+    next_due: i64,
+}
+
+/// (orders resolved, frauds).
+type Changes = (i64, i64);
+
+impl Labels {
+    pub(super) fn new() -> Self {
+        Self { max_known_at: i64::MIN, next_due: i64::MAX, ..Self::default() }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<LabelRow>() * (self.folded.capacity() + self.rows.capacity())
+    }
+
+    /// Learns a change. O(1) for the newest, else O(rows).
+    pub(super) fn add(&mut self, plan: &Plan, newest: i64, change: LabelRow) {
+        self.max_known_at = self.max_known_at.max(change.known_at);
+        let exact = &self.rows[self.start..];
+        let known = exact.binary_search_by_key(&change.key(), LabelRow::key);
+        let time = plan.retained(newest, change.at);
+        match known {
+            _ if time == i64::MIN => self.fold(plan, time, change),
+            Ok(at) => add_from(&mut self.rows[self.start + at..], change),
+            Err(at) => {
+                if exact.len() >= plan.exact_events {
+                    if at == 0 {
+                        return self.fold(plan, plan.fold(newest, change.at), change);
+                    }
+                    self.fold_first(plan, plan.fold(newest, exact[0].at));
+                    return self.insert(change);
+                }
+                self.insert(change);
+            }
+        }
+    }
+
+    fn insert(&mut self, change: LabelRow) {
+        if self.start > 64 && self.start > self.rows.len() / 2 {
+            self.rows.drain(..self.start - 1);
+            self.start = 1;
+        }
+        let at = self.start + self.rows[self.start..].partition_point(|row| row.key() < change.key());
+        let (resolved, frauds) = totals_before(&self.rows, at);
+        self.rows.insert(at, LabelRow { resolved, frauds, ..change });
+        add_from(&mut self.rows[at..], change);
+    }
+
+    /// Moves the first exact row to a folded time.
+    fn fold_first(&mut self, plan: &Plan, time: i64) {
+        let change = own(&self.rows, self.start);
+        self.start += 1;
+        self.fold(plan, time, change);
+    }
+
+    fn fold(&mut self, plan: &Plan, time: i64, change: LabelRow) {
+        let at = self.folded.partition_point(|row| row.at < time);
+        if self.folded.get(at).is_none_or(|row| row.at != time) {
+            let (resolved, frauds) = totals_before(&self.folded, at);
+            self.folded.insert(at, LabelRow { at: time, known_at: i64::MIN, resolved, frauds });
+            self.next_due = self.next_due.min(plan.moves_after(time));
+        }
+        self.folded[at].known_at = self.folded[at].known_at.max(change.known_at);
+        add_from(&mut self.folded[at..], change);
+    }
+
+    /// Brings every row to where it stands as seen from `newest`.
+    pub(super) fn settle(&mut self, plan: &Plan, newest: i64) {
+        while self.rows.get(self.start).is_some_and(|first| plan.retained(newest, first.at) == i64::MIN) {
+            self.fold_first(plan, i64::MIN);
+        }
+        if newest <= self.next_due {
+            return;
+        }
+        let old = std::mem::take(&mut self.folded);
+        self.next_due = i64::MAX;
+        for at in 0..old.len() {
+            self.fold(plan, plan.fold(newest, old[at].at), own(&old, at));
+        }
+    }
+
+    /// All changes in `[from, to)` that were known before `now`. O(log n) where all were, else O(rows).
+    pub(super) fn between(&self, now: i64, from: i64, to: i64) -> Changes {
+        let clear = self.max_known_at < now;
+        let (a, b) =
+            (between(&self.folded, 0, clear, now, from, to), between(&self.rows, self.start, clear, now, from, to));
+        (a.0 + b.0, a.1 + b.1)
+    }
+
+    /// Folded and exact rows, each with what it changes by itself.
+    pub(super) fn parts(&self) -> (Vec<LabelRow>, Vec<LabelRow>) {
+        let owned = |rows: &[LabelRow], start: usize| (start..rows.len()).map(|at| own(rows, at)).collect();
+        (owned(&self.folded, 0), owned(&self.rows, self.start))
+    }
+
+    /// The reverse of [`parts`](Self::parts).
+    pub(super) fn from_parts(plan: &Plan, folded: &[LabelRow], rows: &[LabelRow]) -> Self {
+        let mut labels = Self::new();
+        for (part, to) in [(folded, &mut labels.folded), (rows, &mut labels.rows)] {
+            for row in part {
+                let (resolved, frauds) = totals_before(to, to.len());
+                let sum = |total: i32, change: i32| total.wrapping_add(change);
+                to.push(LabelRow { resolved: sum(resolved, row.resolved), frauds: sum(frauds, row.frauds), ..*row });
+                labels.max_known_at = labels.max_known_at.max(row.known_at);
+            }
+        }
+        labels.next_due = folded.iter().map(|row| plan.moves_after(row.at)).min().unwrap_or(i64::MAX);
+        labels
+    }
+}
+
+fn totals_before(rows: &[LabelRow], at: usize) -> (i32, i32) {
+    at.checked_sub(1).map_or((0, 0), |before| (rows[before].resolved, rows[before].frauds))
+}
+
+/// A row with what it changes by itself.
+fn own(rows: &[LabelRow], at: usize) -> LabelRow {
+    let (resolved, frauds) = totals_before(rows, at);
+    let row = rows[at];
+    LabelRow { resolved: row.resolved.wrapping_sub(resolved), frauds: row.frauds.wrapping_sub(frauds), ..row }
+}
+
+fn add_from(rows: &mut [LabelRow], change: LabelRow) {
+    for row in rows {
+        row.resolved = row.resolved.wrapping_add(change.resolved);
+        row.frauds = row.frauds.wrapping_add(change.frauds);
+    }
+}
+
+fn between(rows: &[LabelRow], start: usize, clear: bool, now: i64, from: i64, to: i64) -> Changes {
+    let lo = start + rows[start..].partition_point(|row| row.at < from);
+    let hi = lo + rows[lo..].partition_point(|row| row.at < to);
+    if clear {
+        let (above, below) = (totals_before(rows, hi), totals_before(rows, lo));
+        return (i64::from(above.0.wrapping_sub(below.0)), i64::from(above.1.wrapping_sub(below.1)));
+    }
+    let known = (lo..hi).map(|at| own(rows, at)).filter(|row| row.known_at < now);
+    known.fold((0, 0), |sum, row| (sum.0 + i64::from(row.resolved), sum.1 + i64::from(row.frauds)))
+}

@@ -1,0 +1,283 @@
+//! The exact rows of one entity: columns and rows in one allocation, sorted, with a base row before the first.
+//!
+//! ```text
+//! head: first and last time of dropped events, per series whose times are read
+//! | times .. | column .. | .. | row row row .. |      each column `capacity` cells, each row `stride`
+//!                               ^ base: the totals before the first row; what was dropped, where nothing was folded
+//! ```
+
+use super::MISSING;
+use super::folded::widen;
+use super::layout::{self, Fresh, KNOWN, Layout, META};
+
+/// Exact rows `start..end`; row `start - 1` is the base.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log {
+    cells: Box<[i64]>,
+    start: u32,
+    end: u32,
+    capacity: u32,
+}
+
+/// Marks the previous time of a row without a key: later than any window.
+const NO_KEY: i64 = i64::MAX;
+
+impl Log {
+    pub(super) fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    pub(super) fn end(&self) -> usize {
+        self.end as usize
+    }
+
+    /// Number of exact rows.
+    pub(super) fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether nothing was ever put in.
+    pub(super) fn is_new(&self) -> bool {
+        self.capacity == 0
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        8 * self.cells.len()
+    }
+
+    /// All times, by row number; those before `start` mean nothing.
+    pub(super) fn times(&self, layout: &Layout) -> &[i64] {
+        let head = 2 * layout.sinces.len();
+        &self.cells[head..head + self.end()]
+    }
+
+    /// A column, by row number.
+    pub(super) fn column(&self, layout: &Layout, column: usize) -> &[i64] {
+        let at = self.column_at(layout, column);
+        &self.cells[at..at + self.end()]
+    }
+
+    fn column_at(&self, layout: &Layout, column: usize) -> usize {
+        2 * layout.sinces.len() + (1 + column) * self.capacity as usize
+    }
+
+    fn row_at(&self, layout: &Layout, row: usize) -> usize {
+        self.column_at(layout, layout.n_columns) + row * layout.stride
+    }
+
+    pub(super) fn row(&self, layout: &Layout, row: usize) -> &[i64] {
+        let at = self.row_at(layout, row);
+        &self.cells[at..at + layout.stride]
+    }
+
+    fn row_mut(&mut self, layout: &Layout, row: usize) -> &mut [i64] {
+        let at = self.row_at(layout, row);
+        &mut self.cells[at..at + layout.stride]
+    }
+
+    /// The row before the first.
+    pub(super) fn base(&self, layout: &Layout) -> &[i64] {
+        self.row(layout, self.start() - 1)
+    }
+
+    pub(super) fn base_mut(&mut self, layout: &Layout) -> &mut [i64] {
+        self.row_mut(layout, self.start() - 1)
+    }
+
+    /// (first, last) times of the dropped events of a series whose times are read; (`MAX`, `MIN`) for none.
+    pub(super) fn head(&self, since: usize) -> &[i64] {
+        &self.cells[2 * since..2 * since + 2]
+    }
+
+    pub(super) fn head_mut(&mut self, since: usize) -> &mut [i64] {
+        &mut self.cells[2 * since..2 * since + 2]
+    }
+
+    /// What orders the rows.
+    pub(super) fn order(&self, layout: &Layout, row: usize) -> (i64, i64, u64) {
+        let cells = self.row(layout, row);
+        (self.times(layout)[row], cells[KNOWN], cells[META] as u64)
+    }
+
+    /// Puts an event in its place. O(1) for the newest, else O(rows).
+    pub(super) fn insert(&mut self, layout: &Layout, event: &Fresh<'_>) {
+        self.make_room(layout);
+        let end = self.end();
+        let mut at = end;
+        if self.len() > 0 && self.order(layout, end - 1) > event.order() {
+            let times = self.times(layout);
+            at = self.start() + times[self.start()..].partition_point(|&time| time < event.time);
+            while self.order(layout, at) < event.order() {
+                at += 1;
+            }
+        }
+        self.end += 1;
+        let (stride, first_column) = (layout.stride, 2 * layout.sinces.len());
+        if at < end {
+            for column in 0..=layout.n_columns {
+                let from = first_column + column * self.capacity as usize;
+                self.cells.copy_within(from + at..from + end, from + at + 1);
+            }
+            let (from, to) = (self.row_at(layout, at), self.row_at(layout, end));
+            self.cells.copy_within(from..to, from + stride);
+        }
+        self.cells[first_column + at] = event.time;
+        self.fill_columns(layout, at, event);
+        // The event's own totals first, for the later rows; then those before it.
+        let from = self.row_at(layout, at - 1);
+        let (before, rest) = self.cells[from..].split_at_mut(stride);
+        let (row, later) = rest.split_at_mut(stride);
+        if at == end {
+            row.copy_from_slice(before);
+            layout.add_event(row, event);
+        } else {
+            row.fill(0);
+            layout.add_event(row, event);
+            for other in later[..(end - at) * stride].chunks_exact_mut(stride) {
+                layout.add_totals(other, row);
+            }
+            layout.add_totals(row, before);
+        }
+        (row[KNOWN], row[META]) = (event.known_at, event.meta as i64);
+    }
+
+    fn fill_columns(&mut self, layout: &Layout, at: usize, event: &Fresh<'_>) {
+        for (i, input) in layout.inputs.iter().enumerate() {
+            if let Some(column) = input.column {
+                let to = self.column_at(layout, column) + at;
+                self.cells[to] = event.cells[i];
+            }
+        }
+        for (i, place) in layout.places.iter().enumerate() {
+            let to = self.column_at(layout, place.column) + at;
+            self.cells[to] = layout.place_cell(event.cells, i);
+        }
+        for (i, cell) in layout.keys.iter().enumerate() {
+            let key = layout.key_cell(event.cells, i);
+            let (start, keys_at) = (self.start(), self.column_at(layout, cell.column));
+            let previous_at = keys_at + self.capacity as usize;
+            let mut previous = NO_KEY;
+            if key != 0 {
+                let (keys, times) = (&self.cells[keys_at..], self.times(layout));
+                previous = find_last(&keys[start..at], key).map_or(i64::MIN, |i| times[start + i]);
+                if let Some(next) = keys[at + 1..self.end()].iter().position(|&other| other == key) {
+                    self.cells[previous_at + at + 1 + next] = event.time;
+                }
+            }
+            (self.cells[keys_at + at], self.cells[previous_at + at]) = (key, previous);
+        }
+    }
+
+    /// Lets the base count what a row counts, and all rows with it.
+    pub(super) fn raise(&mut self, layout: &Layout, row: &[i64]) {
+        for at in self.start() - 1..self.end() {
+            layout.add_totals(self.row_mut(layout, at), row);
+        }
+        let base = self.base_mut(layout);
+        (base[KNOWN], base[META]) = (row[KNOWN], row[META]);
+    }
+
+    /// Takes the first row out: it becomes the base, whose cells other than the totals the caller sets.
+    pub(super) fn drop_first(&mut self, layout: &Layout) {
+        let (first, end) = (self.start(), self.end());
+        let times = self.times(layout);
+        // Rows after the base count keys whose previous time lies before the first row; one of the same time must be told.
+        if times[first + 1..end].first() == Some(&times[first]) {
+            for cell in &layout.keys {
+                let keys_at = self.column_at(layout, cell.column);
+                let key = self.cells[keys_at + first];
+                let next = self.cells[keys_at + first + 1..keys_at + end].iter().position(|&other| other == key);
+                if let Some(next) = next.filter(|_| key != 0) {
+                    let previous_at = keys_at + self.capacity as usize;
+                    self.cells[previous_at + first + 1 + next] = i64::MIN;
+                }
+            }
+        }
+        self.start += 1;
+    }
+
+    /// Smallest and largest value, and first and last time, of the first row, as pairs behind the totals of a folded row.
+    pub(super) fn pairs_of_first(&self, layout: &Layout, pairs: &mut [i64]) {
+        let first = self.start();
+        let mut pairs = pairs.chunks_exact_mut(2);
+        for (&input, pair) in layout.extremes.iter().zip(pairs.by_ref()) {
+            let value = layout.inputs[input].column.map_or(MISSING, |column| self.column(layout, column)[first]);
+            widen(pair, value);
+        }
+        let (row, before) = (self.row(layout, first), self.row(layout, first - 1));
+        for (&series, pair) in layout.sinces.iter().zip(pairs) {
+            if layout::count(series, row, Some(before)) > 0 {
+                widen(pair, self.times(layout)[first]);
+            }
+        }
+    }
+
+    /// Makes sure that one more row fits.
+    fn make_room(&mut self, layout: &Layout) {
+        if self.end < self.capacity {
+            return;
+        }
+        let kept = self.len() + 1;
+        // With a quarter free in front, moving costs less than what was dropped; else there is more to hold.
+        if self.start() > kept / 3 + 1 {
+            let shift = self.start() - 1;
+            for column in 0..=layout.n_columns {
+                let from = 2 * layout.sinces.len() + column * self.capacity as usize;
+                self.cells.copy_within(from + shift..from + self.end(), from);
+            }
+            let (from, to) = (self.row_at(layout, shift), self.row_at(layout, self.end()));
+            self.cells.copy_within(from..to, self.row_at(layout, 0));
+            (self.start, self.end) = (1, kept as u32);
+        } else {
+            self.grow(layout, kept + (kept / 2).max(1));
+        }
+    }
+
+    /// Moves to a new allocation for `capacity` rows, the base among them.
+    fn grow(&mut self, layout: &Layout, capacity: usize) {
+        let head = 2 * layout.sinces.len();
+        let row_cells = 1 + layout.n_columns + layout.stride;
+        let mut grown =
+            Self { cells: vec![0; head + capacity * row_cells].into(), start: 1, end: 1, capacity: capacity as u32 };
+        if self.is_new() {
+            for pair in grown.cells[..head].chunks_exact_mut(2) {
+                (pair[0], pair[1]) = (i64::MAX, i64::MIN);
+            }
+            grown.base_mut(layout)[KNOWN] = i64::MIN;
+        } else {
+            let first = self.start() - 1;
+            grown.end = self.end - first as u32;
+            grown.cells[..head].copy_from_slice(&self.cells[..head]);
+            for column in 0..=layout.n_columns {
+                let (from, to) = (head + column * self.capacity as usize, head + column * capacity);
+                let n = grown.end();
+                grown.cells[to..to + n].copy_from_slice(&self.cells[from + first..from + first + n]);
+            }
+            let (from, end) = (self.row_at(layout, first), self.row_at(layout, self.end()));
+            let to = grown.row_at(layout, 0);
+            grown.cells[to..to + end - from].copy_from_slice(&self.cells[from..end]);
+        }
+        *self = grown;
+    }
+
+    /// Sets aside room for `n` rows, to be filled one by one.
+    pub(super) fn reserve(&mut self, layout: &Layout, n: usize) {
+        if self.is_new() {
+            self.grow(layout, n + 1);
+        }
+    }
+}
+
+/// Position of the last cell with that key.
+fn find_last(keys: &[i64], key: i64) -> Option<usize> {
+    // Blocks without a branch inside, so that the search is as fast as memory.
+    let mut end = keys.len();
+    while end > 0 {
+        let start = end.saturating_sub(32);
+        if keys[start..end].iter().filter(|&&other| other == key).count() > 0 {
+            return keys[start..end].iter().rposition(|&other| other == key).map(|at| start + at);
+        }
+        end = start;
+    }
+    None
+}

@@ -1,0 +1,349 @@
+//! The history against a recount of all events, on random streams.
+
+use proptest::prelude::*;
+
+use super::naive::Recount;
+use super::*;
+use crate::container::SectionReader;
+use crate::language::feature::Comparison;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+const T0: i64 = 17_000 * DAY;
+const LABEL_DELAY: i64 = 7 * DAY;
+
+const ORDER: EventKind = EventKind::Order;
+const FAILED: EventKind = EventKind::PaymentFailed;
+
+fn amount(per_currency: bool) -> Input {
+    Input { index: 0, unit: 100.0, per_currency }
+}
+
+fn series(kind: EventKind, tests: &[Test]) -> Series {
+    Series { kind, tests: tests.to_vec() }
+}
+
+fn below(index: usize, op: Comparison, numerator: i64) -> Test {
+    Test::Compare { index, op, numerator, denominator: 3 }
+}
+
+/// Readings of every kind, of which plans take some.
+fn all_readings() -> Vec<Reading> {
+    let age = Input { index: 1, unit: 1_000.0, per_currency: false };
+    let small = [below(0, Comparison::Less, 1_500), below(2, Comparison::Equal, 3)];
+    let of = [series(ORDER, &[]), series(FAILED, &[]), series(ORDER, &small[..1]), series(FAILED, &small[1..])];
+    let mut readings = Vec::new();
+    for per_currency in [true, false] {
+        for measure in [
+            Measure::Count,
+            Measure::Sum(amount(per_currency)),
+            Measure::Mean(amount(per_currency)),
+            Measure::Deviation(age),
+            Measure::Deviation(amount(per_currency)),
+            Measure::Min(amount(per_currency)),
+            Measure::Max(age),
+            Measure::ZScore(amount(per_currency)),
+            Measure::Ratio(amount(per_currency)),
+            Measure::Distinct { key: 0 },
+            Measure::Distinct { key: 1 },
+            Measure::Share { all: of[0].clone() },
+            Measure::Rate { per: of[1].clone() },
+            Measure::DecayedCount { half_life: HOUR },
+            Measure::DecayedSum { input: amount(per_currency), half_life: 3 * DAY },
+            Measure::SinceFirst,
+            Measure::SinceLast,
+            Measure::IsNew,
+            Measure::GapVariation,
+            Measure::Speed { index: 3 },
+            Measure::FraudCount,
+            Measure::FraudRate,
+            Measure::Resolved,
+        ] {
+            for (i, series) in of.iter().enumerate() {
+                let windows = [
+                    (Some(HOUR), 0),
+                    (Some(DAY), 0),
+                    (None, 0),
+                    (Some(30 * DAY), 0),
+                    (Some(2 * DAY), 7 * DAY),
+                    (None, DAY),
+                ];
+                for (j, (over, delayed)) in windows.into_iter().enumerate() {
+                    let divides = !matches!(
+                        measure,
+                        Measure::ZScore(_)
+                            | Measure::Ratio(_)
+                            | Measure::SinceFirst
+                            | Measure::SinceLast
+                            | Measure::IsNew
+                            | Measure::Speed { .. }
+                    );
+                    let versus = (divides && (i + j) % 3 == 0).then_some(10 * DAY);
+                    readings.push(Reading {
+                        measure: measure.clone(),
+                        series: series.clone(),
+                        window: Window { over, delayed },
+                        versus,
+                    });
+                }
+            }
+        }
+    }
+    readings
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let readings = proptest::sample::subsequence(all_readings(), 1..24);
+    let exact = prop_oneof![1 => 1_usize..3, 4 => 3_usize..9, 1 => Just(4_096_usize)];
+    (readings, exact, any::<bool>())
+        .prop_map(|(readings, exact, due)| Plan::new(readings, if due { LABEL_DELAY } else { 0 }, exact).unwrap())
+}
+
+/// What happens to an entity.
+#[derive(Clone, Debug)]
+struct Happening {
+    time: i64,
+    late: i64,
+    kind: EventKind,
+    currency: u32,
+    values: [i64; 4],
+    keys: [u64; 2],
+    /// Labels of an order: (delay after it, fraud).
+    labels: Vec<(i64, bool)>,
+    shuffle: u32,
+}
+
+impl Happening {
+    fn occurrence(&self) -> Occurrence<'_> {
+        let Self { time, late, kind, currency, .. } = *self;
+        Occurrence { time, known_at: time + late, kind, currency, values: &self.values, keys: &self.keys }
+    }
+}
+
+fn happenings(longest: usize) -> impl Strategy<Value = Vec<Happening>> {
+    let time = prop_oneof![
+        4 => (0_i64..50).prop_map(|m| m * MINUTE),
+        4 => (0_i64..40).prop_map(|h| h * HOUR),
+        4 => (0_i64..40).prop_map(|d| d * DAY),
+        1 => (0_i64..4).prop_map(|d| d * 401 * DAY),
+        1 => 0_i64..60 * DAY,
+        1 => (0_i64..3).prop_map(|d| -d * 17_001 * DAY),
+    ];
+    let late =
+        prop_oneof![4 => Just(0), 1 => (0_i64..30).prop_map(|h| h * HOUR), 1 => (0_i64..80).prop_map(|d| d * DAY)];
+    let kind = prop_oneof![5 => Just(ORDER), 3 => Just(FAILED), 1 => Just(EventKind::Login)];
+    let value = prop_oneof![1 => Just(MISSING), 6 => -50_i64..2_000, 1 => any::<i64>()];
+    let flag = prop_oneof![Just(MISSING), Just(0), Just(1)];
+    let place = prop_oneof![Just(MISSING), (0_i32..90).prop_map(|d| pack_place(d.into(), f64::from(d) * 1.5))];
+    let label = (prop_oneof![(0_i64..12).prop_map(|d| d * DAY), 0_i64..9 * DAY], any::<bool>());
+    let labels = prop_oneof![2 => Just(vec![]), 3 => proptest::collection::vec(label, 0..4)];
+    let happening = (
+        (time, late, kind, prop_oneof![5 => Just(1_u32), 1 => 0_u32..3]),
+        (value.clone(), value, flag, place),
+        (0_u64..4, 0_u64..3),
+        labels,
+        any::<u32>(),
+    );
+    let happening = happening.prop_map(|((time, late, kind, currency), values, keys, mut labels, shuffle)| {
+        labels.sort_unstable_by_key(|label| label.0);
+        let (values, keys) = ([values.0, values.1, values.2, values.3], [keys.0, keys.1]);
+        Happening { time: T0 + time, late, kind, currency, values, keys, labels, shuffle }
+    });
+    proptest::collection::vec(happening, 1..longest)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Event(usize),
+    Label(LabelNews),
+}
+
+/// Everything in the order in which it becomes known, with that time; within one millisecond by `rank`.
+fn steps(all: &[Happening], rank: impl Fn(u32) -> u32) -> Vec<(i64, Step)> {
+    let mut steps = Vec::new();
+    for (i, happening) in all.iter().enumerate() {
+        let known_at = happening.time + happening.late;
+        steps.push((known_at, 0, rank(happening.shuffle), i, 0, Step::Event(i)));
+        if happening.kind != ORDER {
+            continue;
+        }
+        let (mut resolved_before, mut was_fraud) = (happening.time + LABEL_DELAY, false);
+        for (n, &(delay, fraud)) in happening.labels.iter().enumerate() {
+            let at = (happening.time + delay).max(known_at);
+            let news = LabelNews { known_at, resolved_before, at, fraud, was_fraud };
+            steps.push((at, 1, rank(happening.shuffle), i, n, Step::Label(news)));
+            (resolved_before, was_fraud) = (resolved_before.min(at), fraud);
+        }
+    }
+    steps.sort_by_key(|&(at, class, rank, i, n, _)| (at, class, rank, i, n));
+    steps.into_iter().map(|(at, .., step)| (at, step)).collect()
+}
+
+fn learn(history: &mut EntityHistory, plan: &Plan, all: &[Happening], step: &Step) {
+    match step {
+        Step::Event(i) => history.observe(plan, &all[*i].occurrence()),
+        Step::Label(news) => history.learn_label(plan, news),
+    }
+}
+
+fn bytes(history: &EntityHistory, plan: &Plan) -> Vec<u8> {
+    let mut out = Vec::new();
+    history.write_to(plan, &mut out);
+    out
+}
+
+fn restore(bytes: &[u8], plan: &Plan) -> Result<EntityHistory, HistoryError> {
+    let mut reader = SectionReader::new(*b"TEST", bytes);
+    let history = EntityHistory::read_from(&mut reader, plan)?;
+    reader.finish()?;
+    Ok(history)
+}
+
+fn row(plan: &Plan, read: impl FnOnce(&mut dyn FnMut(usize, f32))) -> Vec<u32> {
+    let mut row = vec![None; plan.n_outputs()];
+    read(&mut |output, value: f32| {
+        assert!(row[output].is_none(), "output {output} written twice");
+        row[output] = Some(if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() });
+    });
+    row.into_iter().map(|value| value.expect("every output is written")).collect()
+}
+
+fn compare(plan: &Plan, history: &EntityHistory, recount: &Recount, order: &Occurrence<'_>) {
+    let found = row(plan, |write| history.read(plan, order, write));
+    let expected = row(plan, |write| recount.read(plan, order, write));
+    for (i, reading) in plan.readings().iter().enumerate() {
+        let values = (f32::from_bits(found[i]), f32::from_bits(expected[i]));
+        assert_eq!(found[i], expected[i], "found and recount {values:?} of {reading:?} at {}", order.time - T0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_reading_is_a_recount(plan in plans(), all in happenings(60), back in 0_i64..40, restore_every in 1_usize..12) {
+        let (mut history, mut recount) = (EntityHistory::default(), Recount::default());
+        for (n, (at, step)) in steps(&all, |rank| rank).into_iter().enumerate() {
+            if n % restore_every == restore_every - 1 {
+                let written = bytes(&history, &plan);
+                history = restore(&written, &plan).unwrap();
+                prop_assert_eq!(bytes(&history, &plan), written);
+            }
+            let order = all[n % all.len()].occurrence();
+            // At the time of what comes next, after it, and at a time before something that is known already.
+            let times = [at, at + 1 + back * DAY / 7, at - back * HOUR, order.time, order.time + DAY];
+            for time in times {
+                compare(&plan, &history, &recount, &Occurrence { time, ..order });
+            }
+            learn(&mut history, &plan, &all, &step);
+            match step {
+                Step::Event(i) => recount.observe(&plan, &all[i].occurrence()),
+                Step::Label(news) => recount.learn_label(&news),
+            }
+            compare(&plan, &history, &recount, &Occurrence { time: at + 1, ..order });
+        }
+        let order = all[0].occurrence();
+        for days in [1, 30, 399, 401, 1_000] {
+            let last = history.last_known_at().unwrap_or(T0);
+            compare(&plan, &history, &recount, &Occurrence { time: last + days * DAY, ..order });
+        }
+    }
+
+    #[test]
+    fn the_order_within_a_millisecond_is_nothing(plan in plans(), mut all in happenings(60), coarse in 1_i64..30, seed: u32) {
+        // Known at a few times only, so that many come together.
+        for happening in &mut all {
+            let known_at = happening.time + happening.late;
+            happening.late = (known_at.div_euclid(coarse * DAY) + 1) * coarse * DAY - happening.time;
+        }
+        let (mut one, mut other) = (EntityHistory::default(), EntityHistory::default());
+        let shuffled = steps(&all, |rank| rank.wrapping_mul(seed | 1).rotate_left(13));
+        let in_order = steps(&all, |rank| rank);
+        for (i, ((at, a), (_, b))) in in_order.iter().zip(&shuffled).enumerate() {
+            learn(&mut one, &plan, &all, a);
+            learn(&mut other, &plan, &all, b);
+            if in_order.get(i + 1).is_none_or(|(next, _)| next > at) {
+                prop_assert_eq!(bytes(&one, &plan), bytes(&other, &plan));
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_are_refused_or_harmless(plan in plans(), all in happenings(30), flips in proptest::collection::vec((any::<u16>(), 1_u8..=255), 1..4), cut: u16) {
+        let mut history = EntityHistory::default();
+        for (_, step) in steps(&all, |rank| rank) {
+            learn(&mut history, &plan, &all, &step);
+        }
+        let written = bytes(&history, &plan);
+        prop_assert!(restore(&written, &plan).is_ok());
+        prop_assert!(restore(&written[..usize::from(cut) % written.len()], &plan).is_err());
+        let mut broken = written.clone();
+        for (at, flip) in flips {
+            let at = usize::from(at) % broken.len();
+            broken[at] ^= flip;
+        }
+        if let Ok(mut history) = restore(&broken, &plan) {
+            let rewritten = bytes(&history, &plan);
+            prop_assert_eq!(&rewritten, &broken);
+            for happening in &all {
+                row(&plan, |write| history.read(&plan, &happening.occurrence(), write));
+                history.observe(&plan, &happening.occurrence());
+            }
+            for time in [i64::MIN, 0, i64::MAX] {
+                let order = Occurrence { time, known_at: time, ..all[0].occurrence() };
+                row(&plan, |write| history.read(&plan, &order, write));
+                history.observe(&plan, &order);
+            }
+        }
+    }
+}
+
+fn reading(measure: Measure, over: Option<i64>) -> Reading {
+    let series = Series::all(EventKind::Order);
+    Reading { measure, series, window: Window { over, delayed: 0 }, versus: None }
+}
+
+fn order_of(time: i64, values: &[i64]) -> Occurrence<'_> {
+    Occurrence { time, known_at: time, kind: EventKind::Order, currency: 1, values, keys: &[] }
+}
+
+fn read(history: &EntityHistory, plan: &Plan, order: &Occurrence<'_>) -> Vec<f32> {
+    let mut row = vec![f32::NAN; plan.n_outputs()];
+    history.read(plan, order, |output, value| row[output] = value);
+    row
+}
+
+#[test]
+fn counts_means_and_labels_of_a_few_orders() {
+    let amount = Input { index: 0, unit: 100.0, per_currency: true };
+    let small = Test::Compare { index: 0, op: Comparison::Less, numerator: 500, denominator: 1 };
+    let mut readings = vec![
+        reading(Measure::Count, Some(DAY)),
+        reading(Measure::Mean(amount), Some(7 * DAY)),
+        reading(Measure::Ratio(amount), None),
+        reading(Measure::Count, None),
+        reading(Measure::FraudRate, Some(30 * DAY)),
+        reading(Measure::SinceLast, None),
+        reading(Measure::IsNew, None),
+    ];
+    readings[3].series.tests.push(small);
+    let plan = Plan::new(readings, 7 * DAY, 4096).unwrap();
+    let mut history = EntityHistory::default();
+    history.observe(&plan, &order_of(T0, &[400]));
+    history.observe(&plan, &order_of(T0 + DAY, &[1_000]));
+    let row = read(&history, &plan, &order_of(T0 + 2 * DAY, &[1_400]));
+    assert_eq!(row, [1.0, 7.0, 2.0, 1.0, 0.0, 86_400.0, 0.0]);
+    // The first order is known as fraud on day 3, and the second falls due on day 8.
+    let news =
+        LabelNews { known_at: T0, resolved_before: T0 + 7 * DAY, at: T0 + 3 * DAY, fraud: true, was_fraud: false };
+    history.learn_label(&plan, &news);
+    let rate = |days: i64, history: &EntityHistory| read(history, &plan, &order_of(T0 + days * DAY, &[1]))[4];
+    assert_eq!((rate(3, &history), rate(4, &history), rate(9, &history)), (0.0, 1.0, 0.5));
+    history.learn_label(
+        &plan,
+        &LabelNews { resolved_before: T0 + 3 * DAY, at: T0 + 10 * DAY, fraud: false, was_fraud: true, ..news },
+    );
+    assert_eq!((rate(10, &history), rate(11, &history)), (0.5, 0.0));
+    assert_eq!(read(&history, &plan, &order_of(T0 + 402 * DAY, &[1]))[6], 1.0);
+}
