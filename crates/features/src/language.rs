@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod error;
 mod families;
 pub mod feature;
+pub mod file;
 pub mod observed;
 pub mod parse;
 pub mod resolve;
