@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod error;
+pub mod explain;
 mod families;
 pub mod feature;
 pub mod file;
