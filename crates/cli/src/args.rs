@@ -252,9 +252,11 @@ pub(crate) struct InspectArgs {
     pub(crate) json: bool,
 }
 
-/// Makes a labelled order stream with several kinds of abuse, to try things out on.
+/// Makes a labelled stream of orders and other events, with several kinds of abuse, to try things out on.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n    orderguard simulate --orders 40000 --seed 1 -o orders.csv.zst")]
+#[command(
+    after_help = "Examples:\n    orderguard simulate --orders 40000 -o stream.csv.zst\n    orderguard simulate --orders-only -o orders.csv\n    orderguard simulate -o orders.csv --events events.csv"
+)]
 pub(crate) struct SimulateArgs {
     /// How many orders.
     #[arg(long, default_value_t = 40_000, value_name = "N")]
@@ -271,9 +273,21 @@ pub(crate) struct SimulateArgs {
     /// The same seed gives the same bytes on every machine.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,
+    /// Day of the stream, from 0, after which the shares and methods of abuse are others; never by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) drift_day: Option<u32>,
+    /// Let everybody pay in euro: amounts are comparable, and the report is in money.
+    #[arg(long)]
+    pub(crate) one_currency: bool,
     /// CSV file to write, compressed when its name ends in .zst or .gz; standard output by default.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Write orders and nothing else, without the columns of other events.
+    #[arg(long)]
+    pub(crate) orders_only: bool,
+    /// Write the other events to a file of their own, and the orders alone to the output.
+    #[arg(long, value_name = "FILE", conflicts_with = "orders_only")]
+    pub(crate) events: Option<PathBuf>,
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -- train --data datasets/orders-sample.csv.zst
-//! cargo run --release -- simulate --orders 40000 --seed 1 -o orders.csv
+//! cargo run --release -- simulate --orders-only --one-currency -o orders.csv
 //! cargo run --release -p orderguard-inference --example embed_service -- models/latest orders.csv --cold-start
 //! ```
 //!

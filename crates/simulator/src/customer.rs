@@ -2,13 +2,34 @@
 //! so that nothing tells them apart except what they do.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use crate::order::{Address, Card, CustomerId, DeviceId, Phone};
 use crate::random::Random;
-use crate::world::{self, CATEGORIES, COUNTRIES, Country};
+use crate::world::{self, CATEGORIES, COUNTRIES};
 
 /// How often a customer of each activity level buys, relative to level 0; the tail is heavy.
 pub(crate) const LEVEL_WEIGHTS: [f64; 9] = [1.0, 1.7, 2.9, 4.9, 8.4, 14.2, 24.1, 41.0, 69.8];
+
+/// At most this many devices are told apart per account.
+const MAX_DEVICES: usize = 3;
+
+/// How far a customer's dealings with the shop are from the usual ones; 1 is usual.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    /// Factor on the category's share of returns.
+    pub(crate) returns: f64,
+    /// Share of the returns that come at the last moment.
+    pub(crate) at_limit: f64,
+    /// Factor on how often money is asked back without a return.
+    pub(crate) claims: f64,
+    /// Factor on how often the customer writes or calls.
+    pub(crate) contacts: f64,
+    /// Factor on payments that fail.
+    pub(crate) failures: f64,
+    /// Factor on reviews.
+    pub(crate) reviews: f64,
+}
 
 /// One account and its owner's habits.
 #[derive(Clone, Debug)]
@@ -16,23 +37,26 @@ pub(crate) struct Customer {
     pub(crate) id: CustomerId,
     /// Seconds since 1970.
     pub(crate) signup: i64,
-    pub(crate) email: String,
+    pub(crate) name: Arc<str>,
+    pub(crate) email: Arc<str>,
     pub(crate) phone: Option<Phone>,
     /// Position in [`COUNTRIES`].
     pub(crate) country: usize,
     pub(crate) home: Address,
     /// Where parcels go when nobody is at home: an office, a parcel shop, family.
     pub(crate) other_place: Address,
-    /// The one used most comes first.
-    pub(crate) devices: Vec<DeviceId>,
+    /// The one used most comes first; the first `n_devices` count.
+    devices: [DeviceId; MAX_DEVICES],
+    n_devices: usize,
     pub(crate) hides_device: bool,
     pub(crate) home_ip: Ipv4Addr,
     /// Position of the office in the population, for those who shop at work.
-    pub(crate) office: Option<usize>,
+    pub(crate) office: Option<u32>,
     pub(crate) uses_vpn: bool,
-    pub(crate) cards: Vec<Card>,
-    pub(crate) card_country: &'static str,
+    /// The one used most comes first; people with one card have it twice.
+    pub(crate) cards: [Card; 2],
     pub(crate) payment: &'static str,
+    pub(crate) currency: &'static str,
     /// Positions in [`CATEGORIES`].
     pub(crate) favourites: [usize; 3],
     /// Factor on prices.
@@ -46,6 +70,7 @@ pub(crate) struct Customer {
     /// Position in [`LEVEL_WEIGHTS`].
     pub(crate) level: usize,
     pub(crate) n_orders: u32,
+    pub(crate) habits: Habits,
 }
 
 /// Everybody who has an account, and the places they share.
@@ -54,26 +79,26 @@ pub(crate) struct Population {
     pub(crate) customers: Vec<Customer>,
     /// Customers of each activity level, by position.
     levels: [Vec<u32>; LEVEL_WEIGHTS.len()],
-    /// Network addresses that many colleagues share.
+    /// Network addresses that many colleagues share, the largest first.
     offices: Vec<Ipv4Addr>,
-    /// Parcel shops, shared by the neighbourhood and by those who do not want to be found at home.
-    parcel_shops: Vec<Address>,
+    /// Parcel shops of each country, shared by the neighbourhood and by those who do not want to be found at home.
+    parcel_shops: [Vec<Address>; COUNTRIES.len()],
+    /// Whether accounts may pay in other currencies than EUR.
+    foreign_currencies: bool,
     next_id: u32,
 }
 
 impl Population {
     /// The shop's places and the customers it had before the first order, signed up until `start`.
-    pub(crate) fn new(n_customers: u64, start: i64, random: &mut Random) -> Self {
-        let mut population = Self { next_id: random.bits() as u32, ..Self::default() };
+    pub(crate) fn new(n_customers: u64, start: i64, foreign_currencies: bool, random: &mut Random) -> Self {
+        let mut population = Self { next_id: random.bits() as u32, foreign_currencies, ..Self::default() };
         for _ in 0..(n_customers / 120).max(4) {
             let country = pick_country(random);
-            population.offices.push(provider_ip(&COUNTRIES[country], random));
+            population.offices.push(provider_ip(country, None, random));
         }
-        for _ in 0..(n_customers / 60).max(6) {
-            let country = pick_country(random);
-            let mut shop = address(&COUNTRIES[country], random);
-            shop.flat = 0;
-            population.parcel_shops.push(shop);
+        for (country, shops) in population.parcel_shops.iter_mut().enumerate() {
+            let n_shops = random.about(n_customers as f64 / 6_000.0 * COUNTRIES[country].share).max(1);
+            shops.extend((0..n_shops).map(|_| Address { flat: 0, ..address(country, random) }));
         }
         for _ in 0..n_customers {
             let age_days = random.exponential(420.0).min(2_500.0);
@@ -108,19 +133,30 @@ impl Population {
     }
 
     /// The network address of an office.
-    pub(crate) fn office_ip(&self, office: usize) -> Ipv4Addr {
-        self.offices[office]
+    pub(crate) fn office_ip(&self, office: u32) -> Ipv4Addr {
+        self.offices[office as usize]
     }
 
-    /// A parcel shop in that country, or anywhere if it has none.
-    pub(crate) fn parcel_shop(&self, country: &str, random: &mut Random) -> Address {
-        for _ in 0..6 {
-            let shop = *random.pick(&self.parcel_shops);
-            if shop.country == country {
-                return shop;
-            }
-        }
-        *random.pick(&self.parcel_shops)
+    /// The neighbourhood's parcel shop: one for all who live in the town.
+    pub(crate) fn parcel_shop_near(&self, home: &Address, country: usize) -> Address {
+        let shops = &self.parcel_shops[country];
+        shops[home.postcode as usize % shops.len()]
+    }
+
+    /// Any parcel shop in that country.
+    pub(crate) fn parcel_shop(&self, country: usize, random: &mut Random) -> Address {
+        *random.pick(&self.parcel_shops[country])
+    }
+
+    /// What an account in that country pays with.
+    fn currency(&self, country: usize, random: &mut Random) -> &'static str {
+        let (currency, share) = COUNTRIES[country].currency;
+        if self.foreign_currencies && random.chance(share) { currency } else { "EUR" }
+    }
+
+    /// A currency that is not the account's habit, where the shop takes several.
+    pub(crate) fn unusual_currency(&self, usual: &'static str, random: &mut Random) -> &'static str {
+        if self.foreign_currencies { world::any_currency(random) } else { usual }
     }
 
     /// A new person with an account opened at `signup` (seconds since 1970), not yet on the books. One in six moves in
@@ -128,27 +164,30 @@ impl Population {
     pub(crate) fn person(&mut self, signup: i64, random: &mut Random) -> Customer {
         let country = pick_country(random);
         let is_business = random.chance(0.09);
-        let home = address(&COUNTRIES[country], random);
+        let home = address(country, random);
+        let first_card = card(country, random);
+        let (first, last) = (world::name(random), world::name(random));
         let mut person = Customer {
             id: self.new_id(),
             signup,
-            email: ordinary_email(is_business, random),
-            phone: random.chance(0.82).then(|| phone(&COUNTRIES[country], random)),
+            name: full_name(&first, &last).into(),
+            email: ordinary_email(&first, &last, is_business, random).into(),
+            phone: random.chance(0.82).then(|| phone(country, random)),
             country,
             home,
             other_place: home,
-            devices: (0..1 + usize::from(random.chance(0.45)) + usize::from(random.chance(0.1)))
-                .map(|_| device(random))
-                .collect(),
+            devices: [(); MAX_DEVICES].map(|()| device(random)),
+            n_devices: 1 + usize::from(random.chance(0.45)) + usize::from(random.chance(0.1)),
             hides_device: random.chance(0.05),
-            home_ip: provider_ip(&COUNTRIES[country], random),
+            home_ip: provider_ip(country, Some(home.region), random),
+            // Offices are of very different sizes.
             office: random
                 .chance(if is_business { 0.5 } else { 0.14 })
-                .then(|| random.below(self.offices.len() as u64) as usize),
+                .then(|| (random.unit() * random.unit() * self.offices.len() as f64) as u32),
             uses_vpn: random.chance(0.05),
-            cards: (0..=usize::from(random.chance(0.22))).map(|_| card(country, random)).collect(),
-            card_country: COUNTRIES[country].code,
+            cards: [first_card, if random.chance(0.22) { card(country, random) } else { first_card }],
             payment: habit_of_payment(is_business, random),
+            currency: self.currency(country, random),
             favourites: [(); 3].map(|()| random.weighted(&CATEGORIES, |c| c.popularity)),
             taste: random.log_normal(1.0, 0.35),
             hour: *random.pick(&[8.5, 12.5, 17.0, 19.5, 20.5, 21.5, 20.0, 23.0]),
@@ -157,11 +196,10 @@ impl Population {
             is_business,
             level: geometric(0.45, LEVEL_WEIGHTS.len() - 1, random),
             n_orders: 0,
+            habits: habits(random),
         };
         if random.chance(0.03) {
-            let foreign = pick_country(random);
-            person.cards = vec![card(foreign, random)];
-            person.card_country = COUNTRIES[foreign].code;
+            person.cards = [card(pick_country(random), random); 2];
         }
         if is_business {
             person.hour = random.log_normal(11.5, 0.2);
@@ -171,9 +209,9 @@ impl Population {
             person.move_in(&self.customers[mate], random);
         }
         person.other_place = match random.weighted(&[45.0, 35.0, 20.0], |w| *w) {
-            0 => self.parcel_shop(person.home.country, random),
+            0 => self.parcel_shop_near(&person.home, person.country),
             1 => address_near(&person.home, random),
-            _ => address(&COUNTRIES[pick_country(random)], random),
+            _ => address(pick_country(random), random),
         };
         person
     }
@@ -186,18 +224,68 @@ impl Population {
 }
 
 impl Customer {
-    /// Shares a roof with `mate`, and often a computer or a card.
+    /// The devices in use, the usual one first.
+    pub(crate) fn devices(&self) -> &[DeviceId] {
+        &self.devices[..self.n_devices.min(MAX_DEVICES)]
+    }
+
+    /// Puts one device in the place of all.
+    pub(crate) fn use_only(&mut self, device: DeviceId) {
+        self.devices = [device; MAX_DEVICES];
+        self.n_devices = 1;
+    }
+
+    /// A new telephone, or the old one with cleared cookies: from now on the usual device.
+    pub(crate) fn add_device(&mut self, device: DeviceId) {
+        self.devices.rotate_right(1);
+        self.devices[0] = device;
+        self.n_devices = (self.n_devices + 1).min(MAX_DEVICES);
+    }
+
+    /// Shares a roof with `mate`, and often a computer, a telephone or a card.
     fn move_in(&mut self, mate: &Self, random: &mut Random) {
         self.country = mate.country;
         self.home = mate.home;
         self.home_ip = mate.home_ip;
+        self.currency = mate.currency;
         if random.chance(0.45) {
             self.devices[0] = mate.devices[0];
         }
-        self.card_country = COUNTRIES[mate.country].code;
-        self.cards = if random.chance(0.25) { mate.cards.clone() } else { vec![card(mate.country, random)] };
-        self.card_country = if self.cards == mate.cards { mate.card_country } else { self.card_country };
+        if random.chance(0.12) {
+            self.phone = mate.phone;
+        }
+        self.cards = if random.chance(0.25) { mate.cards } else { [card(mate.country, random); 2] };
     }
+
+    /// Moves house within the country.
+    pub(crate) fn move_house(&mut self, random: &mut Random) {
+        self.home = address(self.country, random);
+        self.home_ip = provider_ip(self.country, Some(self.home.region), random);
+    }
+}
+
+/// Most people are near the usual; some send much back, complain, or mistype their card. None of that is abuse.
+fn habits(random: &mut Random) -> Habits {
+    let mut habits = Habits {
+        returns: random.log_normal(0.92, 0.4),
+        at_limit: 0.07,
+        claims: random.log_normal(0.8, 0.6),
+        contacts: random.log_normal(0.8, 0.6),
+        failures: random.log_normal(0.8, 0.6),
+        reviews: random.log_normal(0.6, 1.0),
+    };
+    if random.chance(0.04) {
+        habits.returns *= 2.2;
+        habits.at_limit = 0.4;
+    }
+    if random.chance(0.02) {
+        habits.contacts *= 5.0;
+        habits.claims *= 3.0;
+    }
+    if random.chance(0.02) {
+        habits.failures *= 8.0;
+    }
+    habits
 }
 
 /// A country, in proportion to its share of the customers.
@@ -205,12 +293,22 @@ pub(crate) fn pick_country(random: &mut Random) -> usize {
     random.weighted(&COUNTRIES, |c| c.share)
 }
 
+/// A country, each as likely: where people travel.
+pub(crate) fn any_country(random: &mut Random) -> usize {
+    random.below(COUNTRIES.len() as u64) as usize
+}
+
 /// A door somewhere in the country; towns are of very different sizes.
-pub(crate) fn address(country: &Country, random: &mut Random) -> Address {
+pub(crate) fn address(country: usize, random: &mut Random) -> Address {
     let town = (random.unit() * random.unit() * 900.0) as u32;
+    let region = town * world::N_REGIONS / 900;
+    let (latitude, longitude) = world::coordinates(country, region, town);
     Address {
-        country: country.code,
+        country: COUNTRIES[country].code,
+        region: region as u8 + 1,
         postcode: 10_000 + town * 97,
+        latitude,
+        longitude,
         street: random.below(world::N_STREETS) as u16,
         house: random.exponential(30.0).min(400.0) as u16 + 1,
         flat: if random.chance(0.5) { random.between(1, 24) as u16 } else { 0 },
@@ -235,18 +333,21 @@ pub(crate) fn device(random: &mut Random) -> DeviceId {
 /// A card issued in the country; each has a few issuers, the first of them large.
 pub(crate) fn card(country: usize, random: &mut Random) -> Card {
     let issuer = geometric(0.6, 11, random) as u32;
-    Card { bin: 990_000 + 100 * country as u32 + issuer, last_four: random.below(10_000) as u16 }
+    Card { token: random.bits() >> 24, bin: 990_000 + 100 * country as u32 + issuer, country: COUNTRIES[country].code }
 }
 
-/// A telephone number in the country.
-pub(crate) fn phone(country: &Country, random: &mut Random) -> Phone {
-    Phone { prefix: country.prefix, rest: random.below(1_000_000) as u32 }
+/// A telephone number in the country; some have one from elsewhere, some mistype theirs.
+pub(crate) fn phone(country: usize, random: &mut Random) -> Phone {
+    let country = if random.chance(0.03) { pick_country(random) } else { country };
+    Phone { prefix: COUNTRIES[country].prefix, rest: random.below(1_000_000) as u32, is_cut: random.chance(0.006) }
 }
 
-/// An address at one of the country's providers, large blocks first.
-pub(crate) fn provider_ip(country: &Country, random: &mut Random) -> Ipv4Addr {
-    let block = geometric(0.93, 255, random) as u8;
-    Ipv4Addr::new(country.network, block, random.below(256) as u8, random.between(1, 254) as u8)
+/// An address at one of the country's providers, large blocks first; blocks belong to regions (1 to 6).
+pub(crate) fn provider_ip(country: usize, region: Option<u8>, random: &mut Random) -> Ipv4Addr {
+    let region =
+        region.map_or_else(|| random.below(u64::from(world::N_REGIONS)) as u32, |region| u32::from(region) - 1);
+    let block = geometric(0.7, 41, random) as u32 * world::N_REGIONS + region;
+    Ipv4Addr::new(COUNTRIES[country].network, block as u8, random.below(256) as u8, random.between(1, 254) as u8)
 }
 
 /// An address that a mobile provider lends to many customers at a time (100.64.0.0/10).
@@ -260,24 +361,27 @@ pub(crate) fn hiding_ip(random: &mut Random) -> Ipv4Addr {
     Ipv4Addr::new(world::HIDING_NETWORK, block, random.below(4) as u8, random.below(256) as u8)
 }
 
-/// An e-mail address as people choose them.
-pub(crate) fn ordinary_email(is_business: bool, random: &mut Random) -> String {
-    let (first, last) = (world::name(random), world::name(random));
+/// The name as people write it.
+pub(crate) fn full_name(first: &str, last: &str) -> String {
+    world::capital(first) + " " + &world::capital(last)
+}
+
+/// An e-mail address as people of that name (in lower case) choose them.
+pub(crate) fn ordinary_email(first: &str, last: &str, is_business: bool, random: &mut Random) -> String {
     if is_business && random.chance(0.7) {
-        return format!(
-            "{}@{last}-{}.example",
-            random.pick(&["office", "info", "orders", first.as_str()]),
-            world::name(random)
-        );
+        let local = *random.pick(&["office", "info", "orders", first]);
+        return format!("{local}@{last}-{}.example", world::name(random));
     }
     let year = random.between(50, 99);
-    let local = match random.below(6) {
+    let local = match random.below(7) {
         0 | 1 => format!("{first}.{last}"),
         2 => format!("{first}{last}{}", random.below(100)),
         3 => format!("{}{last}{year}", &first[..1]),
         4 => format!("{first}_{last}"),
+        // A nickname, or somebody else's account.
+        5 => format!("{}{}", world::name(random), random.below(100)),
         // Some honest addresses look like noise.
-        _ if random.chance(0.12) => world::gibberish(random),
+        _ if random.chance(0.14) => world::gibberish(random),
         _ => format!("{last}{}", random.below(10_000)),
     };
     let domain = if random.chance(0.012) { *random.pick(&world::THROW_AWAY_DOMAINS) } else { usual_domain(random) };

@@ -9,7 +9,7 @@ use orderguard_features::time::{MAX_TIME, MIN_TIME, Span, UnixMillis};
 /// ```
 /// use orderguard_simulator::SimulatorParams;
 /// let params = SimulatorParams { n_orders: 2_000, seed: 7, ..Default::default() }.check()?;
-/// assert_eq!(orderguard_simulator::simulate(&params).count(), 2_000);
+/// assert_eq!(orderguard_simulator::simulate(&params).orders().count(), 2_000);
 /// # Ok::<(), orderguard_simulator::ParamError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +31,19 @@ pub struct SimulatorParams {
     /// Honest orders charged back by mistake (a child bought, the name on the statement was not recognised), as a share
     /// of the dishonest ones, 0 to 1, default 0.03; they are labelled fraud.
     pub mistaken_share: f64,
+    /// Share of the chargebacks of dishonest orders that the shop contests and wins, so that the label is reversed, 0 to 1,
+    /// default 0.04. Of the mistaken ones a quarter is withdrawn whatever this says.
+    pub reversed_share: f64,
+    /// Share of the events other than orders that the shop learns of some time after they happened, 0 to 1, default 0.15;
+    /// more of the returns and reviews, fewer of the log-ins. Chargebacks and reports always come late, orders never.
+    pub late_share: f64,
+    /// Day of the stream, counted from 0, from which the shares and methods of abuse are others; default never.
+    pub drift_day: Option<u32>,
+    /// Whether customers outside the euro area may pay in their own currency, and travellers in others; default true. With
+    /// several currencies amounts are comparable only within each.
+    pub foreign_currencies: bool,
     /// How long after the last order the labels are read out, 0 to 3,660 days, default 60 d: what the shop learns after
-    /// that is not in the stream.
+    /// that is not in the stream, be it a label or another event.
     pub labels_until: Span,
 }
 
@@ -46,6 +57,10 @@ impl Default for SimulatorParams {
             fraud_share: 0.018,
             missed_share: 0.05,
             mistaken_share: 0.03,
+            reversed_share: 0.04,
+            late_share: 0.15,
+            drift_day: None,
+            foreign_currencies: true,
             labels_until: Span::days(60),
         }
     }
@@ -78,10 +93,17 @@ impl SimulatorParams {
             ("fraud_share", self.fraud_share, 0.5, "0 to 0.5"),
             ("missed_share", self.missed_share, 1.0, "0 to 1"),
             ("mistaken_share", self.mistaken_share, 1.0, "0 to 1"),
+            ("reversed_share", self.reversed_share, 1.0, "0 to 1"),
+            ("late_share", self.late_share, 1.0, "0 to 1"),
         ] {
             if !(value >= 0.0 && value <= most) {
                 return Err(ParamError::out_of_range(name, value, expected));
             }
+        }
+        if let Some(day) = self.drift_day
+            && day >= self.days
+        {
+            return Err(ParamError::out_of_range("drift_day", day, "a day of the stream, from 0"));
         }
         if !(0..=Span::days(3_660).0).contains(&self.labels_until.0) {
             return Err(ParamError::out_of_range("labels_until", self.labels_until, "0 to 3660d"));
@@ -152,6 +174,10 @@ mod tests {
         assert_eq!(refused(|p| p.missed_share = f64::NAN), "missed_share");
         assert_eq!(refused(|p| p.missed_share = 1.01), "missed_share");
         assert_eq!(refused(|p| p.mistaken_share = -1.0), "mistaken_share");
+        assert_eq!(refused(|p| p.reversed_share = f64::NAN), "reversed_share");
+        assert_eq!(refused(|p| p.late_share = 2.0), "late_share");
+        assert_eq!(refused(|p| p.drift_day = Some(180)), "drift_day");
+        assert_eq!(refused(|p| p.drift_day = Some(179)), "accepted");
         assert_eq!(refused(|p| p.labels_until = Span(-1)), "labels_until");
         assert_eq!(refused(|p| p.start = MAX_TIME), "start");
         assert_eq!(refused(|p| p.start = MIN_TIME), "start");

@@ -78,6 +78,11 @@ impl Random {
         median * libm::exp(sigma * self.normal())
     }
 
+    /// A whole number with that mean: the mean rounded up or down.
+    pub(crate) fn about(&mut self, mean: f64) -> u64 {
+        mean as u64 + u64::from(self.chance(mean - mean.floor()))
+    }
+
     /// Exponential with that mean.
     pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * libm::log(1.0 - self.unit())

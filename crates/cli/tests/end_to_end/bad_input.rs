@@ -362,8 +362,8 @@ fn a_truncated_archive() {
 fn a_damaged_archive() {
     let csv = Table::simulated(2_000, 3).csv();
     for (name, mut whole) in [("a.csv.gz", gzip(csv.as_bytes())), ("a.csv.zst", zstd(csv.as_bytes()))] {
-        let middle = whole.len() / 2;
-        whole[middle..middle + 40].fill(0x5a);
+        // In the tables of the first block: damage in the text alone would show only where there is a checksum.
+        whole[24..64].fill(0x5a);
         refused(name, &whole, "", 1, &[name, "the compressed file is damaged"]);
     }
 }

@@ -121,7 +121,11 @@ fn simulation_is_the_same_everywhere() {
     place.ok("simulate --orders 500 --seed 4 -o a.csv");
     assert_eq!(place.text("a.csv"), first);
     assert_ne!(place.ok("simulate --orders 500 --seed 5").out, first);
-    assert_eq!(first.lines().count(), 501);
+    let orders = place.ok("simulate --orders 500 --seed 4 --orders-only -o orders.csv --quiet");
+    assert_eq!((orders.out.as_str(), place.text("orders.csv").lines().count()), ("", 501));
+    place.ok("simulate --orders 500 --seed 4 -o some.csv --events others.csv");
+    assert_eq!(place.text("some.csv"), place.text("orders.csv"));
+    assert_eq!(place.text("others.csv").lines().count() + 500, first.lines().count());
     place.ok("simulate --orders 500 --seed 4 -o a.csv.zst");
     place.ok("simulate --orders 500 --seed 4 -o b.csv.zst");
     assert_eq!(place.read("a.csv.zst"), place.read("b.csv.zst"));

@@ -75,7 +75,7 @@ fn standard_output_without_room() {
 fn a_reader_that_goes_away_is_no_failure() {
     let place = Place::new();
     let run = place.shell("{ \"$ORDERGUARD\" simulate --orders 20000; echo $? >code; } | head -n 1");
-    assert!(run.out.starts_with("order_id,"), "{}", run.out);
+    assert!(run.out.starts_with("event_id,"), "{}", run.out);
     assert_eq!((place.text("code").trim(), run.err.as_str()), ("0", ""));
 }
 
@@ -103,7 +103,7 @@ fn links_are_followed_and_devices_written_to() {
     for link in ["full", "null", "link.csv"] {
         assert!(place.path(link).is_symlink(), "{link} was replaced by a file");
     }
-    assert!(place.text("real/a.csv").starts_with("order_id,"));
+    assert!(place.text("real/a.csv").starts_with("event_id,"));
     let mode = |name: &str| std::fs::metadata(place.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(place.shell("umask 077; \"$ORDERGUARD\" simulate --orders 10 -o private.csv").code, Some(0));
     assert_eq!(place.shell("umask 022; \"$ORDERGUARD\" simulate --orders 10 -o public.csv").code, Some(0));

@@ -175,13 +175,14 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The program's own simulation, all columns.
+    /// The program's own simulation, orders only, all their columns; their time is called `order_time`.
     pub(crate) fn simulated(n: usize, seed: u64) -> Self {
-        let run = Place::new().ok(&format!("simulate --orders {n} --days 60 --fraud-share 6% --seed {seed}"));
+        let options = "--orders-only --one-currency --days 60 --fraud-share 6%";
+        let run = Place::new().ok(&format!("simulate --orders {n} {options} --seed {seed}"));
         let mut reader = csv::Reader::from_reader(run.out.as_bytes());
         let header = reader.headers().unwrap().iter().map(str::to_owned).collect();
         let rows = reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
-        Self { header, rows }
+        Self { header, rows }.renamed("event_time", "order_time")
     }
 
     /// As [`Table::simulated`], with the columns [`NARROW`].
