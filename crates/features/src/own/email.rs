@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::distance::Pattern;
-use super::fold::Words;
+use super::fold::{Word, Words};
 
 /// Longest address (RFC 5321, section 4.5.3.1.3, less the two angle brackets).
 const MAX_ADDRESS: usize = 254;
@@ -212,42 +212,64 @@ fn lower(text: &str) -> Cow<'_, str> {
 pub fn similarity_to_name(email: &str, name: &str) -> f32 {
     let Some(email) = Email::split(email) else { return f32::NAN };
     let name = Words::read(name, |_| None);
-    let is_letters = |word: &[u8]| !word[0].is_ascii_digit();
-    let mut name_words = name.iter().filter(|word| is_letters(word));
+    let is_letters = |word: &&Word| !word.is_number;
+    let mut name_words = name.words().iter().filter(is_letters);
     let Some(first) = name_words.next() else { return f32::NAN };
-    let last = name_words.last();
+    let last = name_words.next_back();
 
-    let mut letters = [0; 64];
-    let mut n_letters = 0;
-    for word in Words::read(email.mailbox(), |_| None).iter().filter(|word| is_letters(word)) {
-        let n = word.len().min(letters.len() - n_letters);
-        letters[n_letters..n_letters + n].copy_from_slice(&word[..n]);
-        n_letters += n;
-    }
+    let mut letters = [0; MAX_LOCAL];
+    let mailbox = Words::read(email.mailbox(), |_| None);
+    let n_letters = join(mailbox.words().iter().filter(is_letters).map(|word| mailbox.bytes(word)), &mut letters);
     if n_letters == 0 {
         return 0.0;
     }
     let pattern = Pattern::new(&letters[..n_letters]);
+    let missing = !mailbox.words().iter().filter(is_letters).fold(0, |set, word| set | word.letters);
     let mut best = 0.0_f64;
-    let mut compare = |a: &[u8], b: &[u8]| {
-        // Lengths alone can rule out that this is the best.
-        let (shorter, longer) = (n_letters.min(a.len() + b.len()), n_letters.max(a.len() + b.len()));
-        if shorter as f64 > best * longer as f64 {
-            best = best.max(pattern.similarity(a.iter().chain(b).copied()));
+    // The likeliest forms come first: once one fits well, the others cannot do better and need no look.
+    let mut compare = |a: &[u8], b: &[u8], set: u64| {
+        let n = a.len() + b.len();
+        let fewest_edits = n.abs_diff(n_letters).max((set & missing).count_ones() as usize);
+        if 1.0 - fewest_edits as f64 / n.max(n_letters) as f64 > best {
+            best = best.max(pattern.similarity([a, b]));
         }
     };
-    compare(first, &[]);
-    if let Some(last) = last {
-        let (f, l) = (&first[..1], &last[..1]);
-        for (a, b) in [(first, last), (f, last), (last, first), (last, &[][..]), (first, l), (l, first), (last, f)] {
-            compare(a, b);
-        }
-        if name.len() > 2 {
-            let whole = name.iter().filter(|word| is_letters(word)).flatten().copied();
-            best = best.max(pattern.similarity(whole));
-        }
+    let Some(last) = last else {
+        compare(name.bytes(first), &[], first.letters);
+        return best as f32;
+    };
+    let ((first, first_set), (last, last_set)) = ((name.bytes(first), first.letters), (name.bytes(last), last.letters));
+    compare(first, last, first_set | last_set);
+    compare(initial(first), last, last_set);
+    compare(first, &[], first_set);
+    compare(last, &[], last_set);
+    compare(first, initial(last), first_set);
+    compare(last, first, first_set | last_set);
+    compare(initial(last), first, first_set);
+    compare(last, initial(first), last_set);
+    if name.words().len() > 2 {
+        let mut whole = [0; 2 * MAX_LOCAL];
+        let n = join(name.words().iter().filter(is_letters).map(|word| name.bytes(word)), &mut whole);
+        compare(&whole[..n], &[], 0);
     }
     best as f32
+}
+
+/// The first character of a word.
+fn initial(word: &[u8]) -> &[u8] {
+    let n = (1..word.len()).find(|&at| !(0x80..0xc0).contains(&word[at])).unwrap_or(word.len());
+    &word[..n]
+}
+
+/// Writes words one behind the other as far as there is room, and says how much.
+fn join<'a>(words: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> usize {
+    let mut filled = 0;
+    for word in words {
+        let n = word.len().min(out.len() - filled);
+        out[filled..filled + n].copy_from_slice(&word[..n]);
+        filled += n;
+    }
+    filled
 }
 
 /// How alike two addresses are: 1 for one mailbox, else 1 - edits / length of the local parts, halved where the
@@ -256,9 +278,10 @@ pub fn similarity(a: &str, b: &str) -> f32 {
     let (a, b) = (spelling(a), spelling(b));
     let (Some(left), Some(right)) = (Email::split(&a), Email::split(&b)) else { return f32::NAN };
     let pattern = Pattern::new(left.local.as_bytes());
-    let local = pattern.similarity(right.local.bytes().take(64));
-    let one_domain =
-        left.domain == right.domain || email_domain(&a).is_some_and(|domain| Some(domain) == email_domain(&b));
+    let local = pattern.similarity([&right.local.as_bytes()[..right.local.len().min(MAX_LOCAL)]]);
+    let last = |email: Email<'_>| email.domain.bytes().next_back();
+    let one_domain = left.domain == right.domain
+        || last(left) == last(right) && email_domain(&a).is_some_and(|domain| Some(domain) == email_domain(&b));
     (if one_domain { local } else { local / 2.0 }) as f32
 }
 

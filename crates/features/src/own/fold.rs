@@ -10,6 +10,8 @@ use std::ops::ControlFlow;
 pub(super) trait Sink {
     /// More letters or digits (UTF-8, folded) of the word that is being read.
     fn push(&mut self, part: &str);
+    /// The same for ASCII letters or digits of either case.
+    fn push_ascii(&mut self, part: &[u8]);
     /// The word is complete. `Break` when no more words are wanted.
     fn end_word(&mut self) -> ControlFlow<()>;
 }
@@ -19,38 +21,77 @@ pub(super) trait Sink {
 enum Kind {
     Letter,
     Digit,
+    /// Between words.
+    Other,
+    /// Passed over inside words: apostrophes, and diacritics that are characters of their own.
+    Silent,
+}
+
+/// The kinds of the ASCII characters.
+const ASCII: [Kind; 128] = {
+    let mut kinds = [Kind::Other; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        kinds[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Kind::Letter,
+            b'0'..=b'9' => Kind::Digit,
+            b'\'' | b'`' => Kind::Silent,
+            _ => Kind::Other,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+fn kind_of(c: char) -> Kind {
+    match c {
+        '\u{2019}' | '\u{300}'..='\u{36f}' => Kind::Silent,
+        _ if c.is_ascii() => ASCII[c as usize],
+        _ if c.is_numeric() => Kind::Digit,
+        _ if c.is_alphabetic() => Kind::Letter,
+        _ => Kind::Other,
+    }
 }
 
 /// Reads the words of a text from left to right.
 pub(super) fn words(text: &str, sink: &mut impl Sink) {
-    let mut inside: Option<Kind> = None;
-    for c in text.chars() {
-        let kind = match c {
-            'a'..='z' | 'A'..='Z' => Some(Kind::Letter),
-            '0'..='9' => Some(Kind::Digit),
-            // Apostrophes, and diacritics that are characters of their own.
-            '\'' | '`' | '\u{2019}' | '\u{300}'..='\u{36f}' => continue,
-            _ if c.is_numeric() => Some(Kind::Digit),
-            _ if c.is_alphabetic() => Some(Kind::Letter),
-            _ => None,
+    let bytes = text.as_bytes();
+    let mut inside = Kind::Other;
+    let mut at = 0;
+    while at < bytes.len() {
+        // Runs of one kind of ASCII characters go over whole; most texts are nothing else.
+        let start = at;
+        let first = bytes[at];
+        let (kind, beyond) = if first.is_ascii() {
+            let kind = ASCII[usize::from(first)];
+            while at < bytes.len() && bytes[at].is_ascii() && ASCII[usize::from(bytes[at])] == kind {
+                at += 1;
+            }
+            (kind, None)
+        } else {
+            let c = text[at..].chars().next().expect("not at the end");
+            at += c.len_utf8();
+            (kind_of(c), Some(c))
         };
-        if inside.is_some() && kind != inside && sink.end_word().is_break() {
+        if kind == Kind::Silent {
+            continue;
+        }
+        if kind != inside && inside != Kind::Other && sink.end_word().is_break() {
             return;
         }
         inside = kind;
-        if kind.is_some() {
-            if c.is_ascii() {
-                sink.push(c.to_ascii_lowercase().encode_utf8(&mut [0; 4]));
-            } else if let Some(letters) = latin(c) {
-                sink.push(letters);
-            } else {
-                for lower in c.to_lowercase() {
-                    sink.push(lower.encode_utf8(&mut [0; 4]));
-                }
-            }
+        if kind == Kind::Other {
+            continue;
+        }
+        match beyond {
+            None => sink.push_ascii(&bytes[start..at]),
+            Some(c) => match latin(c) {
+                Some(letters) => sink.push(letters),
+                None => c.to_lowercase().for_each(|lower| sink.push(lower.encode_utf8(&mut [0; 4]))),
+            },
         }
     }
-    if inside.is_some() {
+    if inside != Kind::Other {
         let _ = sink.end_word();
     }
 }
@@ -101,12 +142,26 @@ const MAX_WORDS: usize = 32;
 /// bounded cost whatever the text is.
 pub(super) struct Words {
     bytes: [u8; MAX_BYTES],
-    /// Where each word ends; the next one begins there.
-    ends: [u16; MAX_WORDS],
-    count: usize,
     filled: usize,
+    marks: [Word; MAX_WORDS],
+    count: usize,
+    /// Where the word that is being read begins.
+    start: usize,
     /// What stands for a word, such as the long form of an abbreviation.
     replace: fn(&[u8]) -> Option<Replacement>,
+}
+
+/// Where a word is, and what tells it from most others at a glance.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Word {
+    start: u16,
+    pub(super) len: u16,
+    /// Whether it is made of digits.
+    pub(super) is_number: bool,
+    /// Its first 8 bytes.
+    pub(super) head: u64,
+    /// Set of the low six bits of its bytes.
+    pub(super) letters: u64,
 }
 
 /// What a word becomes.
@@ -121,7 +176,8 @@ pub(super) enum Replacement {
 impl Words {
     /// Reads a text; `replace` says what stands for a word, or nothing to keep it.
     pub(super) fn read(text: &str, replace: fn(&[u8]) -> Option<Replacement>) -> Self {
-        let mut words = Self { bytes: [0; MAX_BYTES], ends: [0; MAX_WORDS], count: 0, filled: 0, replace };
+        let mut words =
+            Self { bytes: [0; MAX_BYTES], filled: 0, marks: [Word::default(); MAX_WORDS], count: 0, start: 0, replace };
         self::words(&text[..text.floor_char_boundary(MAX_READ)], &mut words);
         words
     }
@@ -130,43 +186,61 @@ impl Words {
         self.count
     }
 
-    pub(super) fn get(&self, idx: usize) -> &[u8] {
-        &self.bytes[self.start(idx)..usize::from(self.ends[idx])]
+    pub(super) fn words(&self) -> &[Word] {
+        &self.marks[..self.count]
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        (0..self.count).map(|idx| self.get(idx))
-    }
-
-    fn start(&self, idx: usize) -> usize {
-        if idx == 0 { 0 } else { usize::from(self.ends[idx - 1]) }
+    pub(super) fn bytes(&self, word: &Word) -> &[u8] {
+        &self.bytes[usize::from(word.start)..usize::from(word.start + word.len)]
     }
 }
 
 impl Sink for Words {
     fn push(&mut self, part: &str) {
-        let start = self.start(self.count);
-        let end = self.filled + part.len();
-        if end - start <= MAX_WORD && end <= MAX_BYTES {
-            self.bytes[self.filled..end].copy_from_slice(part.as_bytes());
-            self.filled = end;
+        // All of a character or nothing of it.
+        if self.filled + part.len() <= MAX_BYTES.min(self.start + MAX_WORD) {
+            self.bytes[self.filled..self.filled + part.len()].copy_from_slice(part.as_bytes());
+            self.filled += part.len();
         }
     }
 
+    fn push_ascii(&mut self, part: &[u8]) {
+        let n = part.len().min(MAX_BYTES.min(self.start + MAX_WORD) - self.filled);
+        for (to, byte) in self.bytes[self.filled..self.filled + n].iter_mut().zip(part) {
+            // Sets the bit of lower case, which digits have anyway.
+            *to = byte | 0x20;
+        }
+        self.filled += n;
+    }
+
     fn end_word(&mut self) -> ControlFlow<()> {
-        let start = self.start(self.count);
-        match (self.replace)(&self.bytes[start..self.filled]) {
+        match (self.replace)(&self.bytes[self.start..self.filled]) {
             Some(Replacement::Whole(long)) => {
-                self.filled = start;
+                self.filled = self.start;
                 self.push(long);
             }
             Some(Replacement::Append(rest)) => self.push(rest),
             None => {}
         }
-        if self.filled > start {
-            self.ends[self.count] = self.filled as u16;
+        let word = &self.bytes[self.start..self.filled];
+        if !word.is_empty() {
+            let (mut head, mut letters) = (0, 0);
+            for (at, &byte) in word.iter().enumerate() {
+                letters |= 1 << (byte & 63);
+                if at < 8 {
+                    head = head << 8 | u64::from(byte);
+                }
+            }
+            self.marks[self.count] = Word {
+                start: self.start as u16,
+                len: word.len() as u16,
+                is_number: word[0].is_ascii_digit(),
+                head,
+                letters,
+            };
             self.count += 1;
         }
+        self.start = self.filled;
         if self.count == MAX_WORDS || self.filled == MAX_BYTES {
             ControlFlow::Break(())
         } else {
@@ -181,7 +255,7 @@ mod tests {
 
     fn split(text: &str) -> Vec<String> {
         let words = Words::read(text, |_| None);
-        words.iter().map(|word| String::from_utf8(word.to_vec()).unwrap()).collect()
+        words.words().iter().map(|word| String::from_utf8(words.bytes(word).to_vec()).unwrap()).collect()
     }
 
     #[test]

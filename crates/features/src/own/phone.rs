@@ -136,7 +136,7 @@ fn scan(text: &str, clean: &mut bool, mut digit: impl FnMut(u8)) -> bool {
 /// no digits.
 pub fn similarity(a: &str, b: &str) -> f32 {
     let (Some(a), Some(b)) = (Phone::parse(a), Phone::parse(b)) else { return f32::NAN };
-    super::distance::Pattern::new(a.digits().as_bytes()).similarity(b.digits().bytes()) as f32
+    super::distance::Pattern::new(a.digits().as_bytes()).similarity([b.digits().as_bytes()]) as f32
 }
 
 /// Assigned calling codes and the country of each, with the longer prefixes that tell apart countries which share a code;

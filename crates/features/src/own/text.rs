@@ -40,7 +40,11 @@ pub(super) fn entropy(text: &str) -> f32 {
             others.push(c);
         }
     }
-    let mut sum: f64 = counts.iter().filter(|&&count| count > 1).map(|&count| n_log_n(count)).sum();
+    let mut sum = 0.0;
+    for byte in text.bytes().filter(u8::is_ascii) {
+        // Each character at its first place; there are fewer places than possible characters.
+        sum += n_log_n(std::mem::take(&mut counts[usize::from(byte.to_ascii_lowercase())]));
+    }
     others.sort_unstable();
     sum += others.chunk_by(|a, b| a == b).map(|same| n_log_n(same.len() as u32)).sum::<f64>();
     let n = f64::from(n);
