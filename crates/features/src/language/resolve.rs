@@ -7,6 +7,7 @@ use super::feature::{
     Aggregate, Comparison, Condition, EntityPart, Feature, History, NetworkFeature, Place, Point, TextFunction, ValueOf,
 };
 use crate::kind::EventKind;
+use crate::own::tables::TableKind;
 use crate::schema::{Available, Role, Schema};
 
 /// Which tables of the shop's own are at hand.
@@ -39,6 +40,18 @@ pub enum NeededTable {
     FreeDomains,
     /// See [`TablesPresent::disposable_domains`].
     DisposableDomains,
+}
+
+impl NeededTable {
+    /// The table among those that a user brings.
+    pub fn kind(self) -> TableKind {
+        match self {
+            Self::Geo => TableKind::Geo,
+            Self::Bins => TableKind::Bins,
+            Self::FreeDomains => TableKind::FreeDomains,
+            Self::DisposableDomains => TableKind::DisposableDomains,
+        }
+    }
 }
 
 impl fmt::Display for NeededTable {
@@ -423,7 +436,10 @@ pub fn text(schema: &Schema, tables: TablesPresent, function: TextFunction, name
         _ => None,
     };
     let column = match function {
-        F::Valid => fit(&[Role::Email, Role::Phone, Role::Ip, Role::Card], "a column of role email, phone, ip or card"),
+        F::Valid => fit(
+            &[Role::Email, Role::Phone, Role::Ip, Role::Card, Role::Bin],
+            "a column of role email, phone, ip, card or bin",
+        ),
         F::Free | F::Disposable => fit(&[Role::Email], "a column of role email"),
         F::Private | F::V6 => fit(&[Role::Ip], "a column of role ip"),
         F::Bot | F::Mobile => fit(&[Role::UserAgent], "a column of role user_agent"),
@@ -512,6 +528,23 @@ pub fn columns(schema: &Schema, tables: TablesPresent, feature: &Feature) -> Res
     columns.sort_unstable();
     columns.dedup();
     Ok(columns)
+}
+
+/// The tables that a list of features cannot do without, given the schema's columns: none where the shop has a column for
+/// what a table would say.
+pub fn needed_tables(schema: &Schema, features: &[Feature]) -> Vec<NeededTable> {
+    use NeededTable as T;
+    let without = |table| TablesPresent {
+        geo: table != T::Geo,
+        bins: table != T::Bins,
+        free_domains: table != T::FreeDomains,
+        disposable_domains: table != T::DisposableDomains,
+    };
+    let needs = |table: &NeededTable| {
+        let missing = |feature| columns(schema, without(*table), feature);
+        features.iter().any(|feature| matches!(missing(feature), Err(ResolveError::TableMissing { .. })))
+    };
+    [T::Geo, T::Bins, T::FreeDomains, T::DisposableDomains].into_iter().filter(needs).collect()
 }
 
 fn point_columns(point: PointSource) -> Vec<usize> {

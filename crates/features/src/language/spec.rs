@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::feature::{Feature, Place};
-use super::resolve::{self, ResolveError, TablesPresent};
+use super::resolve::{self, NeededTable, ResolveError, TablesPresent};
+use crate::own::tables::Tables;
 use crate::schema::Schema;
 
 /// How many of an entity's newest events are remembered exactly, unless the specification says otherwise.
@@ -121,6 +122,13 @@ impl FeatureSpec {
     /// Whether any row depends on other events than its own order.
     pub fn uses_state(&self) -> bool {
         self.uses_history() || self.uses_network()
+    }
+
+    /// Notes the editions of the tables that the features need, in the order of [`TableKind::ALL`](crate::own::tables::TableKind).
+    pub fn note_tables(&mut self, schema: &Schema, tables: &Tables) {
+        let needed = resolve::needed_tables(schema, &self.features).into_iter().map(NeededTable::kind);
+        let noted = needed.filter_map(|kind| Some(TableRef { name: kind.name().into(), hash: tables.hash(kind)? }));
+        self.tables = noted.collect();
     }
 
     /// Checks that every feature stands once and fits the schema and tables, that every category has one vocabulary of
