@@ -5,6 +5,7 @@ use orderguard_features::language::feature::{
     Aggregate, Comparison, Condition, EntityPart, Feature, History, NetworkFeature, Place, Point, TextFunction, Value,
     ValueOf, Window,
 };
+use orderguard_features::language::file::FeatureFile;
 use orderguard_features::language::parse::{MAX_SHRINK, MAX_THOUSANDTHS};
 use orderguard_features::time::Span;
 use proptest::collection::vec;
@@ -307,4 +308,79 @@ proptest! {
             }
         }
     }
+}
+
+/// The examples of the page that explains the language.
+fn documented() -> Vec<&'static str> {
+    let page = include_str!("../../../docs/features.md");
+    let blocks = page.split("```feature\n").skip(1);
+    blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines()).collect()
+}
+
+#[test]
+fn every_documented_example_reads() {
+    let examples = documented();
+    assert!(examples.len() > 50, "{}", examples.len());
+    for example in &examples {
+        let feature = Feature::parse(example).unwrap_or_else(|error| panic!("{error}\n{}", error.caret()));
+        assert_eq!(Feature::parse(&feature.to_string()), Ok(feature), "{example}");
+    }
+    // No form is left out of the page.
+    let heads = |text: &str| text.split(['(', ' ']).next().unwrap_or_default().to_owned();
+    let shown: Vec<String> = examples.iter().map(|example| heads(example)).collect();
+    for head in [
+        "amount",
+        "number",
+        "category",
+        "hour",
+        "weekday",
+        "night",
+        "weekend",
+        "since",
+        "similarity",
+        "mismatch",
+        "km",
+        "count",
+        "sum",
+        "mean",
+        "deviation",
+        "min",
+        "max",
+        "zscore",
+        "ratio",
+        "distinct",
+        "share",
+        "rate",
+        "decayed_count",
+        "decayed_sum",
+        "since_first",
+        "since_last",
+        "is_new",
+        "gap_variation",
+        "speed",
+        "fraud_count",
+        "fraud_rate",
+        "cluster_size",
+        "cluster_frauds",
+        "cluster_new_links",
+        "accounts_per",
+    ]
+    .into_iter()
+    .chain(TextFunction::ALL.map(TextFunction::name))
+    {
+        assert!(shown.iter().any(|shown| shown == head), "no example of {head}");
+    }
+}
+
+#[test]
+fn the_documented_file_reads() {
+    let page = include_str!("../../../docs/features.md");
+    let file = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the page shows a file");
+    let file = FeatureFile::from_toml(file).unwrap_or_else(|error| panic!("{error}"));
+    assert!(file.extends_default && file.remove.len() == 2 && file.features.len() == 2 && file.vocabularies.len() == 1);
+    let error =
+        FeatureFile::from_toml("extends = \"default\"\nfeatures = [\n\n\"count(ordr) by card over 24h\"]").unwrap_err();
+    let shown =
+        page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the page shows an error");
+    assert_eq!(error.to_string(), shown.trim_end());
 }
