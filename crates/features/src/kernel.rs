@@ -16,10 +16,11 @@
 //! # Bounds
 //! The newest [`Plan::exact_events`] events of an entity, by (time, `known_at`, contents), are exact. Older ones are *folded*: time
 //! is cut to the start of a bucket, and events of one bucket and currency become one row, which is known when the last of
-//! them was. With n the newest event time of the entity and the window bounds `b_1 < b_2 < ..` of the plan (`delayed +
+//! them was; those that became known within a day of the entity's last event are rows of their own, by 2^20 ms of that time,
+//! so that an order which becomes known a day late does not lose what was known before it. With n the newest event time of the entity and the window bounds `b_1 < b_2 < ..` of the plan (`delayed +
 //! over`), buckets are `2^k <= b_i / 256` ms wide and aligned to the epoch: an event starts in its bucket of `b_1`, and moves on from
 //! that of `b_i` to that of `b_i+1` once the bucket's start is older than `n - b_i`. Rows older than n less the retention
-//! (the longest bound plus [`LATENESS_ALLOWANCE`]) count for lifetimes only. Folded events keep their counts, sums,
+//! (the longest bound plus [`LATENESS_ALLOWANCE`] and 2^20 ms) count for lifetimes only. Folded events keep their counts, sums,
 //! smallest and largest values and the times of their first and last event; their keys, gaps and places are lost, so that
 //! `distinct`, gap variation and speed look at exact events only.
 //!

@@ -152,16 +152,25 @@ impl EntityHistory {
         history.read_exact(reader, plan)?;
         history.born = born;
         let n = get_len(reader, 16)?;
-        let mut folded = Folded::default();
+        let mut rows = Vec::new();
         for _ in 0..n {
-            history.read_folded(reader, plan, &mut folded)?;
+            rows.push(history.read_folded(reader, plan)?);
+        }
+        let last_known_at = history.newest.max(history.late_known);
+        let key = |(time, row): &(i64, Vec<i64>)| (*time, folded::currency(row), Plan::mark(row[KNOWN], last_known_at));
+        if !rows.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
+            return Err(HistoryError::invalid(reader, "folded rows in order"));
+        }
+        let mut folded = Folded::default();
+        for (time, row) in &rows {
+            folded.add(plan, last_known_at, *time, row);
         }
         if folded.times().iter().any(|&time| time > i64::MIN) && history.log.len() < plan.exact_events {
             return Err(HistoryError::invalid(reader, "folded rows beside all exact ones only"));
         }
-        match folded.times() {
-            [] => {}
-            [i64::MIN] => history.set_base(plan, folded.row(&plan.layout, 0)),
+        match folded.len() {
+            0 => {}
+            1 if folded.is_old() => history.set_base(plan, folded.row(&plan.layout, 0)),
             _ => history.extra.get_or_insert_with(|| Box::new(Extra::new())).folded = folded,
         }
         let (folded, exact) = (read_labels(reader)?, read_labels(reader)?);
@@ -226,12 +235,7 @@ impl EntityHistory {
         Ok(())
     }
 
-    fn read_folded(
-        &mut self,
-        reader: &mut SectionReader<'_>,
-        plan: &Plan,
-        folded: &mut Folded,
-    ) -> Result<(), HistoryError> {
+    fn read_folded(&mut self, reader: &mut SectionReader<'_>, plan: &Plan) -> Result<(i64, Vec<i64>), HistoryError> {
         let layout = &plan.layout;
         let mut row = vec![0; folded::width(layout)];
         folded::blank(layout, &mut row);
@@ -255,20 +259,17 @@ impl EntityHistory {
                 return Err(HistoryError::invalid(reader, "the smaller of two numbers first"));
             }
         }
-        let last = folded.times().len().checked_sub(1);
-        let last = last.map(|at| (folded.times()[at], folded::currency(folded.row(layout, at))));
         let first_exact = self.log.times(layout)[self.log.start()];
         let stands = time == i64::MIN || (time >= -2 * MAX_TIME && plan.fold(self.newest, time) == time);
-        if !stands || time > first_exact || last.is_some_and(|last| last >= (time, currency)) {
-            return Err(HistoryError::invalid(reader, "folded rows in order, each in its bucket"));
+        if !stands || time > first_exact {
+            return Err(HistoryError::invalid(reader, "folded rows in their buckets"));
         }
         if row[KNOWN] < time || row[KNOWN] > MAX_TIME || row[KNOWN] < -MAX_TIME {
             return Err(HistoryError::invalid(reader, "folded rows known after their time"));
         }
         self.late_known = self.late_known.max(row[KNOWN]);
         self.mixed |= currency != self.currency;
-        folded.add(plan, time, &row);
-        Ok(())
+        Ok((time, row))
     }
 }
 
@@ -315,9 +316,10 @@ fn read_labels(reader: &mut SectionReader<'_>) -> Result<Vec<LabelRow>, HistoryE
 }
 
 fn check_labels(plan: &Plan, newest: i64, folded: &[LabelRow], exact: &[LabelRow]) -> Result<(), &'static str> {
-    let rising =
-        |rows: &[LabelRow]| rows.windows(2).all(|pair| (pair[0].at, pair[0].known_at) < (pair[1].at, pair[1].known_at));
-    if !rising(exact) || !folded.windows(2).all(|pair| pair[0].at < pair[1].at) {
+    let last_known_at = folded.iter().chain(exact).map(|row| row.known_at).max().unwrap_or(i64::MIN);
+    let key = |row: &LabelRow| (row.at, Plan::mark(row.known_at, last_known_at));
+    let rising = exact.windows(2).all(|pair| (pair[0].at, pair[0].known_at) < (pair[1].at, pair[1].known_at));
+    if !rising || !folded.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
         return Err("labels in order of time");
     }
     let stands = |row: &LabelRow| row.at == i64::MIN || plan.fold(newest, row.at) == row.at;

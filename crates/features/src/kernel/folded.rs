@@ -5,16 +5,20 @@ use super::layout::{self, KNOWN, Layout, META};
 use super::measure::decay_weight;
 use super::plan::Plan;
 
-/// Rows by (bucket start, currency), rising. A time of `i64::MIN` is for events beyond the retention.
+/// Rows by (bucket start, currency, mark), rising. A time of `i64::MIN` is for events beyond the retention.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Folded {
     times: Vec<i64>,
+    /// [`Plan::mark`] of each row.
+    marks: Vec<i64>,
     /// What each row counts, as in the log but not running, then the extremes (smallest, largest) and times (first, last).
     rows: Vec<i64>,
     /// Running totals of `rows`, `stride` cells each; the first two are unused.
     totals: Vec<i64>,
     /// The newest event time at which a row moves to another bucket.
     next_due: i64,
+    /// The last known time at which a mark goes.
+    next_merge: i64,
 }
 
 /// Cells of one row.
@@ -80,6 +84,15 @@ impl Folded {
         &self.times
     }
 
+    /// Whether all is beyond the retention, and was known for long.
+    pub(super) fn is_old(&self) -> bool {
+        self.times == [i64::MIN] && self.marks == [i64::MIN]
+    }
+
+    fn key(&self, layout: &Layout, at: usize) -> (i64, u32, i64) {
+        (self.times[at], currency(self.row(layout, at)), self.marks[at])
+    }
+
     pub(super) fn row(&self, layout: &Layout, at: usize) -> &[i64] {
         &self.rows[at * width(layout)..(at + 1) * width(layout)]
     }
@@ -91,64 +104,73 @@ impl Folded {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        8 * (self.times.capacity() + self.rows.capacity() + self.totals.capacity())
+        8 * (self.times.capacity() + self.marks.capacity() + self.rows.capacity() + self.totals.capacity())
     }
 
     /// Takes in a row for a time that [`Plan::fold`] gave. O(1) for the latest bucket, else O(rows).
-    pub(super) fn add(&mut self, plan: &Plan, time: i64, row: &[i64]) {
+    pub(super) fn add(&mut self, plan: &Plan, last_known_at: i64, time: i64, row: &[i64]) {
         let (layout, width) = (&plan.layout, width(&plan.layout));
         let currency = currency(row);
-        let key_at = |folded: &Self, at: usize| (folded.times[at], self::currency(folded.row(layout, at)));
+        let mark = Plan::mark(row[KNOWN], last_known_at);
+        let key = (time, currency, mark);
         let mut at = self.len();
-        while at > 0 && key_at(self, at - 1) > (time, currency) {
+        while at > 0 && self.key(layout, at - 1) > key {
             at -= 1;
         }
-        if at > 0 && key_at(self, at - 1) == (time, currency) {
+        if at > 0 && self.key(layout, at - 1) == key {
             at -= 1;
             let into = &mut self.rows[at * width..(at + 1) * width];
             merge(layout, into, row);
         } else {
             self.times.insert(at, time);
+            self.marks.insert(at, mark);
             self.rows.splice(at * width..at * width, row.iter().copied());
             self.rows[at * width + META] = (u64::from(currency) << 32) as i64;
-            if time > i64::MIN {
-                self.next_due = if self.len() == 1 { i64::MAX } else { self.next_due }.min(plan.moves_after(time));
-            } else if self.len() == 1 {
-                self.next_due = i64::MAX;
+            if self.len() == 1 {
+                (self.next_due, self.next_merge) = (i64::MAX, i64::MAX);
             }
+            self.next_due = self.next_due.min(plan.moves_after(time));
+            self.next_merge = self.next_merge.min(Plan::merges_after(mark));
         }
         weigh(layout, &mut self.rows[at * width..(at + 1) * width], time);
         self.sum_up(layout, at);
     }
 
     /// Brings every row to where it stands as seen from `newest`. O(rows) when one moves, and nothing otherwise.
-    pub(super) fn settle(&mut self, plan: &Plan, newest: i64) {
-        if newest <= self.next_due {
+    pub(super) fn settle(&mut self, plan: &Plan, newest: i64, last_known_at: i64) {
+        if newest <= self.next_due && last_known_at <= self.next_merge {
             return;
         }
         let (layout, width) = (&plan.layout, width(&plan.layout));
-        let mut places: Vec<(i64, u32, usize)> =
-            (0..self.len()).map(|at| (plan.fold(newest, self.times[at]), currency(self.row(layout, at)), at)).collect();
+        let mut places: Vec<(i64, u32, i64, usize)> = (0..self.len())
+            .map(|at| {
+                let (time, row) = (plan.fold(newest, self.times[at]), self.row(layout, at));
+                (time, currency(row), Plan::mark(row[KNOWN], last_known_at), at)
+            })
+            .collect();
         places.sort_unstable();
         let mut times: Vec<i64> = Vec::with_capacity(places.len());
+        let mut marks = Vec::with_capacity(places.len());
         let mut rows: Vec<i64> = Vec::with_capacity(self.rows.len());
         let mut last = None;
-        for &(time, currency, at) in &places {
+        for &(time, currency, mark, at) in &places {
             let row = self.row(layout, at);
-            if last == Some((time, currency)) {
+            if last == Some((time, currency, mark)) {
                 let end = rows.len();
                 merge(layout, &mut rows[end - width..], row);
             } else {
                 times.push(time);
+                marks.push(mark);
                 rows.extend_from_slice(row);
-                last = Some((time, currency));
+                last = Some((time, currency, mark));
             }
         }
         for (row, &time) in rows.chunks_exact_mut(width).zip(&times) {
             weigh(layout, row, time);
         }
-        (self.times, self.rows) = (times, rows);
+        (self.times, self.marks, self.rows) = (times, marks, rows);
         self.next_due = self.times.iter().map(|&time| plan.moves_after(time)).min().unwrap_or(i64::MAX);
+        self.next_merge = self.marks.iter().map(|&mark| Plan::merges_after(mark)).min().unwrap_or(i64::MAX);
         self.sum_up(layout, 0);
     }
 

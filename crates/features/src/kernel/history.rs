@@ -112,9 +112,10 @@ impl EntityHistory {
         } else if event.order() < self.log.order(layout, self.log.start()) {
             self.fold_event(plan, plan.fold(self.newest, event.time), event);
         } else {
+            // The event may come to stand first: only then is it clear which rows are of the time of the one that goes.
+            self.log.insert(layout, event);
             let first = self.log.times(layout)[self.log.start()];
             self.fold_first(plan, plan.fold(self.newest, first));
-            self.log.insert(layout, event);
         }
         self.settle(plan);
     }
@@ -159,7 +160,7 @@ impl EntityHistory {
             self.fold_first(plan, i64::MIN);
         }
         if let Some(extra) = &mut self.extra {
-            extra.folded.settle(plan, self.newest);
+            extra.folded.settle(plan, self.newest, self.newest.max(self.late_known));
             extra.labels.settle(plan, self.newest);
         }
     }
@@ -172,7 +173,8 @@ impl EntityHistory {
         self.late_known = self.late_known.max(known_at);
         let base = self.log.base(layout);
         let same_currency = base[KNOWN] == i64::MIN || base[META] >> 32 == meta >> 32;
-        if time == i64::MIN && self.folded().is_none() && same_currency {
+        let old = time == i64::MIN && Plan::mark(known_at, self.newest.max(self.late_known)) == i64::MIN;
+        if old && self.folded().is_none() && same_currency {
             let base_known_at = base[KNOWN];
             for since in 0..layout.sinces.len() {
                 let (row, before) = (self.log.row(layout, first), self.log.row(layout, first - 1));
@@ -227,15 +229,17 @@ impl EntityHistory {
     }
 
     fn add_folded(&mut self, plan: &Plan, time: i64, row: Vec<i64>) {
+        let last_known_at = self.newest.max(self.late_known);
         let extra = self.extra();
-        extra.folded.add(plan, time, &row);
+        extra.folded.add(plan, last_known_at, time, &row);
         extra.scratch = row;
     }
 
     /// Makes what the base stands for a folded row, before there are others.
     fn unfold_base(&mut self, plan: &Plan) {
         if let Some(row) = self.dropped(plan) {
-            self.extra().folded.add(plan, i64::MIN, &row);
+            let last_known_at = self.newest.max(self.late_known);
+            self.extra().folded.add(plan, last_known_at, i64::MIN, &row);
             self.log.base_mut(&plan.layout)[KNOWN] = i64::MIN;
         }
     }

@@ -21,11 +21,14 @@ impl LabelRow {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Labels {
     folded: Vec<LabelRow>,
+    /// [`Plan::mark`] of each folded row.
+    marks: Vec<i64>,
     /// Rows `..start` are gone; the last of them has the totals before the first.
     rows: Vec<LabelRow>,
     start: usize,
     max_known_at: i64,
     next_due: i64,
+    next_merge: i64,
 }
 
 /// (orders resolved, frauds).
@@ -33,16 +36,17 @@ type Changes = (i64, i64);
 
 impl Labels {
     pub(super) fn new() -> Self {
-        Self { max_known_at: i64::MIN, next_due: i64::MAX, ..Self::default() }
+        Self { max_known_at: i64::MIN, next_due: i64::MAX, next_merge: i64::MAX, ..Self::default() }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of::<LabelRow>() * (self.folded.capacity() + self.rows.capacity())
+        size_of::<LabelRow>() * (self.folded.capacity() + self.rows.capacity()) + 8 * self.marks.capacity()
     }
 
     /// Learns a change. O(1) for the newest, else O(rows).
     pub(super) fn add(&mut self, plan: &Plan, newest: i64, change: LabelRow) {
         self.max_known_at = self.max_known_at.max(change.known_at);
+        self.settle(plan, newest);
         let exact = &self.rows[self.start..];
         let known = exact.binary_search_by_key(&change.key(), LabelRow::key);
         let time = plan.retained(newest, change.at);
@@ -81,11 +85,17 @@ impl Labels {
     }
 
     fn fold(&mut self, plan: &Plan, time: i64, change: LabelRow) {
-        let at = self.folded.partition_point(|row| row.at < time);
-        if self.folded.get(at).is_none_or(|row| row.at != time) {
+        let mark = Plan::mark(change.known_at, self.max_known_at);
+        let mut at = self.folded.partition_point(|row| row.at < time);
+        while self.folded.get(at).is_some_and(|row| row.at == time && self.marks[at] < mark) {
+            at += 1;
+        }
+        if self.folded.get(at).is_none_or(|row| (row.at, self.marks[at]) != (time, mark)) {
             let (resolved, frauds) = totals_before(&self.folded, at);
             self.folded.insert(at, LabelRow { at: time, known_at: i64::MIN, resolved, frauds });
+            self.marks.insert(at, mark);
             self.next_due = self.next_due.min(plan.moves_after(time));
+            self.next_merge = self.next_merge.min(Plan::merges_after(mark));
         }
         self.folded[at].known_at = self.folded[at].known_at.max(change.known_at);
         add_from(&mut self.folded[at..], change);
@@ -96,11 +106,12 @@ impl Labels {
         while self.rows.get(self.start).is_some_and(|first| plan.retained(newest, first.at) == i64::MIN) {
             self.fold_first(plan, i64::MIN);
         }
-        if newest <= self.next_due {
+        if newest <= self.next_due && self.max_known_at <= self.next_merge {
             return;
         }
         let old = std::mem::take(&mut self.folded);
-        self.next_due = i64::MAX;
+        self.marks.clear();
+        (self.next_due, self.next_merge) = (i64::MAX, i64::MAX);
         for at in 0..old.len() {
             self.fold(plan, plan.fold(newest, old[at].at), own(&old, at));
         }
@@ -131,6 +142,8 @@ impl Labels {
                 labels.max_known_at = labels.max_known_at.max(row.known_at);
             }
         }
+        labels.marks = folded.iter().map(|row| Plan::mark(row.known_at, labels.max_known_at)).collect();
+        labels.next_merge = labels.marks.iter().map(|&mark| Plan::merges_after(mark)).min().unwrap_or(i64::MAX);
         labels.next_due = folded.iter().map(|row| plan.moves_after(row.at)).min().unwrap_or(i64::MAX);
         labels
     }

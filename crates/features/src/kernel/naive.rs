@@ -62,7 +62,7 @@ fn bounds(plan: &Plan) -> Vec<i64> {
             bounds.push(over.unwrap_or(longest) + reading.window.delayed + delay);
         }
     }
-    bounds.push(bounds.iter().max().unwrap_or(&0) + 86_400_000);
+    bounds.push(bounds.iter().max().unwrap_or(&0) + 86_400_000 + (1 << 20));
     bounds.retain(|&bound| bound > 0);
     bounds.sort_unstable();
     bounds
@@ -86,6 +86,12 @@ fn folded_time(bounds: &[i64], newest: i64, time: i64) -> i64 {
 
 fn exact_time(bounds: &[i64], newest: i64, time: i64) -> i64 {
     if time < newest - bounds[bounds.len() - 1] { i64::MIN } else { time }
+}
+
+/// Keeps folded events that became known in the last day apart, by the quarter of an hour (2^20 ms) in which they became known.
+fn mark(known_at: i64, last_known_at: i64) -> i64 {
+    let end = known_at.div_euclid(1 << 20) * (1 << 20) + (1 << 20) - 1;
+    if end >= last_known_at - 86_400_000 { end } else { i64::MIN }
 }
 
 impl Recount {
@@ -155,7 +161,8 @@ impl Recount {
         let Some(newest) = self.events.last().map(|event| event.time) else { return Vec::new() };
         let bounds = bounds(plan);
         let n_folded = self.events.len().saturating_sub(plan.exact_events);
-        let mut buckets: BTreeMap<(i64, u32), Vec<&Event>> = BTreeMap::new();
+        let last_known_at = self.events.iter().map(|event| event.known_at).max().unwrap_or(i64::MIN);
+        let mut buckets: BTreeMap<(i64, u32, i64), Vec<&Event>> = BTreeMap::new();
         let mut exact = Vec::new();
         for (i, event) in self.events.iter().enumerate() {
             let time = if i < n_folded {
@@ -164,13 +171,13 @@ impl Recount {
                 exact_time(&bounds, newest, event.time)
             };
             if i < n_folded || time == i64::MIN {
-                buckets.entry((time, event.currency)).or_default().push(event);
+                buckets.entry((time, event.currency, mark(event.known_at, last_known_at))).or_default().push(event);
             } else {
                 exact.push(Row { time, known_at: event.known_at, exact: true, events: vec![event] });
             }
         }
         let known_at = |events: &[&Event]| events.iter().map(|event| event.known_at).max().unwrap_or(i64::MIN);
-        let folded = buckets.into_iter().map(|((time, _), events)| Row {
+        let folded = buckets.into_iter().map(|((time, ..), events)| Row {
             time,
             known_at: known_at(&events),
             exact: false,
@@ -183,13 +190,15 @@ impl Recount {
     fn labelled(&self, plan: &Plan, now: i64, from: i64, to: i64) -> (i64, i64) {
         let Some(newest) = self.events.last().map(|event| event.time) else { return (0, 0) };
         let bounds = bounds(plan);
+        let last_known_at = self.labels.keys().map(|key| key.1).max().unwrap_or(i64::MIN);
         let n_folded = self.labels.len().saturating_sub(plan.exact_events);
         // Bucket or exact pair -> (last known, resolved, frauds).
         let mut rows: BTreeMap<(i64, i64, bool), (i64, i64, i64)> = BTreeMap::new();
         for (i, (&(at, known_at), &(resolved, frauds))) in self.labels.iter().enumerate() {
             let time = if i < n_folded { folded_time(&bounds, newest, at) } else { exact_time(&bounds, newest, at) };
             let exact = i >= n_folded && time != i64::MIN;
-            let row = rows.entry((time, if exact { known_at } else { 0 }, exact)).or_insert((i64::MIN, 0, 0));
+            let second = if exact { known_at } else { mark(known_at, last_known_at) };
+            let row = rows.entry((time, second, exact)).or_insert((i64::MIN, 0, 0));
             *row = (row.0.max(known_at), row.1 + resolved, row.2 + frauds);
         }
         let mut sum = (0, 0);

@@ -8,6 +8,8 @@ use crate::kind::EventKind;
 use crate::language::feature::{Comparison, FIRST_SEEN, FIRST_SEEN_Z_SCORE};
 use crate::time::Span;
 
+/// What became known within 2^20 ms, 17 minutes, shares a mark.
+const RECENT: i64 = (1 << 20) - 1;
 /// The longest window, delay or half-life: ten years.
 pub const MAX_SPAN: i64 = 3_660 * Span::DAY.0;
 /// The most readings of one plan.
@@ -294,7 +296,7 @@ impl Plan {
             }
         }
         // Rows beyond the longest window wait in wide buckets, so that few of them do.
-        let retention = longest + LATENESS_ALLOWANCE.0;
+        let retention = longest + LATENESS_ALLOWANCE.0 + RECENT + 1;
         bounds.push(retention);
         bounds.sort_unstable();
         bounds.dedup();
@@ -367,6 +369,18 @@ impl Plan {
             stays = start.saturating_add(level.bound);
         }
         stays
+    }
+
+    /// What keeps rows at one folded time apart: those that became known within the last day stand by when that was, so
+    /// that an order of that day, coming late, still sees what was known before. `i64::MIN` for all others.
+    pub(super) fn mark(known_at: i64, last_known_at: i64) -> i64 {
+        let mark = known_at | RECENT;
+        if mark < last_known_at.saturating_sub(LATENESS_ALLOWANCE.0) { i64::MIN } else { mark }
+    }
+
+    /// The last known time up to which a mark stays.
+    pub(super) fn merges_after(mark: i64) -> i64 {
+        if mark == i64::MIN { i64::MAX } else { mark.saturating_add(LATENESS_ALLOWANCE.0) }
     }
 
     /// The time of an exact row, `i64::MIN` beyond the retention.

@@ -270,6 +270,27 @@ proptest! {
     }
 
     #[test]
+    fn nothing_known_later_changes_a_reading(plan in plans(), mut all in happenings(40), me in 0_usize..40) {
+        // Exact rows only, and nothing known so much later that old ones are dropped: that does depend on what comes later.
+        let plan = Plan::new(plan.readings().to_vec(), plan.label_delay(), 4_096).unwrap();
+        for happening in &mut all {
+            happening.time = T0 + (happening.time - T0).rem_euclid(40 * DAY);
+        }
+        let order = all[me % all.len()].occurrence();
+        let (mut some, mut more) = (EntityHistory::default(), EntityHistory::default());
+        for (at, step) in steps(&all, |rank| rank) {
+            if at < order.time {
+                learn(&mut some, &plan, &all, &step);
+            }
+            if at <= order.time + DAY {
+                learn(&mut more, &plan, &all, &step);
+            }
+        }
+        let rows = [&some, &more].map(|history| row(&plan, |write| history.read(&plan, &order, write)));
+        prop_assert_eq!(&rows[0], &rows[1]);
+    }
+
+    #[test]
     fn hostile_bytes_are_refused_or_harmless(plan in plans(), all in happenings(30), flips in proptest::collection::vec((any::<u16>(), 1_u8..=255), 1..4), cut: u16) {
         let mut history = EntityHistory::default();
         for (_, step) in steps(&all, |rank| rank) {
