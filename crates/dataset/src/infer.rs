@@ -7,6 +7,7 @@ mod classify;
 mod evidence;
 mod message;
 mod names;
+mod streams;
 mod words;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use orderguard_features::time::Span;
 use self::classify::Decision;
 use self::evidence::{DayMonthDoubt, Evidence, TimeReading, count};
 pub use self::message::{InferError, Note};
+pub(crate) use self::names::{SaysKinds, says_kinds};
 use crate::profile::Profile;
 
 /// What the user decides before anything is inferred.
@@ -100,28 +102,58 @@ impl Proposal {
 /// [`InferError::NoRows`] and [`InferError::DuplicateColumn`] for tables that mean nothing; `NoLabel`, `TwoLabels`,
 /// `LabelNotFound`, `LabelNotReadable` where the label cannot be told; `Schema` for an unknown time zone.
 pub fn infer(profile: &Profile, options: &InferOptions) -> Result<Proposal, InferError> {
-    let columns = evidence_of(profile, options)?;
+    let (columns, is_later) = streams::evidence(profile, options)?;
     let mut decisions: Vec<Option<Decision>> = vec![None; columns.len()];
     let mut notes = Vec::new();
 
     for (i, column) in columns.iter().enumerate() {
         decisions[i] = classify::by_contents_alone(column, &mut notes);
     }
-    if let Some((label, reason)) = find_label(&columns, &decisions, options, &mut notes)? {
+    streams::decide_kind(profile, &columns, &mut decisions, &mut notes);
+    // What only other events have is known after the order: nothing of the order's own is looked for there.
+    let of_orders = |decisions: &[Option<Decision>]| -> Vec<Option<Decision>> {
+        let hidden = || Some(Decision::new(Role::Text, String::new()));
+        decisions.iter().zip(&is_later).map(|(d, &later)| if later { hidden() } else { d.clone() }).collect()
+    };
+    let label_required = options.label_required && !streams::has_labels(profile);
+    let label_options = InferOptions { label_required, ..options.clone() };
+    let found = match find_label(&columns, &of_orders(&decisions), &label_options, &mut notes)? {
+        None => streams::label_of_events(&columns, &is_later, &decisions),
+        found => found,
+    };
+    if let Some((label, reason)) = found {
         decisions[label] = Some(Decision::new(Role::Label, reason));
     }
     let times = read_times(&columns, &decisions);
-    decide_order_time(&columns, &times, &mut decisions, &mut notes);
-    decide_label_time(&columns, &times, &mut decisions);
-    decide_id(&columns, &times, &mut decisions, &mut notes);
-    decide_amount(&columns, &times, &mut decisions);
-    decide_currency(&columns, &mut decisions);
+    let times_of_orders: Vec<Option<TimeReading>> =
+        times.iter().zip(&is_later).map(|(time, &later)| time.filter(|_| !later)).collect();
+    decide_order_time(&columns, &times_of_orders, &mut decisions, &mut notes);
+    decide_label_time(&columns, &times_of_orders, &mut decisions);
+    streams::decide_known_at(&columns, &times, &mut decisions);
+    let mut open = of_orders(&decisions);
+    decide_id(&columns, &times, &mut open, &mut notes);
+    decide_amount(&columns, &times, &mut open);
+    decide_currency(&columns, &mut open);
+    streams::decide_places(&columns, &times, &mut open);
+    for ((decision, found), &later) in decisions.iter_mut().zip(open).zip(&is_later) {
+        if !later {
+            *decision = found;
+        }
+    }
+    streams::decide_event_id(profile, &columns, &mut decisions);
     let decisions: Vec<Decision> = decisions
         .into_iter()
         .enumerate()
-        .map(|(i, decision)| decision.unwrap_or_else(|| classify::remaining(&columns[i], times[i])))
+        .map(|(i, decision)| {
+            let mut decision = decision.unwrap_or_else(|| classify::remaining(&columns[i], times[i]));
+            if is_later[i] {
+                streams::set_later(&mut decision);
+            }
+            decision
+        })
         .collect();
     note_doubts(&columns, &times, &decisions, &mut notes);
+    streams::note_unnamed_kinds(profile, &columns, &decisions, &mut notes);
     propose(&columns, decisions, notes, options)
 }
 
@@ -292,7 +324,7 @@ fn read_times(columns: &[Evidence<'_>], decisions: &[Option<Decision>]) -> Vec<O
             column.time_reading(column.nearly_all(), epoch_allowed).or_else(|| {
                 // A column that says it is the order's time is read as one even where many rows must be rejected: the
                 // error about them is clearer than an order without time.
-                let says = names::order_time_rank(&column.words).is_some_and(|rank| rank >= 2);
+                let says = names::order_time_rank(&column.words).is_some_and(|rank| rank >= names::SAYS_ORDER_TIME);
                 says.then(|| column.time_reading(0.5, epoch_allowed)).flatten()
             })
         })
@@ -386,7 +418,7 @@ fn decide_id(
     let unique = |i: usize| open(i) && columns[i].is_nearly_unique(0.95) && columns[i].is_rarely_missing();
     let id = best(columns, |i| unique(i).then(|| names::order_id_rank(&columns[i].words)));
     for i in (0..columns.len()).filter(|&i| id != Some(i) && open(i)) {
-        if names::order_id_rank(&columns[i].words) == 3 && !unique(i) {
+        if names::order_id_rank(&columns[i].words) >= names::SAYS_ORDER_ID && !unique(i) {
             notes.push(Note::IdRepeats {
                 column: columns[i].name.to_owned(),
                 n_distinct: columns[i].profile.n_distinct,

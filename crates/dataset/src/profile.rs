@@ -2,12 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use orderguard_features::kind::EventKind;
+
 /// Facts about every column of the sources, from a pass over all rows.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
-    /// Data rows seen, rejected ones (wrong number of fields) not counted.
+    /// Orders seen, rejected rows (wrong number of fields) not counted.
     pub n_rows: u64,
     /// One entry per column, in the order of the header; of JSON Lines in the order of the keys.
+    pub columns: Vec<ColumnProfile>,
+    /// Other events than orders; `None` where nothing says that there are any.
+    pub events: Option<EventProfile>,
+}
+
+/// Facts about the rows that are other events than orders.
+#[derive(Clone, Debug, Default)]
+pub struct EventProfile {
+    /// The column that says the kind of each row.
+    pub column: Option<String>,
+    /// How many rows of each kind, orders too where the column says so; in the order of the kinds.
+    pub kinds: Vec<(EventKind, u64)>,
+    /// Rows whose word in that column is no kind.
+    pub n_unknown: u64,
+    /// Events seen.
+    pub n_rows: u64,
+    /// The same columns as those of the orders.
     pub columns: Vec<ColumnProfile>,
 }
 

@@ -1,11 +1,15 @@
 //! One pass over all rows that gathers the evidence on which a schema is inferred.
 
+mod kinds;
+mod sums;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
 use orderguard_features::identity::is_card_number;
+use orderguard_features::kind::EventKind;
 use orderguard_features::parse::{self, TimeParser, is_missing_number};
 use orderguard_features::schema::TimeFormat;
 use orderguard_features::table::MISSING_I64;
@@ -16,9 +20,11 @@ use crate::delimited::Records;
 use crate::error::ReadError;
 use crate::intern::{Interner, hash};
 use crate::json_lines::{Value, decode, members};
-use crate::profile::{ColumnProfile, MAX_DISTINCT, Profile};
+use crate::profile::{ColumnProfile, EventProfile, MAX_DISTINCT, Profile};
 use crate::rows::{Ending, check, json_rows};
 use crate::source::{Content, Sources};
+use kinds::Kinds;
+use sums::Sums;
 
 /// The readings of a time that are tried, with their names in `schema.toml`.
 const FORMATS: [(&str, TimeFormat); 5] = [
@@ -34,6 +40,9 @@ const N_TOP: usize = 32;
 
 /// Looks at every value of every column.
 ///
+/// Orders and other events are looked at apart: a column that is named and filled as one of kinds tells them, and files that
+/// were given as events. Where it turns out to hold something else, the data are looked at once more without it.
+///
 /// Rows that no schema could accept are left out: a wrong number of fields, bytes that are not UTF-8, a field that is
 /// too long, a line that is not a JSON object, a cut last row. Of JSON Lines the columns are the union of the keys; `null`,
 /// absent and nested values count as missing. Keys stand in the order of their last positions in an object, then of their
@@ -44,15 +53,33 @@ const N_TOP: usize = 32;
 /// [`MAX_DISTINCT`] distinct values. Runs in the current rayon pool.
 ///
 /// # Errors
-/// [`ReadError::MissingColumn`] if one delimited file has a column that another lacks, [`ReadError::HeaderOnly`] if no
+/// [`ReadError::MissingColumn`] if one delimited file of orders has a column that another lacks, [`ReadError::HeaderOnly`] if no
 /// file has a row that can be looked at, and whatever is wrong with a file as a whole.
 pub fn profile(sources: &Sources, progress: Progress<'_>) -> Result<Profile, ReadError> {
     let parsers = FORMATS.iter().map(|(_, format)| TimeParser::new(*format, "UTC")).collect::<Result<Vec<_>, _>>()?;
+    let mut excluded: Vec<String> = Vec::new();
+    loop {
+        let all = scan(sources, &parsers, &excluded, progress)?;
+        let n_excluded = excluded.len();
+        excluded.extend(all.kinds.mistaken().cloned());
+        if excluded.len() == n_excluded {
+            return Ok(all.finish());
+        }
+    }
+}
+
+/// One pass over the data.
+fn scan<'p>(
+    sources: &'p Sources,
+    parsers: &'p [TimeParser],
+    excluded: &[String],
+    progress: Progress<'_>,
+) -> Result<Scanner<'p>, ReadError> {
     let (bytes, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let scanners: Vec<Scanner<'_>> = Blocks::new(sources, progress, &bytes, &stop)
         .par_bridge()
         .fold(
-            || Scanner::new(sources, &parsers),
+            || Scanner::new(sources, parsers, excluded),
             |mut scanner, block| {
                 match block {
                     Ok(block) => scanner.block(&block),
@@ -65,27 +92,27 @@ pub fn profile(sources: &Sources, progress: Progress<'_>) -> Result<Profile, Rea
             },
         )
         .collect();
-    let mut all = Scanner::new(sources, &parsers);
+    let mut all = Scanner::new(sources, parsers, excluded);
     for scanner in scanners {
         all.merge(scanner);
     }
     if let Some(error) = all.error {
         return Err(error);
     }
-    all.headers.retain(|(file, _)| sources.files[*file as usize].content == Content::Orders);
-    same_columns(sources, &mut all.headers)?;
+    all.headers.sort_by_key(|(file, _)| *file);
+    all.headers.dedup_by_key(|(file, _)| *file);
+    same_columns(sources, &all.headers)?;
     all.take_whole_last_rows();
-    if all.n_rows == 0 {
+    if all.orders.n_rows + all.events.n_rows == 0 {
         return Err(ReadError::HeaderOnly { file: sources.names().into_iter().next().unwrap_or_default() });
     }
-    Ok(all.finish())
+    Ok(all)
 }
 
 /// Delimited files of orders must have the same columns, in any order.
-fn same_columns(sources: &Sources, headers: &mut Vec<(u32, Arc<[String]>)>) -> Result<(), ReadError> {
-    headers.sort_by_key(|(file, _)| *file);
-    headers.dedup_by_key(|(file, _)| *file);
-    let Some((first, rest)) = headers.split_first() else { return Ok(()) };
+fn same_columns(sources: &Sources, headers: &[(u32, Arc<[String]>)]) -> Result<(), ReadError> {
+    let mut of_orders = headers.iter().filter(|(file, _)| sources.files[*file as usize].content == Content::Orders);
+    let Some(first) = of_orders.next() else { return Ok(()) };
     let lacking = |file: &(u32, Arc<[String]>), other: &(u32, Arc<[String]>)| {
         let names: std::collections::HashSet<&str, FixedState> = file.1.iter().map(String::as_str).collect();
         match other.1.iter().find(|name| !names.contains(name.as_str())) {
@@ -97,7 +124,7 @@ fn same_columns(sources: &Sources, headers: &mut Vec<(u32, Arc<[String]>)>) -> R
             None => Ok(()),
         }
     };
-    rest.iter().try_for_each(|other| lacking(other, first).and_then(|()| lacking(first, other)))
+    of_orders.try_for_each(|other| lacking(other, first).and_then(|()| lacking(first, other)))
 }
 
 /// What one value looks like.
@@ -471,18 +498,21 @@ impl Distinct {
     }
 }
 
-/// A last row of which it shows only at the end whether the file was cut inside it: its file, key and cells.
-type Suspect = (u32, u64, Vec<(String, String)>);
+/// A last row of which it shows only at the end whether the file was cut inside it.
+struct Suspect {
+    file: u32,
+    key: u64,
+    is_event: bool,
+    cells: Vec<(String, String)>,
+}
 
 /// One thread's sums over the blocks that it met.
 struct Scanner<'p> {
     sources: &'p Sources,
     parsers: &'p [TimeParser],
-    tallies: Vec<Tally>,
-    by_name: HashMap<String, usize, FixedState>,
-    n_rows: u64,
-    /// Keys of the pieces of rows, which sort in the order of the rows: twice the block, plus one for a suspect row.
-    pieces: Vec<u64>,
+    orders: Sums,
+    events: Sums,
+    kinds: Kinds,
     headers: Vec<(u32, Arc<[String]>)>,
     endings: BTreeMap<u32, Ending>,
     suspects: Vec<Suspect>,
@@ -490,14 +520,13 @@ struct Scanner<'p> {
 }
 
 impl<'p> Scanner<'p> {
-    fn new(sources: &'p Sources, parsers: &'p [TimeParser]) -> Self {
+    fn new(sources: &'p Sources, parsers: &'p [TimeParser], excluded: &[String]) -> Self {
         Self {
             sources,
             parsers,
-            tallies: Vec::new(),
-            by_name: HashMap::default(),
-            n_rows: 0,
-            pieces: Vec::new(),
+            orders: Sums::default(),
+            events: Sums::default(),
+            kinds: Kinds::excluding(excluded),
             headers: Vec::new(),
             endings: BTreeMap::new(),
             suspects: Vec::new(),
@@ -505,49 +534,50 @@ impl<'p> Scanner<'p> {
         }
     }
 
-    fn column(&mut self, name: &str) -> usize {
-        if let Some(&i) = self.by_name.get(name) {
-            return i;
-        }
-        let i = self.tallies.len();
-        self.tallies.push(Tally::new(name));
-        self.by_name.insert(name.to_owned(), i);
-        i
+    fn rows(&mut self, is_event: bool) -> &mut Sums {
+        if is_event { &mut self.events } else { &mut self.orders }
     }
 
     fn block(&mut self, block: &Block) {
         let key = 2 * block.index as u64;
-        let n_rows = match &block.shape {
+        match &block.shape {
             Shape::Delimited { header, .. } => {
                 if self.headers.last().is_none_or(|(file, _)| *file != block.file) {
                     self.headers.push((block.file, Arc::clone(header)));
                 }
-                self.delimited(block, key)
+                self.delimited(block, key);
             }
             Shape::JsonLines => self.json(block, key),
-        };
-        self.close(key, n_rows);
-    }
-
-    fn close(&mut self, key: u64, n_rows: usize) {
-        self.n_rows += n_rows as u64;
-        if n_rows > 0 {
-            self.pieces.push(key);
         }
-        self.tallies.iter_mut().for_each(|tally| tally.close(key, n_rows));
+        self.close(key);
     }
 
-    fn delimited(&mut self, block: &Block, key: u64) -> usize {
-        let Shape::Delimited { dialect, header } = &block.shape else { return 0 };
+    fn close(&mut self, key: u64) {
+        self.orders.close(key);
+        self.events.close(key);
+    }
+
+    fn delimited(&mut self, block: &Block, key: u64) {
+        let Shape::Delimited { dialect, header } = &block.shape else { return };
         let bytes = block.bytes.as_slice();
         let whole = std::str::from_utf8(bytes).ok();
-        let columns: Vec<usize> = header.iter().map(|name| self.column(name)).collect();
+        let content = self.sources.files[block.file as usize].content;
+        let kind = self.kinds.candidate(header.iter().map(String::as_str));
+        let tells_apart = kind.is_some() || content != Content::Orders;
+        let of_orders: Vec<usize> = header.iter().map(|name| self.orders.column(name)).collect();
+        let of_events: Vec<usize> =
+            if tells_apart { header.iter().map(|name| self.events.column(name)).collect() } else { Vec::new() };
         let mut records = Records::new(bytes, *dialect, block.first_line);
-        let (mut scratch, mut n_rows, mut ending) = (String::new(), 0, Ending::default());
+        let (mut scratch, mut ending) = (String::new(), Ending::default());
         while let Some(record) = records.next() {
             let is_last = block.ends_bare && record.end == bytes.len();
             let Ok(text) = check(records.ends(), record, bytes, whole, header.len(), is_last, self.sources) else {
                 continue;
+            };
+            let is_event = tells_apart && {
+                let said =
+                    kind.map(|field| (header[field].as_str(), records.text(field, text, record.start, &mut scratch)));
+                self.kinds.is_event(said, content)
             };
             let last_is_empty = records.last_is_empty();
             if is_last && last_is_empty {
@@ -555,28 +585,32 @@ impl<'p> Scanner<'p> {
                 let cells = header.iter().enumerate().map(|(field, name)| {
                     (name.clone(), records.text(field, text, record.start, &mut scratch).to_owned())
                 });
-                self.suspects.push((block.file, key + 1, cells.collect()));
+                self.suspects.push(Suspect { file: block.file, key: key + 1, is_event, cells: cells.collect() });
                 continue;
             }
             ending.n_rows += 1;
             ending.n_last_empty += u64::from(last_is_empty);
+            let (rows, columns) =
+                if is_event { (&mut self.events, &of_events) } else { (&mut self.orders, &of_orders) };
             for (field, &column) in columns.iter().enumerate() {
                 let text = records.text(field, text, record.start, &mut scratch);
-                self.tallies[column].add(text, key, n_rows, self.parsers);
+                rows.add(column, text, key, self.parsers);
             }
-            n_rows += 1;
+            rows.end_row();
         }
         self.endings.entry(block.file).or_default().add(ending);
-        n_rows
     }
 
-    fn json(&mut self, block: &Block, key: u64) -> usize {
-        let (mut scratch, mut n_rows) = (String::new(), 0);
+    fn json(&mut self, block: &Block, key: u64) {
+        let mut scratch = String::new();
         let limit = self.sources.options.max_field_bytes;
+        let content = self.sources.files[block.file as usize].content;
         // Names and values of one line; a line with a fault must leave no trace.
         let mut row: Vec<(usize, Value)> = Vec::new();
         let mut names: Vec<String> = Vec::new();
         let mut columns: Vec<usize> = Vec::new();
+        // The names of the row before, and which of them may say the kind.
+        let mut candidate: (Vec<String>, Option<usize>) = (Vec::new(), None);
         for line in json_rows(block) {
             let Ok(text) = line.text(self.sources) else { continue };
             row.clear();
@@ -597,10 +631,24 @@ impl<'p> Scanner<'p> {
             if walked.is_err() || too_long {
                 continue;
             }
+            if candidate.0[..] != names[..row.len()] {
+                let found = self.kinds.candidate(names[..row.len()].iter().map(String::as_str));
+                candidate = (names[..row.len()].to_vec(), found);
+            }
+            let cell_of = |value: &Value, scratch: &mut String| match value {
+                Value::Text(range) => Some(decode(&text[range.clone()], scratch).trim_ascii().to_owned()),
+                Value::Token(range) => Some(text[range.clone()].to_owned()),
+                Value::Null | Value::Nested => None,
+            };
+            let said = candidate.1.map(|i| cell_of(&row[i].1, &mut scratch).unwrap_or_default());
+            let said = candidate.1.map(|i| names[i].as_str()).zip(said.as_deref());
+            let is_event = self.kinds.is_event(said, content);
             columns.clear();
+            let parsers = self.parsers;
+            let rows = self.rows(is_event);
             for (name, _) in &row {
-                let column = self.column(&names[*name]);
-                if std::mem::replace(&mut self.tallies[column].last_line, (key, line.line)) != (key, line.line) {
+                let column = rows.column(&names[*name]);
+                if std::mem::replace(&mut rows.tallies[column].last_line, (key, line.line)) != (key, line.line) {
                     columns.push(column);
                 }
             }
@@ -609,30 +657,22 @@ impl<'p> Scanner<'p> {
                 continue;
             }
             for (position, (&column, (_, value))) in columns.iter().zip(&row).enumerate() {
-                self.tallies[column].position = self.tallies[column].position.max(position);
+                rows.tallies[column].position = rows.tallies[column].position.max(position);
                 let cell = match value {
                     Value::Text(range) => decode(&text[range.clone()], &mut scratch).trim_ascii(),
                     Value::Token(range) => &text[range.clone()],
                     Value::Null | Value::Nested => continue,
                 };
-                self.tallies[column].add(cell, key, n_rows, self.parsers);
+                rows.add(column, cell, key, parsers);
             }
-            n_rows += 1;
+            rows.end_row();
         }
-        n_rows
     }
 
     fn merge(&mut self, other: Self) {
-        for tally in other.tallies {
-            if let Some(&i) = self.by_name.get(&tally.name) {
-                self.tallies[i].merge(tally);
-            } else {
-                self.by_name.insert(tally.name.clone(), self.tallies.len());
-                self.tallies.push(tally);
-            }
-        }
-        self.n_rows += other.n_rows;
-        self.pieces.extend(other.pieces);
+        self.orders.merge(other.orders);
+        self.events.merge(other.events);
+        self.kinds.merge(other.kinds);
         self.headers.extend(other.headers);
         for (file, ending) in other.endings {
             self.endings.entry(file).or_default().add(ending);
@@ -644,29 +684,58 @@ impl<'p> Scanner<'p> {
 
     /// Adds the last rows inside which their files were not cut after all.
     fn take_whole_last_rows(&mut self) {
-        for (file, key, cells) in std::mem::take(&mut self.suspects) {
+        for Suspect { file, key, is_event, cells } in std::mem::take(&mut self.suspects) {
             if self.endings.get(&file).is_some_and(|ending| ending.cut_line().is_some()) {
                 continue;
             }
+            let parsers = self.parsers;
+            let rows = self.rows(is_event);
             for (name, text) in &cells {
-                let column = self.column(name);
-                self.tallies[column].add(text, key, 0, self.parsers);
+                let column = rows.column(name);
+                rows.add(column, text, key, parsers);
             }
-            self.close(key, 1);
+            rows.end_row();
+            rows.close(key);
         }
     }
 
     fn finish(mut self) -> Profile {
-        self.pieces.sort_unstable();
-        // The header that comes first gives the order of its columns, the fullest objects that of theirs.
-        let first_header = self.headers.first().map(|(_, header)| Arc::clone(header)).unwrap_or_default();
-        let in_header: HashMap<&str, usize, FixedState> =
-            first_header.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
-        let place = |name: &str| in_header.get(name).copied().unwrap_or(usize::MAX);
-        self.tallies.sort_by(|a, b| (place(&a.name), a.position, &a.name).cmp(&(place(&b.name), b.position, &b.name)));
-        let (n_rows, pieces) = (self.n_rows, &self.pieces);
-        let columns = self.tallies.into_iter().map(|tally| tally.finish(n_rows, pieces)).collect();
-        Profile { n_rows, columns }
+        let is_stream = self.kinds.column().is_some() || self.events.n_rows > 0;
+        if is_stream {
+            // Both sorts of rows have all columns, so that they stand beside one another.
+            let names = |rows: &Sums| rows.tallies.iter().map(|tally| (tally.name.clone(), tally.position)).collect();
+            let all: [Vec<(String, usize)>; 2] = [names(&self.orders), names(&self.events)];
+            for (name, position) in all.iter().flatten() {
+                for rows in [&mut self.orders, &mut self.events] {
+                    let column = rows.column(name);
+                    rows.tallies[column].position = rows.tallies[column].position.max(*position);
+                }
+            }
+        }
+        // Headers give the order of their columns, the first one first; the fullest objects that of theirs.
+        let mut in_header: HashMap<&str, usize, FixedState> = HashMap::default();
+        for name in self.headers.iter().flat_map(|(_, header)| header.iter()) {
+            let n = in_header.len();
+            in_header.entry(name).or_insert(n);
+        }
+        let place = |tally: &Tally| {
+            (in_header.get(tally.name.as_str()).copied().unwrap_or(usize::MAX), tally.position, tally.name.clone())
+        };
+        let events = is_stream.then(|| {
+            let column = self.kinds.column();
+            let by_kind = |kind: EventKind| {
+                let of = |counts: &kinds::KindCounts| counts.by_kind[kind as usize];
+                of(&self.kinds.given) + column.map_or(0, |(_, counts)| of(counts))
+            };
+            EventProfile {
+                column: column.map(|(name, _)| name.to_owned()),
+                kinds: EventKind::ALL.map(|kind| (kind, by_kind(kind))).into_iter().filter(|(_, n)| *n > 0).collect(),
+                n_unknown: column.map_or(0, |(_, counts)| counts.n_unknown),
+                n_rows: self.events.n_rows,
+                columns: self.events.finish(place),
+            }
+        });
+        Profile { n_rows: self.orders.n_rows, columns: self.orders.finish(place), events }
     }
 }
 

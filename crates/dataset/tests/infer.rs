@@ -36,7 +36,7 @@ fn label(name: &str, n_fraud: u64, n_honest: u64) -> ColumnProfile {
 }
 
 fn profile(n_rows: u64, columns: Vec<ColumnProfile>) -> Profile {
-    Profile { n_rows, columns }
+    Profile { n_rows, columns, events: None }
 }
 
 fn infer_default(profile: &Profile) -> Result<Proposal, InferError> {
@@ -157,11 +157,11 @@ fn unlabelled_transactions_find_their_roles() {
             column("EVENT_ID", n),
             column("ENTITY_TYPE", 1),
             ColumnProfile { n_phone: n, ..column("ENTITY_ID", 248) },
-            integers("card_bin", n, 248),
+            ColumnProfile { max_len: 6, ..integers("card_bin", n, 248) },
             column("customer_name", 158),
             column("billing_street", 248),
-            decimals("billing_latitude", n, 247, 4),
-            decimals("billing_longitude", n, 247, 4),
+            ColumnProfile { number_range: Some((-33.5, 71.2)), ..decimals("billing_latitude", n, 247, 4) },
+            ColumnProfile { number_range: Some((-179.0, 181.0)), ..decimals("billing_longitude", n, 247, 4) },
             column("customer_job", 208),
             ColumnProfile { n_ip: n, ..column("ip_address", 248) },
             ColumnProfile { n_email: n, ..column("customer_email", 248) },
@@ -182,10 +182,10 @@ fn unlabelled_transactions_find_their_roles() {
             ("EVENT_ID", Role::Id),
             ("ENTITY_TYPE", Role::Ignored),
             ("ENTITY_ID", Role::Customer),
-            ("card_bin", Role::Category),
-            ("customer_name", Role::Text),
+            ("card_bin", Role::Bin),
+            ("customer_name", Role::Name),
             ("billing_street", Role::BillingAddress),
-            ("billing_latitude", Role::Number),
+            ("billing_latitude", Role::BillingLatitude),
             ("billing_longitude", Role::Number),
             ("customer_job", Role::Category),
             ("ip_address", Role::Ip),

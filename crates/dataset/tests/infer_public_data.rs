@@ -89,11 +89,11 @@ fn partly_unlabelled_transactions() {
         ("EVENT_ID", Role::Id),
         ("ENTITY_TYPE", Role::Ignored),
         ("ENTITY_ID", Role::Customer),
-        ("customer_name", Role::Text),
+        ("customer_name", Role::Name),
         ("billing_street", Role::BillingAddress),
         ("billing_country", Role::Ignored),
-        ("billing_latitude", Role::Number),
-        ("billing_longitude", Role::Number),
+        ("billing_latitude", Role::BillingLatitude),
+        ("billing_longitude", Role::BillingLongitude),
         ("ip_address", Role::Ip),
         ("customer_email", Role::Email),
         ("billing_phone", Role::Phone),
@@ -101,10 +101,11 @@ fn partly_unlabelled_transactions() {
         ("order_price", Role::Amount),
         ("payment_currency", Role::Currency),
         ("merchant", Role::Merchant),
+        ("user_agent", Role::UserAgent),
+        ("card_bin", Role::Bin),
     ] {
         assert_eq!(role(name), expected, "{name}");
     }
-    assert!(matches!(role("card_bin"), Role::Category | Role::Number));
     let outcome = read(&sources, &proposal.schema, &ReadOptions::default(), &|_, _| {}).unwrap();
     let schema = &proposal.schema;
     let given = times_of(&outcome, schema, Role::LabelTime);

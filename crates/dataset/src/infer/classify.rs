@@ -84,8 +84,9 @@ fn entity(column: &Evidence<'_>) -> Option<Decision> {
             // Fractions are measurements, whatever the name.
             _ => column.is_integer() || !column.is_number(),
         };
+        let fits = fits && has_shape_of(column, role);
         // Twenty values in thousands of rows each are kinds of a thing, not things; merchants may be that few.
-        let are_kinds = role != Role::Merchant
+        let are_kinds = !matches!(role, Role::Merchant | Role::Bin)
             && profile.n_distinct <= 20
             && profile.n_distinct.saturating_mul(1_000) < column.n_present;
         let two_values = profile.n_distinct <= 2 && column.n_present > 20;
@@ -104,12 +105,39 @@ fn entity(column: &Evidence<'_>) -> Option<Decision> {
     if column.at_least(profile.n_phone, 0.95) && !column.is_number() && !column.has_few_levels() {
         return say(Role::Phone, "values look like phone numbers");
     }
-    if let Some(role) = names::postal_code(&column.words)
-        && !column.has_few_levels()
-    {
-        return say(role, "name says postal code, too many for a category");
-    }
     None
+}
+
+/// Whether the values can be what the name says, for roles whose names say little.
+fn has_shape_of(column: &Evidence<'_>, role: Role) -> bool {
+    let profile = column.profile;
+    match role {
+        // Six to eight digits.
+        Role::Bin => column.at_least(profile.n_integer, 0.9) && (6..=8).contains(&profile.max_len),
+        // A few coupons are kinds of a discount; a column of yes and no says whether one was used.
+        Role::Coupon => profile.n_distinct > MAX_KINDS_OF_COUPON,
+        _ => true,
+    }
+}
+
+/// A column of so many coupons is a category.
+const MAX_KINDS_OF_COUPON: u64 = 20;
+
+/// Whether the values can be those of a place's role.
+pub(crate) fn can_be_place(column: &Evidence<'_>, role: Role) -> bool {
+    let within = |limit: f64| {
+        column.is_number()
+            && column.profile.number_range.is_some_and(|(low, high)| -limit <= low && high <= limit)
+            && column.profile.max_decimals > 0
+    };
+    match role {
+        Role::BillingLatitude | Role::ShippingLatitude | Role::IpLatitude => within(90.0),
+        Role::BillingLongitude | Role::ShippingLongitude | Role::IpLongitude => within(180.0),
+        Role::BillingPostcode | Role::ShippingPostcode => {
+            column.profile.max_len <= 16 && (column.is_integer() || !column.is_number())
+        }
+        _ => !column.is_number() && column.has_few_levels(),
+    }
 }
 
 /// A quantity, a category, or something that this version does not use.
@@ -124,8 +152,14 @@ fn plain(column: &Evidence<'_>) -> Decision {
     if says_id && column.n_rows > 1 && column.is_nearly_unique(0.95) {
         return Decision::new(Role::Ignored, format!("an identifier; {}", distinct()));
     }
+    if names::says_user_agent(words) && !column.is_number() {
+        return Decision::new(Role::UserAgent, format!("name says user agent; {}", distinct()));
+    }
+    if names::says_person_name(words) && !column.is_number() && profile.n_distinct > 2 {
+        return Decision::new(Role::Name, format!("name says a person's name; {}", distinct()));
+    }
     if names::says_free_text(words) && !column.is_number() {
-        return Decision::new(Role::Text, format!("name says a person's name or free text; {}", distinct()));
+        return Decision::new(Role::Text, format!("name says free text; {}", distinct()));
     }
     let few = column.has_few_levels();
     if column.is_number() {

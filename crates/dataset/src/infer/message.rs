@@ -80,6 +80,18 @@ pub enum Note {
         /// The column.
         column: String,
     },
+    /// The values of a column are kinds of events, but its name does not say that the rows are.
+    KindsUnnamed {
+        /// The column.
+        column: String,
+    },
+    /// Words that are no kind of event: their rows will be rejected.
+    UnknownKinds {
+        /// The column.
+        column: String,
+        /// How many rows.
+        n_rows: u64,
+    },
     /// A column named as the order's identifier repeats too often to be one.
     IdRepeats {
         /// The column.
@@ -138,6 +150,15 @@ impl fmt::Display for Note {
                     "{column:?} holds masked card numbers: only keyed hashes of them are kept; different cards may share one"
                 )
             }
+            Self::KindsUnnamed { column } => write!(
+                f,
+                "{column:?} holds words for kinds of events: if they say what each row is, give it the role event in schema.toml"
+            ),
+            Self::UnknownKinds { column, n_rows } => write!(
+                f,
+                "{column:?} says a kind of event that is not known in {} rows, which will be rejected",
+                count(*n_rows)
+            ),
             Self::IdRepeats { column, n_distinct, n_present } => write!(
                 f,
                 "{column:?} is named as the order's identifier but repeats ({} distinct values in {} rows): not taken as one",

@@ -67,6 +67,11 @@ const SHIPPING: &[&str] =
     &["shipping", "ship", "shipment", "delivery", "deliver", "recipient", "destination", "receiver", "consignee"];
 const STREET: &[&str] = &["address", "addr", "street", "addressline", "streetaddress"];
 const POSTAL: &[&str] = &["postal", "zip", "postcode", "zipcode", "plz"];
+const BASKET: &[&str] = &["basket", "cart", "items", "skus"];
+/// Words for a text that is equal for equal contents.
+const DIGEST: &[&str] = &["hash", "hashed", "fingerprint", "signature", "digest", "contents", "sha", "md"];
+const COUPON: &[&str] = &["coupon", "coupons", "voucher", "vouchers", "promo", "promotion", "promocode", "discount"];
+const ISSUER: &[&str] = &["card", "issuer", "issuing", "bank", "bin", "cc"];
 
 /// Words that make a name a label's beyond doubt.
 const LABEL: &[&str] = &[
@@ -252,10 +257,6 @@ const FREE_TEXT: &[&str] = &[
     "referrer",
     "remarks",
     "subject",
-    "surname",
-    "firstname",
-    "lastname",
-    "fullname",
     "username",
 ];
 /// Words for codes that only look like quantities.
@@ -274,9 +275,41 @@ const PART_OF_AMOUNT: &[&str] = &[
     "voucher", "old", "net",
 ];
 
+/// How much a name speaks for a column of kinds of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SaysKinds {
+    /// The name may be that of anything else.
+    Perhaps,
+    /// The name says it.
+    Clearly,
+}
+
+/// Whether the column of this name may say what kind of event each row is.
+pub(crate) fn says_kinds(name: &str) -> Option<SaysKinds> {
+    const KIND: &[&str] = &["kind", "type", "name", "category", "class", "action", "activity"];
+    const EVENT: &[&str] = &["event", "events"];
+    const ROW: &[&str] = &["row", "record", "entry", "order", "transaction", "tx", "txn", "message"];
+    let words = Words::of(name);
+    if words.has(EVENT) && words.are_all_in(&[EVENT, KIND]) {
+        return Some(SaysKinds::Clearly);
+    }
+    let may = words.has(&["kind", "type", "action", "activity"]) && words.are_all_in(&[KIND, ROW]);
+    may.then_some(SaysKinds::Perhaps)
+}
+
 /// The entity that the name speaks for, with the word that says so.
 pub(crate) fn entity(words: &Words) -> Option<(Role, String)> {
     let said = |role, list: &[&str]| Some((role, words.first_of(list)?.to_owned()));
+    if is_basket(words) {
+        return said(Role::Basket, BASKET);
+    }
+    if words.has(&["bin", "iin"]) && words.are_all_in(&[&["bin", "iin", "issuer", "first", "digits"], CARD, ID, FILLER])
+    {
+        return said(Role::Bin, &["bin", "iin"]);
+    }
+    if words.has(COUPON) && words.are_all_in(&[COUPON, ID, FILLER, ORDER, &["code", "codes", "used", "applied"]]) {
+        return said(Role::Coupon, COUPON);
+    }
     if words.has(&["domain", "provider"]) {
         return None;
     }
@@ -315,10 +348,74 @@ pub(crate) fn entity(words: &Words) -> Option<(Role, String)> {
     (words.len() == 2 && words.has(&["entity"]) && words.has(&["id"])).then(|| (Role::Customer, "entity id".to_owned()))
 }
 
-/// The address that a postal code belongs to.
-pub(crate) fn postal_code(words: &Words) -> Option<Role> {
-    let role = if words.has(SHIPPING) { Role::ShippingAddress } else { Role::BillingAddress };
-    words.has(POSTAL).then_some(role)
+/// Whether the name speaks of a text that is equal for equal baskets.
+fn is_basket(words: &Words) -> bool {
+    let is_digest =
+        words.has(DIGEST) && words.are_all_in(&[BASKET, DIGEST, ORDER, ID, FILLER, &["item", "product", "products"]]);
+    words.has(BASKET) && is_digest
+}
+
+/// The place that the name speaks for, how well (above 0), and the word that says so. Names that do not say whose place it is
+/// are taken as the bill's, with less weight.
+pub(crate) fn place(words: &Words) -> Option<(Role, u8, String)> {
+    const COUNTRY: &[&str] = &["country", "nation", "countrycode"];
+    const REGION: &[&str] = &["region", "state", "province", "county"];
+    const LATITUDE: &[&str] = &["latitude", "lat"];
+    const LONGITUDE: &[&str] = &["longitude", "lng", "lon", "long"];
+    const CODE: &[&str] =
+        &["code", "iso", "alpha", "name", "address", "addr", "from", "of", "origin", "geo", "detected", "location"];
+    let roles: [(&[&str], [Option<Role>; 4]); 5] = [
+        (
+            COUNTRY,
+            [Some(Role::CardCountry), Some(Role::IpCountry), Some(Role::ShippingCountry), Some(Role::BillingCountry)],
+        ),
+        (REGION, [None, None, Some(Role::ShippingRegion), Some(Role::BillingRegion)]),
+        (POSTAL, [None, None, Some(Role::ShippingPostcode), Some(Role::BillingPostcode)]),
+        (LATITUDE, [None, Some(Role::IpLatitude), Some(Role::ShippingLatitude), Some(Role::BillingLatitude)]),
+        (LONGITUDE, [None, Some(Role::IpLongitude), Some(Role::ShippingLongitude), Some(Role::BillingLongitude)]),
+    ];
+    let (list, [card, ip, shipping, billing]) = roles.into_iter().find(|(list, _)| words.has(list))?;
+    let of = |role: Option<Role>, rank: u8| Some((role?, rank, words.first_of(list)?.to_owned()));
+    let only = |more: &[&[&str]]| words.are_all_in(&[&[list, CODE, FILLER], more].concat());
+    if words.has(ISSUER) && only(&[ISSUER, &["number"]]) {
+        return of(card, 3);
+    }
+    if (words.has(IP) || words.has(&["geo", "geoip"])) && only(&[IP, &["geo", "geoip", "login"]]) {
+        return of(ip, 3);
+    }
+    if words.has(SHIPPING) && only(&[SHIPPING, ORDER]) {
+        return of(shipping, 3);
+    }
+    if words.has(BILLING) && only(&[BILLING, ORDER]) {
+        return of(billing, 3);
+    }
+    if words.has(CUSTOMER) && only(&[CUSTOMER]) {
+        return of(billing, 2);
+    }
+    // A state by itself may be that of the order.
+    (only(&[]) && list != REGION).then(|| of(billing, 1)).flatten()
+}
+
+/// Whether the name speaks of the moment at which the shop knew of something.
+pub(crate) fn says_known_at(words: &Words) -> bool {
+    const ARRIVED: &[&str] =
+        &["known", "received", "ingested", "recorded", "arrived", "arrival", "ingestion", "ingest", "logged"];
+    words.has(ARRIVED) && words.are_all_in(&[ARRIVED, TIME, ORDER, FILLER, &["server", "utc", "first"]])
+}
+
+/// Whether the name speaks of the identifier of an event, which may be another thing than an order.
+pub(crate) fn says_event_id(words: &Words) -> bool {
+    words.has(&["event", "events"]) && words.has(ID) && words.are_all_in(&[&["event", "events"], ID, FILLER])
+}
+
+/// Whether the name speaks of what a browser says of itself.
+pub(crate) fn says_user_agent(words: &Words) -> bool {
+    words.has(&["useragent"]) || (words.has(&["agent"]) && words.has(&["user", "browser", "http"]))
+}
+
+/// Whether the name is that of a person's name.
+pub(crate) fn says_person_name(words: &Words) -> bool {
+    words.has(&["surname", "firstname", "lastname", "fullname"]) || (words.has(&["name"]) && words.has(PERSON_NAME))
 }
 
 /// How well the name suits a label: 2 says so, 1 may, 0 does not.
@@ -335,6 +432,9 @@ pub(crate) fn label_rank(words: &Words) -> u8 {
 /// What a label is called, for messages.
 pub(crate) const LABEL_IN_WORDS: &str = "fraud, label, chargeback, cbk, abuse, class, target or outcome";
 
+/// From this rank on, a name says that it is the order's time.
+pub(crate) const SAYS_ORDER_TIME: u8 = 3;
+
 /// How well the name suits the time of the order: above 0 it speaks for it, 0 says nothing or speaks for a time of the
 /// customer's, `None` is ruled out.
 pub(crate) fn order_time_rank(words: &Words) -> Option<u8> {
@@ -342,12 +442,13 @@ pub(crate) fn order_time_rank(words: &Words) -> Option<u8> {
         return None;
     }
     Some(match () {
+        () if says_known_at(words) => 1,
         () if words.has(EARLIER_TIME) => 0,
-        () if words.has(ORDER) => 4,
-        () if words.has(&["placed", "paid"]) => 3,
-        () if words.has(&["created", "create", "creation"]) => 2,
-        () if words.has(TIME) => 2,
-        () => 1,
+        () if words.has(ORDER) => 5,
+        () if words.has(&["placed", "paid"]) => 4,
+        () if words.has(&["created", "create", "creation"]) => SAYS_ORDER_TIME,
+        () if words.has(TIME) => SAYS_ORDER_TIME,
+        () => 2,
     })
 }
 
@@ -372,10 +473,17 @@ pub(crate) fn is_later(words: &Words) -> bool {
     words.has(LATER) && !words.has(HISTORY)
 }
 
+/// From this rank on, a name says that it is the order's identifier (or, at this rank, that of an event, which may be one).
+pub(crate) const SAYS_ORDER_ID: u8 = 3;
+
 /// How well the name suits the order's identifier: 0 does not.
 pub(crate) fn order_id_rank(words: &Words) -> u8 {
-    if words.has(ID) && words.has(ORDER) && words.are_all_in(&[ID, ORDER, FILLER]) {
-        3
+    if is_basket(words) {
+        0
+    } else if says_event_id(words) {
+        SAYS_ORDER_ID
+    } else if words.has(ID) && words.has(ORDER) && words.are_all_in(&[ID, ORDER, FILLER]) {
+        SAYS_ORDER_ID + 1
     } else if words.are_all_in(&[ID]) && words.has(&["id", "uuid", "guid", "identifier", "ref", "reference"]) {
         2
     } else {
@@ -426,9 +534,9 @@ pub(crate) fn says_code(words: &Words) -> bool {
     words.has(CODE) && !words.has(&["count", "n", "num", "age", "days", "amount"])
 }
 
-/// Whether the name speaks of a person's name or of free text.
+/// Whether the name speaks of free text.
 pub(crate) fn says_free_text(words: &Words) -> bool {
-    words.has(FREE_TEXT) || (words.has(&["name"]) && words.has(PERSON_NAME))
+    words.has(FREE_TEXT)
 }
 
 #[cfg(test)]
@@ -449,7 +557,16 @@ mod tests {
             ("card_number", Some(Role::Card)),
             ("cardnumber", Some(Role::Card)),
             ("cc_num", Some(Role::Card)),
-            ("card_bin", None),
+            ("card_bin", Some(Role::Bin)),
+            ("BIN", Some(Role::Bin)),
+            ("bin_country", None),
+            ("coupon", Some(Role::Coupon)),
+            ("promo_code", Some(Role::Coupon)),
+            ("coupon_amount", None),
+            ("basket_hash", Some(Role::Basket)),
+            ("cart_items_sha256", Some(Role::Basket)),
+            ("basket_id", None),
+            ("n_items", None),
             ("card_type", None),
             ("credit_limit", None),
             ("device_id", Some(Role::Device)),
@@ -473,6 +590,53 @@ mod tests {
             ("shipping_city", None),
         ] {
             assert_eq!(entity(&Words::of(name)).map(|(role, _)| role), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn places_by_their_usual_names() {
+        for (name, expected) in [
+            ("billing_country", Some((Role::BillingCountry, 3))),
+            ("shippingCountryCode", Some((Role::ShippingCountry, 3))),
+            ("delivery_zip", Some((Role::ShippingPostcode, 3))),
+            ("card_country", Some((Role::CardCountry, 3))),
+            ("issuing_bank_country", Some((Role::CardCountry, 3))),
+            ("ip_country", Some((Role::IpCountry, 3))),
+            ("geo_lat", Some((Role::IpLatitude, 3))),
+            ("customer_country", Some((Role::BillingCountry, 2))),
+            ("country", Some((Role::BillingCountry, 1))),
+            ("zip", Some((Role::BillingPostcode, 1))),
+            ("billing_state", Some((Role::BillingRegion, 3))),
+            ("state", None),
+            ("order_state", None),
+            ("merch_lat", None),
+            ("merchant_country", None),
+            ("country_mismatch", None),
+            ("billing_longitude", Some((Role::BillingLongitude, 3))),
+            ("card_bin", None),
+        ] {
+            let found = place(&Words::of(name)).map(|(role, rank, _)| (role, rank));
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_may_say_kinds() {
+        for (name, expected) in [
+            ("event", Some(SaysKinds::Clearly)),
+            ("EVENT_TYPE", Some(SaysKinds::Clearly)),
+            ("eventKind", Some(SaysKinds::Clearly)),
+            ("kind", Some(SaysKinds::Perhaps)),
+            ("record_type", Some(SaysKinds::Perhaps)),
+            ("transaction_type", Some(SaysKinds::Perhaps)),
+            ("event_id", None),
+            ("EVENT_LABEL", None),
+            ("event_time", None),
+            ("ENTITY_TYPE", None),
+            ("card_type", None),
+            ("category", None),
+        ] {
+            assert_eq!(says_kinds(name), expected, "{name}");
         }
     }
 
@@ -504,6 +668,13 @@ mod tests {
         assert!(rank("purchase_time") > rank("signup_time"));
         assert!(rank("TX_DATETIME") > rank("created_at"));
         assert!(rank("created_at") > rank("customer_since"));
+        assert!(rank("occurred_at") > rank("received_at") && rank("event_time") > rank("known_at"));
+        for name in ["known_at", "received_at", "ingested_at", "recorded_at", "event_received_time", "KnownAt"] {
+            assert!(says_known_at(&Words::of(name)), "{name}");
+        }
+        for name in ["created_at", "known_device", "received_amount", "refund_received_at"] {
+            assert!(!says_known_at(&Words::of(name)), "{name}");
+        }
         for name in ["LABEL_TIMESTAMP", "chargeback_date", "delivered_at", "date_of_birth", "refund_time", "updated_at"]
         {
             assert_eq!(rank(name), None, "{name}");
@@ -515,12 +686,14 @@ mod tests {
     #[test]
     fn ids_and_amounts_by_their_usual_names() {
         for (name, rank) in [
-            ("TRANSACTION_ID", 3),
-            ("order_no", 3),
-            ("orderid", 3),
+            ("TRANSACTION_ID", 4),
+            ("order_no", 4),
+            ("orderid", 4),
             ("id", 2),
             ("customer_id", 0),
-            ("order_number", 3),
+            ("EVENT_ID", 3),
+            ("basket_hash", 0),
+            ("order_number", 4),
             ("total", 0),
         ] {
             assert_eq!(order_id_rank(&Words::of(name)), rank, "{name}");
