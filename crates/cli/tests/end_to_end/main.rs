@@ -6,6 +6,7 @@ mod bad_models;
 mod contracts;
 mod determinism;
 mod disk;
+mod events;
 mod harness;
 mod help;
 mod labels;
