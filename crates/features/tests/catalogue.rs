@@ -297,6 +297,31 @@ fn lower<'t>(source: &PlaceSource, text: &'t str) -> Option<Cow<'t, str>> {
 }
 
 #[test]
+fn coupons_for_everybody_count_together_with_others() {
+    let schema = full_schema();
+    let mut orders = table(&schema, &[]);
+    let coupon = schema.find(Role::Coupon).unwrap();
+    orders.columns[coupon] = texts(&(0..N_ROWS).map(|row| format!("CODE{}", row % 3)).collect::<Vec<_>>());
+    let observed = Observed::new(&schema, &orders, &rows(), None);
+    let catalogue = catalogue(&schema, TablesPresent::ALL, &observed);
+    assert!(names(&catalogue).contains(&"count(order) by the_device + the_coupon over 30d".to_owned()));
+    assert!(catalogue.off.iter().all(|off| !off.why.contains("coupon")), "{:#?}", catalogue.off);
+}
+
+#[test]
+fn data_that_are_still_to_come_can_be_planned_for() {
+    let schema = full_schema();
+    let planned = |kinds: &[EventKind]| {
+        let levels: [(&str, &[&str]); 1] = [("goods_category", &["books", "shoes"])];
+        names(&catalogue(&schema, TablesPresent::ALL, &Observed::everything(&schema, kinds, &levels)))
+    };
+    let with_returns = planned(&[EventKind::Return]);
+    let rate = "rate(return per order) by the_customer over 90d shrink 10 to goods_category".to_owned();
+    assert!(with_returns.contains(&rate) && !with_returns.iter().any(|name| name.contains("login")));
+    assert!(!planned(&[]).contains(&rate));
+}
+
+#[test]
 fn vocabularies_come_from_the_fit_rows_and_empty_ones_switch_off() {
     let schema =
         schema(&[("at", Role::Time), ("who", Role::Customer), ("kind", Role::Category), ("note", Role::Category)]);

@@ -175,18 +175,17 @@ impl Builder<'_> {
             let Some(seen) = self.observed.column(EventKind::Order, column).filter(|seen| seen.n_filled > 0) else {
                 continue;
             };
-            if self.is_category_in_disguise(column) {
+            let name = &self.schema.columns[column].name;
+            if !self.is_category_in_disguise(column) {
+                entities.push(column);
+            } else if self.schema.columns[column].role != Role::Coupon {
+                // A coupon that is handed out to everybody tells something together with another entity; others nothing.
                 self.out.off.push(Off {
                     what: "history of single values".into(),
-                    why: format!(
-                        "column {:?} has only {} different values",
-                        self.schema.columns[column].name, seen.n_distinct
-                    ),
+                    why: format!("column {name:?} has only {} different values", seen.n_distinct),
                     needs: "the role category, which it seems to be".into(),
                     features: Vec::new(),
                 });
-            } else {
-                entities.push(column);
             }
         }
         entities
@@ -340,7 +339,7 @@ impl Builder<'_> {
         if role == Role::Currency && seen.is_some_and(|seen| seen.n_distinct == 1) {
             return Err(Missing { why: "all orders are in one currency".into(), needs: "several currencies".into() });
         }
-        if self.schema.columns[column].role.is_entity() && self.is_category_in_disguise(column) {
+        if role.is_entity() && role != Role::Coupon && self.is_category_in_disguise(column) {
             let name = &self.schema.columns[column].name;
             return Err(Missing {
                 why: format!("column {name:?} has few different values"),

@@ -165,6 +165,10 @@ impl Words<'_> {
 
     fn condition(&self, condition: &Condition) -> String {
         match condition {
+            // What names no order has no age, and hardly anything comes before the order that it names.
+            Condition::Compare { value: ValueOf::Age, op: Comparison::AtLeast, thousandths: 0 } => {
+                "about a known order".into()
+            }
             Condition::Compare { value: ValueOf::Age, op, thousandths } => {
                 let length = if *thousandths < 0 {
                     format!("{} seconds", Thousandths(*thousandths))
@@ -441,6 +445,11 @@ mod tests {
                 "the share made at least 14 days after the order and with \"reason\" \"late\" among the returns that the \
                  customer had so far",
                 &["at", "no", "kind", "who", "reason"],
+            ),
+            (
+                "share(refund_claim) by who over 90d where age >= 0s",
+                "the share about a known order among the refund claims that the customer had in the 90 days before",
+                &["at", "no", "kind", "who"],
             ),
             (
                 "fraud_rate by shop over 7d",

@@ -374,13 +374,11 @@ pub fn point(schema: &Schema, tables: TablesPresent, point: Point) -> Result<Poi
     let (latitude, longitude, needs) = match point {
         Point::Ip => (Role::IpLatitude, Role::IpLongitude, "of role ip, or of roles ip_latitude and ip_longitude"),
         Point::Billing => {
-            (Role::BillingLatitude, Role::BillingLongitude, "of role billing_latitude, or none of billing_longitude")
+            (Role::BillingLatitude, Role::BillingLongitude, "of role billing_latitude or billing_longitude")
         }
-        Point::Shipping => (
-            Role::ShippingLatitude,
-            Role::ShippingLongitude,
-            "of role shipping_latitude, or none of shipping_longitude",
-        ),
+        Point::Shipping => {
+            (Role::ShippingLatitude, Role::ShippingLongitude, "of role shipping_latitude or shipping_longitude")
+        }
     };
     if let (Some(latitude), Some(longitude)) = (schema.find(latitude), schema.find(longitude)) {
         let (latitude, longitude) = (known(schema, latitude, true)?, known(schema, longitude, true)?);

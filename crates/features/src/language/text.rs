@@ -221,6 +221,7 @@ impl Display for Condition {
             Self::Compare { value, op, thousandths } => {
                 write!(f, "{value} {} ", op.sign())?;
                 match value {
+                    ValueOf::Age if *thousandths == 0 => f.write_str("0s"),
                     ValueOf::Age if (0..=LONGEST_SPAN.0).contains(thousandths) => Span(*thousandths).fmt(f),
                     _ => Thousandths(*thousandths).fmt(f),
                 }
