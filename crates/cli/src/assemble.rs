@@ -3,9 +3,9 @@
 use orderguard_dataset::split::Split;
 use orderguard_evaluation::report::{self, Report};
 use orderguard_features::identity::IdentityKey;
+use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::Schema;
-use orderguard_features::spec::FeatureSpec;
 use orderguard_inference::model::{Model, ModelCard, Predictor};
 use orderguard_inference::{golden, reference};
 

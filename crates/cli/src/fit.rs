@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use orderguard_evaluation::threshold::{self, Aim};
+use orderguard_features::language::feature::Feature;
+use orderguard_features::language::spec::{FeatureKind, FeatureSpec};
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::{FeatureKind, FeatureSpec};
 use orderguard_inference::calibrate::probability;
 use orderguard_inference::model::{Calibration, Predictor, Threshold};
 use orderguard_trainer::boosting;
@@ -129,9 +130,10 @@ impl Parts<'_> {
         self.spec.kinds()
     }
 
-    /// Whether -1 marks an entity seen for the first time.
+    /// Whether a value of its own marks an entity seen for the first time.
     fn has_first_seen(&self) -> Vec<bool> {
-        self.spec.features.iter().map(|feature| feature.entity().is_some()).collect()
+        let of_history = |feature: &Feature| matches!(feature, Feature::History(_) | Feature::Network(_));
+        self.spec.features.iter().map(of_history).collect()
     }
 
     fn train(&self) -> Samples<'_> {

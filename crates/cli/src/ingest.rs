@@ -14,7 +14,7 @@ use orderguard_dataset::source::{Input, SourceOptions, Sources};
 use orderguard_dataset::split::NO_ENTITY;
 use orderguard_features::canonical::{CanonicalRows, canonical_events, canonical_rows};
 use orderguard_features::identity::IdentityKey;
-use orderguard_features::replay::LabelEvent;
+use orderguard_features::replay::{LabelEvent, LabelOf};
 use orderguard_features::schema::{Available, Column, Role, Schema};
 use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable};
 use orderguard_features::time::{Span, UnixMillis};
@@ -335,13 +335,13 @@ fn label_events(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Vec<
         .iter()
         .map(|change| {
             changed[change.row as usize] = true;
-            LabelEvent { order: change.row, time: UnixMillis(change.time), fraud: change.fraud }
+            LabelEvent { order: LabelOf::Row(change.row), time: UnixMillis(change.time), fraud: change.fraud }
         })
         .collect();
     for (order, changed) in changed.into_iter().enumerate() {
         let time = labels.label_time[order];
         if labels.label[order] == 0 && !changed && time < rows.time[order].plus(delay).0 {
-            events.push(LabelEvent { order: order as u32, time: UnixMillis(time), fraud: false });
+            events.push(LabelEvent { order: LabelOf::Row(order as u32), time: UnixMillis(time), fraud: false });
         }
     }
     events

@@ -1,16 +1,22 @@
 //! Orders for a finished model: its files, its history, and feature rows by replay.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use orderguard_dataset::read::ReadOptions;
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
+use orderguard_features::language::catalogue::default_spec;
+use orderguard_features::language::observed::Observed;
+use orderguard_features::language::resolve::{self, TablesPresent};
+use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::replay::replay;
+use orderguard_features::own::{self, Tables};
+use orderguard_features::replay::{ReplayInput, replay};
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::snapshot::MAX_STATE_BYTES;
-use orderguard_features::spec::{Feature, FeatureSpec};
 use orderguard_features::state::State;
 use orderguard_inference::Scorer;
 use orderguard_inference::model::Model;
@@ -41,7 +47,7 @@ pub(crate) fn load(path: &Path, data: &DataArgs, history: &HistoryArgs, console:
     let model = Model::from_bytes(&input::read(path, MAX_MODEL_BYTES)?)
         .map_err(|error| Failure::Data(anyhow::anyhow!("{}: {error}", path.display())))?;
     let key = key::load(history.key_file.as_deref())?;
-    let extractor = service::extractor(&model, key.clone()).map_err(|error| match error {
+    let extractor = service::extractor(&model, key.clone(), Arc::default()).map_err(|error| match error {
         SetupError::KeyMismatch { .. } => Failure::Usage(anyhow::anyhow!(
             "the model was made with another identity key: give the key file of its training with --key-file (or \
              ORDERGUARD_KEY_FILE), and none if it had none"
@@ -83,11 +89,13 @@ pub(crate) fn read_orders(
 ) -> Outcome<Orders> {
     let sources = ingest::open(&data.data, &data.events, data.delimiter)?;
     let mut schema = ingest::with_kinds(schema.clone(), &data.events);
-    let reads_amount =
-        spec.features.iter().any(|f| matches!(f, Feature::Amount | Feature::Sum { .. } | Feature::Ratio { .. }));
-    let read: HashSet<&str> = spec.features.iter().filter_map(Feature::column).collect();
-    for column in &mut schema.columns {
-        let kept = read.contains(column.name.as_str()) || column.role.is_single();
+    let mut read = HashSet::new();
+    for feature in &spec.features {
+        read.extend(resolve::columns(&schema, TablesPresent::ALL, feature).bad_data()?);
+    }
+    let reads_amount = schema.find(Role::Amount).is_some_and(|column| read.contains(&column));
+    for (position, column) in schema.columns.iter_mut().enumerate() {
+        let kept = read.contains(&position) || is_always_kept(column.role);
         if !kept {
             column.role = Role::Ignored;
             column.format = None;
@@ -98,6 +106,46 @@ pub(crate) fn read_orders(
         options.optional_roles.extend([Role::Amount, Role::Currency]);
     }
     ingest::orders(&sources, schema, &options, labels, events, key, console)
+}
+
+/// Whether a column is read whatever the features are: what tells orders, events, their times and labels, and amounts, in
+/// which reports count.
+fn is_always_kept(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Id
+            | Role::Time
+            | Role::Label
+            | Role::LabelTime
+            | Role::Event
+            | Role::EventId
+            | Role::KnownAt
+            | Role::Amount
+            | Role::Currency
+    )
+}
+
+/// The features that a model reads when nobody says otherwise. What occurs is judged by the orders of the training part, given
+/// by their positions in canonical order and by their rows in the table, and by the other events known by then.
+pub(crate) fn default_features(orders: &Orders, train: &[u32], train_rows: &[u32]) -> FeatureSpec {
+    let (schema, table) = (&orders.schema, &orders.outcome.table);
+    let last = train.iter().map(|&order| orders.rows.known_at[order as usize]).max();
+    let event_rows: Vec<u32> = orders
+        .events
+        .iter()
+        .flat_map(|events| {
+            let rows = events.rows.row.iter().zip(&events.rows.known_at);
+            rows.filter(|&(_, known_at)| Some(*known_at) <= last).map(|(&row, _)| row)
+        })
+        .collect();
+    let events = orders.events.as_ref().map(|events| (&events.table, event_rows.as_slice()));
+    let observed = Observed::new(schema, table, train_rows, events);
+    let tables = Tables::new();
+    default_spec(schema, tables.present(), &observed, table, train_rows, &|source, text| {
+        let role = schema.columns[source.column].role;
+        own::place(&source.place, role, text, &tables).map(|level| Cow::Owned(level.into_owned()))
+    })
+    .0
 }
 
 /// The rows of orders after the history in `state`, which learns them.
@@ -117,18 +165,16 @@ pub(crate) fn replay_onto(
         ));
     }
     let bar = console.steps_bar("features");
-    let replayed = replay(
-        extractor,
-        &orders.outcome.table,
-        &orders.rows,
-        &orders.label_events,
-        state,
-        rayon::current_num_threads(),
-        &|done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        },
-    )
+    let input = ReplayInput {
+        orders: &orders.outcome.table,
+        rows: &orders.rows,
+        events: orders.events.as_ref().map(|events| (&events.table, &events.rows)),
+        labels: &orders.label_events,
+    };
+    let replayed = replay(extractor, &input, state, rayon::current_num_threads(), &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })
     .bad_data()?;
     bar.finish_and_clear();
     Ok(replayed.matrix)

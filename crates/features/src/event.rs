@@ -1,8 +1,9 @@
-//! The validated order: what is left of a raw record once every value has been read and every identifier hashed.
+//! The validated event: what is left of a raw record once every value has been read and every identifier hashed.
 
 use std::fmt;
 
-use crate::identity::{EntityKey, OrderId};
+use crate::identity::OrderId;
+use crate::kind::EventKind;
 use crate::parse::CellError;
 use crate::time::UnixMillis;
 
@@ -23,23 +24,31 @@ impl<'a> From<&'a str> for Value<'a> {
     }
 }
 
-/// A validated order. Kept by the caller and filled again for each order, so that its memory is used again.
+/// A validated event: an order, which is scored, or something else that history learns. Kept by the caller and filled again
+/// for each event, so that its memory is used again.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct OrderEvent {
-    /// Hash of the order's identifier; `None` where the schema has none.
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// Hash of the identifier of the order that this is, or is about; `None` where there is none.
     pub id: Option<OrderId>,
-    /// When the order happened.
+    /// Hash of the event's own identifier; `None` where there is none.
+    pub event_id: Option<OrderId>,
+    /// When it happened.
     pub time: UnixMillis,
     /// When the shop knew of it; not before `time`.
     pub known_at: UnixMillis,
-    /// Minor units; [`MISSING_I64`](crate::table::MISSING_I64) when missing.
-    pub amount: i64,
+    /// What an event that is a label says of its order; false where it takes an earlier one back.
+    pub fraud: bool,
     /// See [`currency_code`]; 0 when missing.
     pub currency: u32,
-    /// One per entity column that the model reads.
-    pub entities: Vec<Option<EntityKey>>,
-    /// One per other column that the model reads: numbers, level codes, times in milliseconds; NaN when missing.
-    pub values: Vec<f64>,
+    /// Numbers that history remembers: first the amount in minor units, then the age (missing until the state is asked for
+    /// the order), then what the features need; [`MISSING_I64`](crate::table::MISSING_I64) when missing.
+    pub values: Vec<i64>,
+    /// One per column that some feature counts over, links by or counts the values of; 0 when missing.
+    pub keys: Vec<u64>,
+    /// Features that need no history, in the order of the specification; empty for events that are not scored.
+    pub own: Vec<f32>,
 }
 
 /// A currency as a number: its letters in upper case, big-endian; 0 for a missing one. Texts longer than four bytes are
@@ -69,6 +78,16 @@ pub enum OrderError {
         column: String,
         /// What is wrong with it.
         error: CellError,
+    },
+    /// The column of event kinds holds something else.
+    UnknownKind {
+        /// The column.
+        column: String,
+    },
+    /// The row is an event of another kind, where an order was expected.
+    NotAnOrder {
+        /// The kind.
+        found: EventKind,
     },
     /// The order has no time.
     TimeMissing {
@@ -104,6 +123,10 @@ impl fmt::Display for OrderError {
         match self {
             Self::WrongLength { expected, found } => write!(f, "order: expected {expected} values, found {found}"),
             Self::Cell { column, error } => write!(f, "order, column {column:?}: {error}"),
+            Self::UnknownKind { column } => {
+                write!(f, "event, column {column:?}: expected a kind of event such as order, return or chargeback")
+            }
+            Self::NotAnOrder { found } => write!(f, "order: expected an order, found an event of kind {found}"),
             Self::TimeMissing { column } => {
                 write!(f, "order, column {column:?}: expected the order's time, found nothing")
             }

@@ -61,6 +61,11 @@ impl IdentityKey {
         let spelling = canonical(role, text);
         (!spelling.is_empty()).then(|| EntityKey(truncated(&self.mac, role.name(), &[spelling.as_bytes()])))
     }
+
+    /// The hash of what was derived from an identifier, such as its network, in a domain of its own.
+    pub fn derived(&self, domain: &str, spelling: &str) -> EntityKey {
+        EntityKey(truncated(&self.mac, domain, &[spelling.as_bytes()]))
+    }
 }
 
 fn truncated(mac: &Hmac<Sha256>, domain: &str, parts: &[&[u8]]) -> u64 {

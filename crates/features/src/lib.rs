@@ -1,18 +1,17 @@
 //! Event-time features of web-shop orders.
 //!
 //! One implementation replays history for training and serves a live order; both give bit-identical rows.
-//! Start reading at [`schema`] (what a column means), then [`event`] (a validated order), [`history`] (what is remembered
-//! of one entity), [`state`] (of all entities) and [`extract`] (event + state -> row).
+//! Start reading at [`schema`] (what a column means), then [`event`] (a validated event), [`kernel`] (what is remembered
+//! of one entity), [`state`] (of all entities), [`extract`] (event + state -> row) and [`replay`] (the same for a table).
+//! [`language`] is how features are written.
 //!
 //! Nothing here reads files, clocks or the environment, prints, or draws random numbers.
 
 pub mod calendar;
 pub mod canonical;
-pub mod catalogue;
 pub mod container;
 pub mod event;
 pub mod extract;
-pub mod history;
 pub mod identity;
 pub mod kernel;
 pub mod kind;
@@ -28,7 +27,6 @@ pub mod replay;
 pub mod schema;
 pub mod shards;
 pub mod snapshot;
-pub mod spec;
 pub mod state;
 pub mod table;
 pub mod time;

@@ -1,67 +1,61 @@
 //! What is remembered of all entities: the state that a service holds, changed only by learning.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use foldhash::fast::FixedState;
-
-use crate::event::OrderEvent;
-use crate::extract::Extractor;
-use crate::history::{EntityHistory, LabelNews, Sighting};
+use crate::event::Event;
+use crate::extract::{Extractor, MAX_KEY_SOURCES, MAX_VALUES};
 use crate::identity::{EntityKey, OrderId};
+use crate::kernel::{EntityHistory, LabelNews};
+use crate::kind::EventKind;
+use crate::network::Network;
+use crate::order_index::{EventIds, OrderIndex, OrderLabel};
+use crate::shards::Shards;
 use crate::time::{Span, UnixMillis};
 
-/// For how long after an order its label is taken, and a repeated order id recognised: 120 days, within which chargebacks
-/// come, or 60 days more than the label delay where that is longer.
+/// For how long after an order its label is taken, and a repeated order or event id recognised: 120 days, within which
+/// chargebacks come, or 60 days more than the label delay where that is longer.
 pub fn order_memory(label_delay: Span) -> Span {
     Span::days(120).max(Span(label_delay.0.saturating_add(Span::days(60).0)))
 }
 
-/// Histories of one entity column.
-pub(crate) type Histories = HashMap<EntityKey, EntityHistory, FixedState>;
-
-/// What is kept of an order so that its label finds its entities.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OrderRecord {
-    pub(crate) known_at: UnixMillis,
-    /// From when on the order counts as resolved.
-    pub(crate) resolved_at: UnixMillis,
-    /// When its latest label was learned.
-    pub(crate) label_time: Option<UnixMillis>,
-    /// One per entity column.
-    pub(crate) entities: Box<[Option<EntityKey>]>,
-}
+/// Histories of one entity slot.
+pub(crate) type Histories = Shards<EntityKey, EntityHistory>;
 
 /// How far the state has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Orders learned.
     pub n_orders: u64,
-    /// Labels learned.
+    /// Other events learned.
+    pub n_events: u64,
+    /// Labels learned, those of chargebacks and abuse reports among them.
     pub n_labels: u64,
-    /// Repeated order ids ignored.
+    /// Repeated order and event ids ignored.
     pub n_repeated: u64,
     /// Labels ignored because their order is unknown or too old.
     pub n_labels_ignored: u64,
     /// When the latest order became known.
     pub last_order: Option<UnixMillis>,
-    /// When the latest event became known: an order, or a label (which may be learned later than the last order).
+    /// When the latest event became known: an order, another event, or a label (which may be learned later than all).
     pub known_at: Option<UnixMillis>,
 }
 
 /// Entity history up to a stated event. One owner changes it; a service holds it behind one lock for the feature step.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// A clone copies pointers only, so that it can be written to a file while the original goes on learning.
+#[derive(Clone, Debug)]
 pub struct State {
     pub(crate) layout: u64,
     pub(crate) label_delay: Span,
+    /// One per slot of the extractor.
     pub(crate) histories: Vec<Histories>,
-    pub(crate) orders: HashMap<OrderId, OrderRecord, FixedState>,
+    pub(crate) orders: OrderIndex,
+    pub(crate) event_ids: EventIds,
+    pub(crate) network: Option<Network>,
     pub(crate) position: Position,
-    /// Number of orders in memory after which those too old are looked for.
-    pub(crate) purge_at: usize,
 }
 
-/// What became of a label.
+/// What became of an event or label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learned {
     /// It is part of the history now.
@@ -94,13 +88,15 @@ impl std::error::Error for LayoutMismatch {}
 impl State {
     /// A state without any history.
     pub fn new(extractor: &Extractor) -> Self {
+        let label_delay = extractor.schema.label_delay;
         Self {
             layout: extractor.state_layout(),
-            label_delay: extractor.schema.label_delay,
-            histories: vec![Histories::default(); extractor.entities.len()],
-            orders: HashMap::default(),
+            label_delay,
+            histories: vec![Histories::default(); extractor.slots.len()],
+            orders: OrderIndex::new(label_delay, extractor.sources.len()),
+            event_ids: EventIds::new(label_delay),
+            network: extractor.network.as_ref().map(|_| Network::new(extractor.hub_limit)),
             position: Position::default(),
-            purge_at: 1 << 16,
         }
     }
 
@@ -115,9 +111,9 @@ impl State {
         self.position
     }
 
-    /// Number of entities remembered in each entity column of the extractor.
+    /// Number of entities remembered in each of [`Extractor::entities`].
     pub fn n_entities(&self) -> Vec<usize> {
-        self.histories.iter().map(HashMap::len).collect()
+        self.histories.iter().map(Shards::len).collect()
     }
 
     /// Number of orders that still take a label.
@@ -125,110 +121,136 @@ impl State {
         self.orders.len()
     }
 
-    pub(crate) fn history(&self, slot: usize, entity: EntityKey) -> Option<&EntityHistory> {
-        self.histories[slot].get(&entity)
+    pub(crate) fn history(&self, slot: usize, entity: u64) -> Option<&EntityHistory> {
+        self.histories[slot].get(EntityKey(entity))
     }
 
-    /// Learns an order, after it was scored. A repeated id within [`order_memory`] is ignored and counted.
+    /// Learns an event of any kind; an order after it was scored.
     ///
-    /// Events are to be learned in order of `known_at`; those of one millisecond in any order.
-    pub fn learn(&mut self, extractor: &Extractor, event: &OrderEvent) -> Learned {
-        if let Some(id) = event.id {
-            if self.recent_order(id, event.known_at).is_some() {
-                self.position.n_repeated += 1;
-                return Learned::Ignored;
-            }
-            self.remember(
-                id,
-                OrderRecord::new(event.time, event.known_at, self.label_delay, event.entities.as_slice().into()),
-            );
+    /// A repeated event id, or a repeated id of an order, within [`order_memory`] is ignored and counted. An event that is
+    /// about an order known before it takes that order's keys where it has none of its own, and the time since as its age;
+    /// if it is a label (see [`EventKind::is_label`]), the order's entities learn it as [`Self::learn_label`] does.
+    ///
+    /// Events are to be learned in order of `known_at`; those of one millisecond never see each other.
+    ///
+    /// # Panics
+    /// If another extractor read the event: a caller's bug.
+    pub fn learn(&mut self, extractor: &Extractor, event: &Event) -> Learned {
+        if event.event_id.is_some_and(|id| !self.event_ids.insert(id, event.known_at)) {
+            self.position.n_repeated += 1;
+            return Learned::Ignored;
         }
-        let id = event.id.map_or_else(|| event.content_hash(), |id| id.0);
-        let sighting =
-            Sighting { time: event.time, known_at: event.known_at, id, amount: event.amount, currency: event.currency };
-        for (slot, histories) in self.histories.iter_mut().enumerate() {
-            if let Some(entity) = event.entities[slot] {
-                histories.entry(entity).or_default().observe(&sighting, &extractor.entities[slot].plan.retention);
-            }
+        let is_order = event.kind == EventKind::Order;
+        if is_order
+            && let Some(id) = event.id
+            && !self.orders.insert(id, event.time, event.known_at, &event.keys)
+        {
+            self.position.n_repeated += 1;
+            return Learned::Ignored;
         }
-        self.position.n_orders += 1;
-        self.position.last_order = self.position.last_order.max(Some(event.known_at));
-        self.position.known_at = self.position.known_at.max(Some(event.known_at));
+        if is_order {
+            self.observe(extractor, event, &event.values, &event.keys);
+        } else {
+            let (mut keys, mut values) = ([0; MAX_KEY_SOURCES], [0; MAX_VALUES]);
+            let (keys, values) = (&mut keys[..event.keys.len()], &mut values[..event.values.len()]);
+            keys.copy_from_slice(&event.keys);
+            values.copy_from_slice(&event.values);
+            self.inherit(event, keys, values);
+            self.observe(extractor, event, values, keys);
+        }
+        self.position.pass(event.kind, event.known_at);
+        if event.kind.is_label()
+            && let Some(id) = event.id
+        {
+            self.learn_label(extractor, id, event.known_at, event.fraud);
+        }
         Learned::Taken
+    }
+
+    fn observe(&mut self, extractor: &Extractor, event: &Event, values: &[i64], keys: &[u64]) {
+        let seen = extractor.occurrence(event, values, keys);
+        for (slot, histories) in extractor.slots.iter().zip(&mut self.histories) {
+            let entity = slot.key(|source| keys[source]);
+            if entity != 0 && slot.plan.stores(event.kind) {
+                histories.entry_or_default(EntityKey(entity)).observe(&slot.plan, &seen);
+            }
+        }
+        if let (Some(plan), Some(network)) = (&extractor.network, &mut self.network) {
+            plan.learn(network, event.known_at.0, |source| keys[source]);
+        }
+    }
+
+    /// Gives an event the missing keys of the order that it is about, and its age.
+    fn inherit(&self, event: &Event, keys: &mut [u64], values: &mut [i64]) {
+        let Some((order, order_keys)) = event.id.and_then(|id| self.order_before(id, event.known_at)) else { return };
+        for (key, &of_order) in keys.iter_mut().zip(order_keys) {
+            if *key == 0 {
+                *key = of_order;
+            }
+        }
+        values[AGE] = event.time.0.saturating_sub(order.0);
+    }
+
+    /// The time and keys of an order that was known before that time.
+    pub(crate) fn order_before(&self, id: OrderId, known_at: UnixMillis) -> Option<(UnixMillis, &[u64])> {
+        let (order, keys) = self.orders.get(id, known_at)?;
+        (order.known_at < known_at).then_some((order.time, keys))
     }
 
     /// Learns the label of an order, or that an earlier label is reversed: `fraud` as the shop sees it from `time` on.
     ///
-    /// A time before the order became known, or before its previous label, counts as that time.
+    /// A time before the order became known, or before its previous label, counts as that time. What the order's latest
+    /// label said at that very time is nothing new: it is ignored, and not counted.
     pub fn learn_label(&mut self, extractor: &Extractor, id: OrderId, time: UnixMillis, fraud: bool) -> Learned {
-        let memory = order_memory(self.label_delay);
-        let Some(record) = self.orders.get_mut(&id).filter(|record| record.takes_label_at(time, memory)) else {
+        if self.orders.get(id, time).is_some_and(|(order, _)| order.label_time == Some(time) && order.fraud == fraud) {
+            return Learned::Ignored;
+        }
+        let Some((label, keys)) = self.orders.learn_label(id, time, fraud) else {
             self.position.n_labels_ignored += 1;
             return Learned::Ignored;
         };
-        let news = record.label(id.0, time, fraud);
-        let entities = record.entities.clone();
-        for (slot, histories) in self.histories.iter_mut().enumerate() {
-            if let Some(history) = entities[slot].and_then(|entity| histories.get_mut(&entity)) {
-                history.learn_label(&news, &extractor.entities[slot].plan.retention);
+        let news = news_of(&label);
+        for (slot, histories) in extractor.slots.iter().zip(&mut self.histories) {
+            let entity = slot.key(|source| keys[source]);
+            if entity != 0
+                && slot.reads_labels
+                && let Some(history) = histories.get_mut(EntityKey(entity))
+            {
+                history.learn_label(&slot.plan, &news);
             }
         }
+        if let (Some(plan), Some(network)) = (&extractor.network, &mut self.network) {
+            plan.learn_label(network, &news, |source| keys[source]);
+        }
         self.position.n_labels += 1;
-        self.position.known_at = self.position.known_at.max(Some(news.time));
+        self.position.known_at = self.position.known_at.max(Some(label.time));
         Learned::Taken
     }
+}
 
-    fn recent_order(&self, id: OrderId, known_at: UnixMillis) -> Option<&OrderRecord> {
-        self.orders.get(&id).filter(|record| known_at <= record.known_at.plus(order_memory(self.label_delay)))
-    }
+/// Position of the age among the values of an event.
+pub(crate) const AGE: usize = 1;
 
-    pub(crate) fn remember(&mut self, id: OrderId, record: OrderRecord) {
-        let now = record.known_at;
-        self.orders.insert(id, record);
-        // Amortised: each sweep is paid for by the inserts since the last one. Whether an old record is still there makes
-        // no difference to any answer, because its age is checked at every use.
-        if self.orders.len() >= self.purge_at {
-            let memory = order_memory(self.label_delay);
-            self.orders.retain(|_, record| now <= record.known_at.plus(memory));
-            self.purge_at = (2 * self.orders.len()).max(1 << 16);
-        }
+/// What an order's entities learn.
+pub(crate) fn news_of(label: &OrderLabel) -> LabelNews {
+    LabelNews {
+        known_at: label.known_at.0,
+        resolved_before: label.resolved_before.0,
+        at: label.time.0,
+        fraud: label.fraud,
+        was_fraud: label.was_fraud,
     }
 }
 
-impl OrderRecord {
-    pub(crate) fn new(
-        time: UnixMillis,
-        known_at: UnixMillis,
-        label_delay: Span,
-        entities: Box<[Option<EntityKey>]>,
-    ) -> Self {
-        Self { known_at, resolved_at: time.plus(label_delay), label_time: None, entities }
-    }
-
-    pub(crate) fn takes_label_at(&self, time: UnixMillis, memory: Span) -> bool {
-        time <= self.known_at.plus(memory)
-    }
-
-    /// Notes a label and tells what the entities learn.
-    pub(crate) fn label(&mut self, id: u64, time: UnixMillis, fraud: bool) -> LabelNews {
-        let time = time.max(self.known_at).max(self.label_time.unwrap_or(self.known_at));
-        let resolved_before = self.resolved_at;
-        self.resolved_at = resolved_before.min(time);
-        self.label_time = Some(time);
-        LabelNews { id, known_at: self.known_at, resolved_before, time, fraud }
-    }
-}
-
-impl OrderEvent {
-    /// A hash of what history remembers of an order, in place of an id where the schema has none.
-    pub(crate) fn content_hash(&self) -> u64 {
-        let mut bytes = Vec::with_capacity(20 + 8 * self.entities.len());
-        bytes.extend(self.time.0.to_le_bytes());
-        bytes.extend(self.amount.to_le_bytes());
-        bytes.extend(self.currency.to_le_bytes());
-        for entity in &self.entities {
-            bytes.extend(entity.map_or(0, |key| key.0).to_le_bytes());
+impl Position {
+    /// Counts an event that was learned.
+    pub(crate) fn pass(&mut self, kind: EventKind, known_at: UnixMillis) {
+        if kind == EventKind::Order {
+            self.n_orders += 1;
+            self.last_order = self.last_order.max(Some(known_at));
+        } else {
+            self.n_events += 1;
         }
-        xxhash_rust::xxh3::xxh3_64(&bytes)
+        self.known_at = self.known_at.max(Some(known_at));
     }
 }

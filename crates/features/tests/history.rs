@@ -3,14 +3,15 @@
 
 use orderguard_features::canonical::canonical_rows;
 use orderguard_features::container::{Container, ContainerWriter, KIND_STATE};
-use orderguard_features::event::{OrderEvent, Value};
+use orderguard_features::event::{Event, Value};
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
+use orderguard_features::language::feature::{FIRST_SEEN, Feature};
+use orderguard_features::language::spec::{FeatureSpec, Vocabulary};
 use orderguard_features::matrix::Matrix;
 use orderguard_features::parse::{self, TimeParser};
-use orderguard_features::replay::{LabelEvent, replay};
+use orderguard_features::replay::{LabelEvent, LabelOf, ReplayInput, replay};
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
-use orderguard_features::spec::{FIRST_SEEN, Feature, FeatureSpec, Vocabulary};
 use orderguard_features::state::State;
 use orderguard_features::table::{ColumnData, Levels, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
 use orderguard_features::time::{Span, UnixMillis};
@@ -91,8 +92,8 @@ fn spec() -> FeatureSpec {
             }
         }
     }
-    let vocabularies = vec![Vocabulary { column: "kind".into(), levels: vec!["k0".into(), "k1".into()] }];
-    FeatureSpec { features, vocabularies }
+    let vocabularies = vec![Vocabulary { place: "kind".into(), levels: vec!["k0".into(), "k1".into()] }];
+    FeatureSpec { features, vocabularies, ..FeatureSpec::default() }
 }
 
 fn extractor() -> Extractor {
@@ -143,13 +144,20 @@ fn replayed(raws: &[Raw], n_threads: usize) -> (Matrix, State) {
     for (order, &row) in rows.row.iter().enumerate() {
         let raw = &raws[row as usize];
         labels.extend(raw.labels.iter().map(|&(delay, fraud)| LabelEvent {
-            order: order as u32,
+            order: LabelOf::Row(order as u32),
             time: UnixMillis(raw.time + delay),
             fraud,
         }));
     }
     let mut state = State::new(&extractor);
-    let result = replay(&extractor, &table, &rows, &labels, &mut state, n_threads, &|_, _| {}).unwrap();
+    let result = replay(
+        &extractor,
+        &ReplayInput { orders: &table, rows: &rows, events: None, labels: &labels },
+        &mut state,
+        n_threads,
+        &|_, _| {},
+    )
+    .unwrap();
     let mut in_file_order = vec![0; raws.len()];
     for (order, &row) in rows.row.iter().enumerate() {
         in_file_order[row as usize] = order as u32;
@@ -195,8 +203,8 @@ fn live(raws: &[Raw], restore_every: usize) -> (Matrix, State) {
         (*time, *kind, order, fraud)
     });
     let mut state = State::new(&extractor);
-    let mut event = OrderEvent::default();
-    let mut row = vec![0.0; extractor.n_features()];
+    let mut event = Event::default();
+    let mut row = vec![0.0; extractor.row_len()];
     let mut values = vec![f32::NAN; raws.len() * extractor.n_features()];
     for (n, (arrival, _, step)) in steps.iter().enumerate() {
         if restore_every > 0 && n % restore_every == restore_every - 1 {
@@ -336,7 +344,7 @@ proptest! {
     fn replay_equals_live_and_recount(raws in raws(false), restore_every in 0_usize..9) {
         let (by_replay, state) = replayed(&raws, 1);
         let (by_live, live_state) = live(&raws, restore_every);
-        let first_history = spec().features.iter().position(|f| f.entity().is_some()).unwrap();
+        let first_history = spec().features.iter().position(|f| matches!(f, Feature::History(_))).unwrap();
         for i in 0..raws.len() {
             prop_assert_eq!(bits(&by_replay, i), bits(&by_live, i), "order {}: {:?}", i, raws[i]);
             let recount = naive(&raws, i);
@@ -355,7 +363,7 @@ proptest! {
             raw.id = i as u32;
         }
         let (by_live, _) = live(&raws, restore_every);
-        let first_history = spec().features.iter().position(|f| f.entity().is_some()).unwrap();
+        let first_history = spec().features.iter().position(|f| matches!(f, Feature::History(_))).unwrap();
         for i in 0..raws.len() {
             let recount = naive(&raws, i);
             let recount = Matrix::from_columns(1, recount.len(), recount);
@@ -389,7 +397,7 @@ proptest! {
         }
         let (by_live, _) = live(&raws, 0);
         let names = spec().names();
-        let first_history = spec().features.iter().position(|f| f.entity().is_some()).unwrap();
+        let first_history = spec().features.iter().position(|f| matches!(f, Feature::History(_))).unwrap();
         for i in 0..raws.len() {
             for (value, name) in naive(&raws, i).into_iter().zip(&names[first_history..]) {
                 let found = by_live.column(names.iter().position(|n| n == name).unwrap())[i];
@@ -484,8 +492,8 @@ fn an_entity_idle_for_400_days_is_first_seen_again() {
 /// Reads the features of every order as of `time`.
 fn read_all(extractor: &Extractor, state: &State, raws: &[Raw], time: i64) {
     let binding = extractor.bind(&NAMES).unwrap();
-    let mut event = OrderEvent::default();
-    let mut row = vec![0.0; extractor.n_features()];
+    let mut event = Event::default();
+    let mut row = vec![0.0; extractor.row_len()];
     for raw in raws {
         let cells = raw.cells();
         let given: Vec<Value> = cells.iter().map(|cell| Value::Text(cell)).collect();
@@ -577,9 +585,16 @@ fn labels_count_however_long_the_label_delay_is() {
     let raws = [order(1, 0, &[(200 * DAY, true)]), order(2, 201, &[])];
     let table = table(&raws);
     let rows = canonical_rows(&long, &table, extractor.key(), 1);
-    let labels = [LabelEvent { order: 0, time: UnixMillis(START + 200 * DAY), fraud: true }];
+    let labels = [LabelEvent { order: LabelOf::Row(0), time: UnixMillis(START + 200 * DAY), fraud: true }];
     let mut state = State::new(&extractor);
-    let result = replay(&extractor, &table, &rows, &labels, &mut state, 1, &|_, _| {}).unwrap();
+    let result = replay(
+        &extractor,
+        &ReplayInput { orders: &table, rows: &rows, events: None, labels: &labels },
+        &mut state,
+        1,
+        &|_, _| {},
+    )
+    .unwrap();
     assert_eq!(result.matrix.column(0), [FIRST_SEEN, 1.0]);
     assert_eq!(state.position().n_labels_ignored, 0);
 }
@@ -589,10 +604,9 @@ fn missing_amounts_and_identifiers_are_marked() {
     assert_eq!(parse::amount("", 2), Ok(MISSING_I64));
     let extractor = extractor();
     let binding = extractor.bind(&NAMES).unwrap();
-    let mut event = OrderEvent::default();
+    let mut event = Event::default();
     let mut given = vec![Value::Missing; NAMES.len()];
-    let read =
-        |given: &[Value], event: &mut OrderEvent| extractor.read_order(&binding, given, UnixMillis(START), event);
+    let read = |given: &[Value], event: &mut Event| extractor.read_order(&binding, given, UnixMillis(START), event);
     assert!(read(&given, &mut event).unwrap_err().to_string().contains("id"));
     given[0] = Value::Text("o1");
     assert!(read(&given, &mut event).unwrap_err().to_string().contains("time"));
@@ -602,19 +616,19 @@ fn missing_amounts_and_identifiers_are_marked() {
     let time = START.to_string();
     given[1] = Value::Text(&time);
     read(&given, &mut event).unwrap();
-    assert_eq!((event.amount, event.entities.as_slice()), (MISSING_I64, &[None, None][..]));
+    assert_eq!((event.values[0], event.keys.as_slice()), (MISSING_I64, &[0, 0][..]));
     given[4] = Value::Text("twelve");
     assert!(read(&given, &mut event).unwrap_err().to_string().contains("amount"));
     assert!(read(&given[1..], &mut event).unwrap_err().to_string().contains("8 values"));
     given[4] = Value::Number(12.5);
     given[2] = Value::Number(17.0);
     read(&given, &mut event).unwrap();
-    assert_eq!(event.amount, 1_250);
-    assert_eq!(event.entities[0], extractor.key().entity(Role::Customer, "17"));
+    assert_eq!(event.values[0], 1_250);
+    assert_eq!(Some(event.keys[0]), extractor.key().entity(Role::Customer, "17").map(|key| key.0));
     for longest in [-5e-324, f64::MIN, -2.225_073_858_507_201e-308, f64::INFINITY, f64::NAN] {
         given[2] = Value::Number(longest);
         read(&given, &mut event).unwrap();
-        assert_eq!(event.entities[0].is_none(), longest.is_nan());
+        assert_eq!(event.keys[0] == 0, longest.is_nan());
     }
     assert!(extractor.bind(&NAMES[1..]).is_err());
     assert!(extractor.bind(&["id", "id", "time", "customer", "ip", "amount", "currency", "kind", "signup"]).is_err());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use orderguard_features::spec::FeatureKind;
+use orderguard_features::language::spec::FeatureKind;
 
 use crate::model::{Calibration, LinearTerm, Model, Node, Predictor};
 

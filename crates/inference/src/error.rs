@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use orderguard_features::container::ContainerError;
-use orderguard_features::schema::{Role, SchemaError};
+use orderguard_features::language::spec::SpecError;
+use orderguard_features::schema::SchemaError;
 
 /// A model that contradicts itself. Positions count from 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,49 +36,12 @@ pub enum ModelError {
         /// The length that the rest of the model asks for.
         expected: u64,
     },
-    /// A feature stands twice.
-    FeatureTwice {
-        /// The feature.
-        feature: String,
-    },
-    /// A feature reads a column that the schema does not have.
-    ColumnMissing {
-        /// The feature.
-        feature: String,
-        /// The column.
-        column: String,
-    },
-    /// A feature reads a column that it may not read.
-    ColumnUnusable {
-        /// The feature.
-        feature: String,
-        /// The column.
-        column: String,
-        /// The column's role.
-        role: Role,
-        /// What the feature needs.
-        expected: &'static str,
-    },
-    /// A feature needs a column of a role that the schema does not have.
-    RoleMissing {
-        /// The feature.
-        feature: String,
-        /// The role.
-        role: Role,
-    },
-    /// The vocabularies and the category features are not the same columns, each once.
-    Vocabulary {
-        /// The column.
-        column: String,
-        /// What is wrong: `missing`, `unused` or `twice`.
-        problem: &'static str,
-    },
-    /// A vocabulary holds a level twice. The level itself may be a person's data and is not told.
-    LevelTwice {
-        /// The column.
-        column: String,
-        /// Position of the second one.
-        level: u64,
+    /// The feature specification contradicts itself or does not fit the schema.
+    Spec(SpecError),
+    /// A vocabulary is of no category feature.
+    VocabularyUnused {
+        /// What it is of.
+        place: String,
     },
     /// A tree has no node.
     EmptyTree {
@@ -169,20 +133,8 @@ impl fmt::Display for ModelError {
             Self::Count { of, found, limit } => write!(f, "{of}: expected at most {limit}, found {found}"),
             Self::Empty { of } => write!(f, "{of}: expected at least one, found none"),
             Self::Length { of, found, expected } => write!(f, "{of}: expected length {expected}, found {found}"),
-            Self::FeatureTwice { feature } => write!(f, "feature {feature:?}: stands twice"),
-            Self::ColumnMissing { feature, column } => {
-                write!(f, "feature {feature:?}: column {column:?} is not in the schema")
-            }
-            Self::ColumnUnusable { feature, column, role, expected } => {
-                write!(f, "feature {feature:?}: column {column:?}: expected {expected}, found role {role}")
-            }
-            Self::RoleMissing { feature, role } => {
-                write!(f, "feature {feature:?}: expected a column with role {role} in the schema, found none")
-            }
-            Self::Vocabulary { column, problem } => write!(f, "vocabulary of column {column:?}: {problem}"),
-            Self::LevelTwice { column, level } => {
-                write!(f, "vocabulary of column {column:?}: level {level} stands there before")
-            }
+            Self::Spec(error) => error.fmt(f),
+            Self::VocabularyUnused { place } => write!(f, "vocabulary of {place}: no feature reads it"),
             Self::EmptyTree { tree } => write!(f, "tree {tree}: expected at least one node, found none"),
             Self::ChildOutOfRange { tree, node, child, n_nodes } => {
                 write!(f, "tree {tree}, node {node}: child {child} is outside the tree's {n_nodes} nodes")
@@ -219,6 +171,7 @@ impl std::error::Error for ModelError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Schema(error) => Some(error),
+            Self::Spec(error) => Some(error),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Made-up rows that a model file carries with the raw scores they must give.
 
-use orderguard_features::spec::{FIRST_SEEN, FeatureKind};
+use orderguard_features::language::feature::FIRST_SEEN;
+use orderguard_features::language::spec::FeatureKind;
 
 use crate::error::ModelError;
 use crate::model::{FeatureReference, GoldenRow, Predictor};

@@ -1,6 +1,6 @@
 //! Evaluation of a linear model, in the order that its documentation states: the same bits on every machine.
 
-use orderguard_features::spec::FIRST_SEEN;
+use orderguard_features::language::feature::is_first_seen;
 
 use crate::model::{LinearModel, LinearTerm};
 
@@ -35,7 +35,7 @@ impl LinearTerm {
                     return *missing;
                 }
                 match first_seen {
-                    Some(value) if x == FIRST_SEEN => *value,
+                    Some(value) if is_first_seen(x) => *value,
                     // max and min rather than clamp: clamp panics on bounds in the wrong order.
                     _ => weight * ((f64::from(x.max(*low).min(*high)) - mean) / scale),
                 }

@@ -1,7 +1,7 @@
 //! What a model is once it is in memory: trees or weights, calibration, thresholds, and the card that describes it.
 
+use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::schema::Schema;
-use orderguard_features::spec::FeatureSpec;
 
 /// Everything that scoring needs except entity history.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ pub struct LinearModel {
 /// What one feature adds to the raw score of a linear model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinearTerm {
-    /// NaN adds `missing`; exactly [`FIRST_SEEN`](orderguard_features::spec::FIRST_SEEN) adds `first_seen` where that is
+    /// NaN adds `missing`; a value that [`is_first_seen`](orderguard_features::language::feature::is_first_seen) adds `first_seen` where that is
     /// given; any other `x` adds `weight * ((clamp(x, low, high) - mean) / scale)`, computed in f64 in this order.
     Numeric {
         /// Which feature.

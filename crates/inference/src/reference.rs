@@ -1,7 +1,7 @@
 //! How features were distributed in training: the reference that drift is measured against.
 
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::FeatureKind;
 
 use crate::model::FeatureReference;
 

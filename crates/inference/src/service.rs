@@ -2,10 +2,12 @@
 //! learned, so that the next order sees it.
 
 use std::fmt;
+use std::sync::Arc;
 
-use orderguard_features::event::{OrderError, OrderEvent, Value};
-use orderguard_features::extract::{Binding, Extractor, SpecError};
+use orderguard_features::event::{Event, OrderError, Value};
+use orderguard_features::extract::{Binding, Extractor, ExtractorError};
 use orderguard_features::identity::IdentityKey;
+use orderguard_features::own::Tables;
 use orderguard_features::snapshot::StateError;
 use orderguard_features::state::{Learned, State};
 use orderguard_features::time::UnixMillis;
@@ -51,18 +53,20 @@ pub struct OrderScorer {
 /// Memory that is used again for each order: one per thread. Holds the order that was scored last.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    event: OrderEvent,
+    event: Event,
+    /// One cell per feature, and those behind them that only features combined of several entities read.
     row: Vec<f32>,
+    n_features: usize,
 }
 
 impl Scratch {
     /// The feature row of the order that was scored last.
     pub fn row(&self) -> &[f32] {
-        &self.row
+        &self.row[..self.n_features]
     }
 
     /// The order that was scored last.
-    pub fn event(&self) -> &OrderEvent {
+    pub fn event(&self) -> &Event {
         &self.event
     }
 }
@@ -74,7 +78,7 @@ pub enum SetupError {
     /// The model contradicts itself.
     Model(ModelError),
     /// Its specification does not fit its schema.
-    Spec(SpecError),
+    Spec(ExtractorError),
     /// The names given do not cover what the model reads.
     Columns(OrderError),
     /// The model's identifiers were hashed with another key.
@@ -111,19 +115,30 @@ impl std::error::Error for SetupError {
     }
 }
 
-/// The extractor of a model, after a check that the key is the one the model was made with.
-pub fn extractor(model: &Model, key: IdentityKey) -> Result<Extractor, SetupError> {
+/// The extractor of a model, after a check that the key is the one the model was made with. `tables` are the shop's own;
+/// those that the model's features read must be the same editions as in training.
+pub fn extractor(model: &Model, key: IdentityKey, tables: Arc<Tables>) -> Result<Extractor, SetupError> {
     if key.check() != model.card.key_check {
         return Err(SetupError::KeyMismatch { expected: model.card.key_check, found: key.check() });
     }
-    Extractor::new(&model.schema, &model.spec, key).map_err(SetupError::Spec)
+    Extractor::with_tables(&model.schema, &model.spec, key, tables).map_err(SetupError::Spec)
 }
 
 impl OrderScorer {
     /// Compiles a model for orders that come with values of the columns `names`, in this order. Columns that the model does
     /// not read may be among them. O(size of the model).
     pub fn new(model: &Model, key: IdentityKey, names: &[&str]) -> Result<Self, SetupError> {
-        let extractor = extractor(model, key)?;
+        Self::with_tables(model, key, Arc::default(), names)
+    }
+
+    /// As [`Self::new`], with the shop's own tables: network addresses, BINs, lists of e-mail providers.
+    pub fn with_tables(
+        model: &Model,
+        key: IdentityKey,
+        tables: Arc<Tables>,
+        names: &[&str],
+    ) -> Result<Self, SetupError> {
+        let extractor = extractor(model, key, tables)?;
         let binding = extractor.bind(names).map_err(SetupError::Columns)?;
         let scorer = Scorer::compile(model).map_err(SetupError::Model)?;
         Ok(Self { extractor, scorer, binding })
@@ -146,7 +161,8 @@ impl OrderScorer {
 
     /// Memory for one thread.
     pub fn scratch(&self) -> Scratch {
-        Scratch { event: OrderEvent::default(), row: vec![f32::NAN; self.scorer.n_features()] }
+        let row = vec![f32::NAN; self.extractor.row_len()];
+        Scratch { event: Event::default(), row, n_features: self.scorer.n_features() }
     }
 
     /// Reads an order and computes its features; `scratch` holds both afterwards. `arrival` is when the order came in.
@@ -161,7 +177,8 @@ impl OrderScorer {
         scratch: &mut Scratch,
     ) -> Result<(), OrderError> {
         self.extractor.read_order(&self.binding, values, arrival, &mut scratch.event)?;
-        scratch.row.resize(self.scorer.n_features(), f32::NAN);
+        scratch.row.resize(self.extractor.row_len(), f32::NAN);
+        scratch.n_features = self.scorer.n_features();
         self.extractor.extract(state, &scratch.event, &mut scratch.row);
         Ok(())
     }
@@ -171,7 +188,7 @@ impl OrderScorer {
     /// # Errors
     /// If another model filled `scratch` last.
     pub fn judge(&self, scratch: &Scratch) -> Result<Score, ScoreError> {
-        self.scorer.score(&scratch.row)
+        self.scorer.score(scratch.row())
     }
 
     /// [`Self::features`] and [`Self::judge`] in one call. The state is not changed: see [`Self::learn`].
@@ -184,6 +201,21 @@ impl OrderScorer {
     ) -> Result<Score, OrderError> {
         self.features(state, values, arrival, scratch)?;
         Ok(self.judge(scratch).expect("features() made the row as long as this model's"))
+    }
+
+    /// Learns another event than an order, or an order without scoring it: its kind stands in the column of event kinds.
+    ///
+    /// # Errors
+    /// [`OrderError`] says which value cannot be read; nothing is learned then.
+    pub fn learn_event(
+        &self,
+        state: &mut State,
+        values: &[Value<'_>],
+        arrival: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Result<Learned, OrderError> {
+        self.extractor.read_event(&self.binding, values, arrival, &mut scratch.event)?;
+        Ok(state.learn(&self.extractor, &scratch.event))
     }
 
     /// Learns the order that `scratch` holds. A repeated order id is ignored.

@@ -1,9 +1,9 @@
 //! Whether a model makes sense: everything that scoring relies on is proven here once.
 
-use std::collections::HashSet;
-
-use orderguard_features::schema::{Available, Role, Schema};
-use orderguard_features::spec::{Feature, FeatureKind, FeatureSpec};
+use orderguard_features::language::feature::Feature;
+use orderguard_features::language::resolve::TablesPresent;
+use orderguard_features::language::spec::{FeatureKind, FeatureSpec};
+use orderguard_features::schema::Schema;
 
 use crate::calibrate::probability;
 use crate::error::ModelError;
@@ -85,76 +85,16 @@ fn check_feature_idx(feature: u32, row: Row<'_>, place: impl Fn() -> String) -> 
 }
 
 fn check_spec(spec: &FeatureSpec, schema: &Schema) -> Result<(), ModelError> {
-    check_count("features", spec.len(), MAX_FEATURES)?;
-    let mut seen = HashSet::with_capacity(spec.len());
-    let mut categories = HashSet::new();
-    for feature in &spec.features {
-        if !seen.insert(feature) {
-            return Err(ModelError::FeatureTwice { feature: feature.to_string() });
-        }
-        check_feature(feature, schema)?;
-        if let Feature::Category(column) = feature {
-            categories.insert(column.as_str());
-        }
-    }
-    let mut described = HashSet::new();
+    // Which tables are there is asked when the features are compiled.
+    spec.check(schema, TablesPresent::ALL).map_err(ModelError::Spec)?;
     for vocabulary in &spec.vocabularies {
-        let problem = |problem| ModelError::Vocabulary { column: vocabulary.column.clone(), problem };
-        if !categories.contains(vocabulary.column.as_str()) {
-            return Err(problem("unused"));
-        }
-        if !described.insert(vocabulary.column.as_str()) {
-            return Err(problem("twice"));
-        }
-        let mut levels = HashSet::with_capacity(vocabulary.levels.len());
-        if let Some(level) = vocabulary.levels.iter().position(|level| !levels.insert(level.as_str())) {
-            return Err(ModelError::LevelTwice { column: vocabulary.column.clone(), level: level as u64 });
-        }
-    }
-    for feature in &spec.features {
-        if let Feature::Category(column) = feature
-            && !described.contains(column.as_str())
-        {
-            return Err(ModelError::Vocabulary { column: column.clone(), problem: "missing" });
+        let used =
+            |feature: &Feature| matches!(feature, Feature::Category(place) if place.to_string() == vocabulary.place);
+        if !spec.features.iter().any(used) {
+            return Err(ModelError::VocabularyUnused { place: vocabulary.place.clone() });
         }
     }
     Ok(())
-}
-
-fn check_feature(feature: &Feature, schema: &Schema) -> Result<(), ModelError> {
-    let needs = |role| match schema.find(role) {
-        Some(_) => Ok(()),
-        None => Err(ModelError::RoleMissing { feature: feature.to_string(), role }),
-    };
-    match feature {
-        Feature::Amount => needs(Role::Amount)?,
-        Feature::Sum { .. } | Feature::Ratio { .. } => {
-            needs(Role::Amount)?;
-            needs(Role::Time)?;
-        }
-        Feature::Number(_) | Feature::Category(_) => {}
-        _ => needs(Role::Time)?,
-    }
-    let Some(name) = feature.column() else { return Ok(()) };
-    let Some(column) = schema.columns.iter().find(|c| c.name == name) else {
-        return Err(ModelError::ColumnMissing { feature: feature.to_string(), column: name.to_owned() });
-    };
-    let expected = match feature {
-        _ if column.available == Available::Later => Some("a column that is known when the order is placed"),
-        _ if feature.entity().is_some() => (!column.role.is_entity()).then_some("an entity"),
-        Feature::Since(_) => (column.role != Role::Timestamp).then_some("a timestamp"),
-        _ => matches!(column.role, Role::Label | Role::LabelTime | Role::Ignored)
-            .then_some("a column that is read and is no label"),
-    };
-    match expected {
-        None => Ok(()),
-        Some(expected) => Err(ModelError::ColumnUnusable {
-            feature: feature.to_string(),
-            column: name.to_owned(),
-            role: column.role,
-            expected,
-        }),
-    }
 }
 
 fn check_forest(forest: &Forest, row: Row<'_>) -> Result<(), ModelError> {

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::FeatureKind;
 use orderguard_trainer::binning::BinnedMatrix;
 use orderguard_trainer::boosting::fit_rounds;
 use orderguard_trainer::params::GbtParams;

@@ -12,8 +12,8 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use orderguard_evaluation::metrics::average_precision;
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::FeatureKind;
 use orderguard_inference::model::{Forest, Node};
 use orderguard_trainer::boosting::{fit, fit_rounds};
 use orderguard_trainer::params::GbtParams;

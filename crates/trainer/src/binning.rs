@@ -1,8 +1,8 @@
 //! From feature values to one byte per cell: which values share a bin, and the binned matrix in the layout that the
 //! histogram kernel reads.
 
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::FeatureKind;
 use rayon::prelude::*;
 
 use crate::numeric::{between, hash3};

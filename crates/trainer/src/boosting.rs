@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::FeatureKind;
 use orderguard_inference::model::{Forest, Tree};
 use rayon::prelude::*;
 

@@ -160,8 +160,8 @@ fn add_const<const N: usize>(hist: &mut [Entry; BLOCK_ENTRIES], words: &[u64], e
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use orderguard_features::language::spec::FeatureKind;
     use orderguard_features::matrix::Matrix;
-    use orderguard_features::spec::FeatureKind;
     use proptest::prelude::*;
 
     /// One feature's histogram, cell by cell.

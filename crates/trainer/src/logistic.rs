@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use orderguard_features::spec::FeatureKind;
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_inference::model::{LinearModel, LinearTerm};
 use rayon::prelude::*;
 
@@ -190,7 +190,7 @@ pub type Progress<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 /// worse than the best. Without validation orders, fits `params.lambda`.
 ///
 /// `kinds` and `has_first_seen` have one entry per feature; where the latter is set, the value
-/// [`FIRST_SEEN`](orderguard_features::spec::FIRST_SEEN) is a state of its own. NaN is missing, infinities are clamped.
+/// ([`is_first_seen`](orderguard_features::language::feature::is_first_seen)) is a state of its own. NaN is missing, infinities are clamped.
 /// O(rows x columns^2) per Newton step, shared between threads; same bits for any number of them.
 ///
 /// # Errors

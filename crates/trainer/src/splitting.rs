@@ -330,8 +330,8 @@ mod tests {
     use super::*;
     use crate::numeric::hash3;
     use crate::params::GbtParams;
+    use orderguard_features::language::spec::FeatureKind;
     use orderguard_features::matrix::Matrix;
-    use orderguard_features::spec::FeatureKind;
     use proptest::prelude::*;
 
     fn judge(params: GbtParams, n_rows: usize) -> Judge {

@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use orderguard_features::spec::{FIRST_SEEN, FeatureKind};
+use orderguard_features::language::feature::is_first_seen;
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_inference::model::{LinearModel, LinearTerm};
 use rayon::prelude::*;
 
@@ -150,7 +151,7 @@ fn fences(values: &mut [f32]) -> (f32, f32) {
 }
 
 fn scan_numeric(cells: &[f32], has_first_seen: bool, knot_shares: &[f64]) -> Scan {
-    let is_first = |x: f32| has_first_seen && x == FIRST_SEEN;
+    let is_first = |x: f32| has_first_seen && is_first_seen(x);
     let mut finite: Vec<f32> = cells.iter().copied().filter(|&x| x.is_finite() && !is_first(x)).collect();
     let mut pieces = Vec::new();
     if !finite.is_empty() {
@@ -330,7 +331,7 @@ impl Columns {
                         let x = cells[row as usize];
                         if x.is_nan() {
                             set(missing.map(|m| m.slot), i);
-                        } else if *has_first_seen && x == FIRST_SEEN {
+                        } else if *has_first_seen && is_first_seen(x) {
                             set(first_seen.map(|f| f.slot), i);
                         } else {
                             for (piece, slot) in pieces {

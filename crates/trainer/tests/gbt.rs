@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::FeatureKind;
 use orderguard_inference::model::{Forest, Node};
 use orderguard_trainer::boosting::{FitError, GbtFit, RoundReport, fit, fit_folds, fit_rounds};
 use orderguard_trainer::params::{CheckedGbtParams, GbtParams};

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::spec::FeatureKind;
 use orderguard_inference::linear::raw_score;
 use orderguard_inference::model::{LinearModel, LinearTerm};
 use orderguard_trainer::logistic::*;

@@ -46,13 +46,14 @@ fn state_lines(bytes: &[u8]) -> Result<Vec<(String, String)>, StateError> {
     add("last order", time(card.position.last_order));
     add("last event", time(card.position.known_at));
     add("orders learned", card.position.n_orders.to_string());
+    add("other events learned", card.position.n_events.to_string());
     add("labels learned", card.position.n_labels.to_string());
-    add("repeated orders ignored", card.position.n_repeated.to_string());
+    add("repeated ids ignored", card.position.n_repeated.to_string());
     add("labels ignored", card.position.n_labels_ignored.to_string());
     add("orders that still take a label", card.n_open_orders.to_string());
     add("label delay", card.label_delay.to_string());
-    for (name, role, n) in &card.entities {
-        add(&format!("entities of {name}"), format!("{n} ({role})"));
+    for (name, n) in &card.entities {
+        add(&format!("entities of {name}"), n.to_string());
     }
     Ok(lines)
 }

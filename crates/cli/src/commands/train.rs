@@ -7,7 +7,6 @@ use orderguard_dataset::leaks::{Leak, find_leaks};
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
-use orderguard_features::catalogue::default_spec;
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::{IdentityKey, is_card_number};
 use orderguard_features::schema::{Role, Schema};
@@ -41,7 +40,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     refuse_card_numbers(&orders)?;
     let leaks = refuse_leaks(&mut orders, &parts, &args.keep)?;
     let train_rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
-    let spec = default_spec(&orders.schema, &orders.outcome.table, &train_rows);
+    let spec = model_data::default_features(&orders, &parts.train, &train_rows);
     if spec.is_empty() {
         return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
     }

@@ -7,6 +7,11 @@ use crate::time::Span;
 pub const FIRST_SEEN: f32 = -1.0;
 /// The same for z-scores, which are cut to [-[`MAX_Z_SCORE`], [`MAX_Z_SCORE`]].
 pub const FIRST_SEEN_Z_SCORE: f32 = -1_000.0;
+/// Whether the value of a history feature says that its entity was never seen before.
+pub fn is_first_seen(value: f32) -> bool {
+    value == FIRST_SEEN || value == FIRST_SEEN_Z_SCORE
+}
+
 /// The largest z-score, in standard deviations.
 pub const MAX_Z_SCORE: f64 = 100.0;
 

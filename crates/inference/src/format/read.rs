@@ -4,8 +4,9 @@ use std::io::Read;
 use std::path::Path;
 
 use orderguard_features::container::{Container, ContainerError, KIND_MODEL, SectionReader, Tag};
+use orderguard_features::language::feature::Feature;
+use orderguard_features::language::spec::{FeatureSpec, TableRef, Vocabulary};
 use orderguard_features::schema::Schema;
-use orderguard_features::spec::{Feature, FeatureSpec, Vocabulary};
 
 use super::header::{
     ARRAY_ALIGNMENT, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32, KIND_GBT,
@@ -87,8 +88,14 @@ fn read_spec(container: &Container<'_>) -> Result<FeatureSpec, LoadError> {
         let refuse = |message| LoadError::Feature { feature: i as u32, message };
         features.push(Feature::parse(text).map_err(|e| refuse(e.to_string()))?);
     }
-    let vocabularies = wire.vocabularies.into_iter().map(|v| Vocabulary { column: v.column, levels: v.levels });
-    Ok(FeatureSpec { features, vocabularies: vocabularies.collect() })
+    let vocabularies = wire.vocabularies.into_iter().map(|v| Vocabulary { place: v.place, levels: v.levels });
+    Ok(FeatureSpec {
+        features,
+        vocabularies: vocabularies.collect(),
+        exact_events: wire.exact_events,
+        hub_limit: wire.hub_limit,
+        tables: wire.tables.into_iter().map(|(name, hash)| TableRef { name, hash }).collect(),
+    })
 }
 
 fn read_predictor(container: &Container<'_>) -> Result<Predictor, LoadError> {

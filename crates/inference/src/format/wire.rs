@@ -71,11 +71,15 @@ fn decode_within<T: Wire, const LIMIT: usize>(bytes: &[u8]) -> Result<T, WireErr
 pub(super) struct SpecWire {
     pub(super) features: Vec<String>,
     pub(super) vocabularies: Vec<VocabularyWire>,
+    pub(super) exact_events: u32,
+    pub(super) hub_limit: u32,
+    /// Name and hash of each table of the shop's own.
+    pub(super) tables: Vec<(String, u64)>,
 }
 
 #[derive(Encode, Decode)]
 pub(super) struct VocabularyWire {
-    pub(super) column: String,
+    pub(super) place: String,
     pub(super) levels: Vec<String>,
 }
 

@@ -36,8 +36,11 @@ impl Model {
                 .spec
                 .vocabularies
                 .iter()
-                .map(|v| VocabularyWire { column: v.column.clone(), levels: v.levels.clone() })
+                .map(|v| VocabularyWire { place: v.place.clone(), levels: v.levels.clone() })
                 .collect(),
+            exact_events: self.spec.exact_events,
+            hub_limit: self.spec.hub_limit,
+            tables: self.spec.tables.iter().map(|table| (table.name.clone(), table.hash)).collect(),
         };
         let golden: Vec<_> = self.golden.iter().map(GoldenWire::from).collect();
         let reference: Vec<_> = self.reference.iter().map(ReferenceWire::from).collect();

@@ -1,7 +1,8 @@
 //! Small models, made from numbers that a caller or proptest draws.
 
+use orderguard_features::language::feature::{Feature, Place};
+use orderguard_features::language::spec::{FeatureKind, FeatureSpec, Vocabulary};
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
-use orderguard_features::spec::{Feature, FeatureKind, FeatureSpec, Vocabulary};
 use orderguard_features::time::Span;
 use proptest::prelude::*;
 
@@ -40,14 +41,15 @@ pub(super) fn spec() -> FeatureSpec {
         features: vec![
             Feature::Amount,
             Feature::Number("items".into()),
-            Feature::Category("country".into()),
+            Feature::Category(Place::Column("country".into())),
             Feature::Hour,
-            Feature::Count { entity: "card \"no\"".into(), window: Span::DAY },
+            Feature::parse("count(order) by \"card \\\"no\\\"\" over 1d").unwrap(),
         ],
         vocabularies: vec![Vocabulary {
-            column: "country".into(),
+            place: "country".into(),
             levels: vec!["PL".into(), "DE".into(), "Åland".into()],
         }],
+        ..FeatureSpec::default()
     }
 }
 

@@ -1,0 +1,243 @@
+//! Orders and events as history sees them: numbers and keys, side by side.
+//!
+//! Items are numbered: orders in canonical order, then events in canonical order, then the labels as they are learned.
+
+use super::{Head, ReplayInput};
+use crate::canonical::{CanonicalRows, currency_codes, hash_levels};
+use crate::extract::{Extractor, HistoryValue, Source, fixed_point, place_value};
+use crate::kernel::Occurrence;
+use crate::kind::EventKind;
+use crate::language::resolve::PointSource;
+use crate::parallel;
+use crate::schema::Role;
+use crate::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
+
+/// See the module.
+pub(super) struct Items {
+    pub(super) n_orders: usize,
+    /// Per order and event.
+    pub(super) heads: Vec<Head>,
+    /// Per key source, one key per item; 0 where missing.
+    pub(super) keys: Vec<Vec<u64>>,
+    n_values: usize,
+    /// `n_values` per order and event.
+    values: Vec<i64>,
+    n_distinct: usize,
+    /// The first `n_distinct` keys of each order and event, once [`Self::gather_distinct`] was called.
+    distinct: Vec<u64>,
+}
+
+/// One of the two tables.
+struct Side<'a> {
+    table: &'a OrderTable,
+    rows: &'a CanonicalRows,
+    kinds: Option<&'a [EventKind]>,
+}
+
+impl Side<'_> {
+    /// Whether the values of a column count: an order lacks what is known only later.
+    fn reads(&self, extractor: &Extractor, column: usize) -> bool {
+        let kind = if self.kinds.is_some() { EventKind::Login } else { EventKind::Order };
+        extractor.is_known(column, kind)
+    }
+
+    fn text(&self, extractor: &Extractor, column: usize) -> Option<&TextColumn> {
+        match &self.table.columns[column] {
+            ColumnData::Text(text) if self.reads(extractor, column) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Items {
+    pub(super) fn new(extractor: &Extractor, input: &ReplayInput<'_>, n_threads: usize) -> Self {
+        let mut sides = vec![Side { table: input.orders, rows: input.rows, kinds: None }];
+        sides.extend(input.events.map(|(events, rows)| Side {
+            table: &events.table,
+            rows,
+            kinds: Some(&events.kinds),
+        }));
+        let n_values = extractor.n_values();
+        let mut heads = Vec::new();
+        let mut values = Vec::new();
+        let mut keys: Vec<Vec<u64>> = vec![Vec::new(); extractor.sources.len()];
+        for side in &sides {
+            heads.extend(heads_of(extractor, side));
+            values.extend(values_of(extractor, side, n_values, n_threads));
+            let of_side = parallel::run(n_threads, extractor.sources.iter().collect(), |source| {
+                keys_of(extractor, side, source, n_threads)
+            });
+            for (keys, of_side) in keys.iter_mut().zip(of_side) {
+                if keys.is_empty() { *keys = of_side } else { keys.extend(of_side) }
+            }
+        }
+        let n_distinct = extractor.n_distinct;
+        Self { n_orders: input.rows.len(), heads, keys, n_values, values, n_distinct, distinct: Vec::new() }
+    }
+
+    /// Orders and events.
+    pub(super) fn n_events(&self) -> usize {
+        self.heads.len()
+    }
+
+    pub(super) fn is_order(&self, item: u32) -> bool {
+        (item as usize) < self.n_orders
+    }
+
+    pub(super) fn value_mut(&mut self, item: usize, index: usize) -> &mut i64 {
+        &mut self.values[item * self.n_values + index]
+    }
+
+    /// Copies the keys that are counted distinct; to be called once events have taken their orders' keys.
+    pub(super) fn gather_distinct(&mut self, extractor: &Extractor, n_threads: usize) {
+        const BLOCK: usize = 16_384;
+        let n = extractor.n_distinct;
+        self.distinct = vec![0; n * self.heads.len()];
+        if n == 0 {
+            return;
+        }
+        let keys = &self.keys[..n];
+        let jobs: Vec<_> = self.distinct.chunks_mut(BLOCK * n).enumerate().collect();
+        parallel::run(n_threads, jobs, |(block, out)| {
+            for (source, keys) in keys.iter().enumerate() {
+                let keys = &keys[block * BLOCK..];
+                out.iter_mut().skip(source).step_by(n).zip(keys).for_each(|(place, &key)| *place = key);
+            }
+        });
+    }
+
+    /// An order or event as history sees it.
+    pub(super) fn occurrence(&self, item: u32) -> Occurrence<'_> {
+        let item = item as usize;
+        let head = &self.heads[item];
+        Occurrence {
+            time: head.time,
+            known_at: head.known_at,
+            kind: head.kind,
+            currency: head.currency,
+            values: &self.values[item * self.n_values..(item + 1) * self.n_values],
+            keys: &self.distinct[item * self.n_distinct..(item + 1) * self.n_distinct],
+        }
+    }
+}
+
+fn heads_of(extractor: &Extractor, side: &Side<'_>) -> Vec<Head> {
+    let currency = extractor
+        .schema
+        .find(Role::Currency)
+        .filter(|&column| extractor.reads_amount && side.reads(extractor, column))
+        .map(|column| currency_codes(&side.table.columns[column], side.table.n_rows));
+    (0..side.rows.len())
+        .map(|i| {
+            let row = side.rows.row[i] as usize;
+            Head {
+                time: side.rows.time[i].0,
+                known_at: side.rows.known_at[i].0,
+                currency: currency.as_ref().map_or(0, |codes| codes[row]),
+                kind: side.kinds.map_or(EventKind::Order, |kinds| kinds[row]),
+            }
+        })
+        .collect()
+}
+
+fn values_of(extractor: &Extractor, side: &Side<'_>, n_values: usize, n_threads: usize) -> Vec<i64> {
+    const BLOCK: usize = 16_384;
+    let columns: Vec<(usize, ValueColumn<'_>)> = std::iter::once((0, amount_column(extractor, side)))
+        .chain(
+            extractor
+                .values
+                .iter()
+                .enumerate()
+                .map(|(i, value)| (i + n_values - extractor.values.len(), value_column(extractor, side, value))),
+        )
+        .collect();
+    let mut values = vec![MISSING_I64; n_values * side.rows.len()];
+    let jobs: Vec<_> = values.chunks_mut(BLOCK * n_values).enumerate().collect();
+    parallel::run(n_threads, jobs, |(block, out)| {
+        let rows = &side.rows.row[block * BLOCK..];
+        for (index, column) in &columns {
+            column.fill(rows, out.iter_mut().skip(*index).step_by(n_values));
+        }
+    });
+    values
+}
+
+/// Where the values of one index come from.
+enum ValueColumn<'a> {
+    Missing,
+    Whole(&'a [i64]),
+    Number(&'a [f64]),
+    /// Per code of the column.
+    Level(&'a [u32], Vec<i64>),
+    Point(&'a [f64], &'a [f64]),
+}
+
+impl ValueColumn<'_> {
+    fn fill<'b>(&self, rows: &[u32], out: impl Iterator<Item = &'b mut i64>) {
+        let places = out.zip(rows).map(|(place, &row)| (place, row as usize));
+        match self {
+            Self::Missing => {}
+            Self::Whole(values) => places.for_each(|(place, row)| *place = values[row]),
+            Self::Number(values) => places.for_each(|(place, row)| *place = fixed_point(values[row])),
+            Self::Level(codes, of_level) => places.for_each(|(place, row)| {
+                if codes[row] != MISSING_CODE {
+                    *place = of_level[codes[row] as usize];
+                }
+            }),
+            Self::Point(latitude, longitude) => places.for_each(|(place, row)| {
+                *place = place_value(Some((latitude[row], longitude[row])));
+            }),
+        }
+    }
+}
+
+fn amount_column<'a>(extractor: &Extractor, side: &Side<'a>) -> ValueColumn<'a> {
+    match extractor.schema.find(Role::Amount) {
+        Some(column) if extractor.reads_amount && side.reads(extractor, column) => match &side.table.columns[column] {
+            ColumnData::Amount(amounts) => ValueColumn::Whole(amounts),
+            _ => ValueColumn::Missing,
+        },
+        _ => ValueColumn::Missing,
+    }
+}
+
+fn value_column<'a>(extractor: &Extractor, side: &Side<'a>, value: &HistoryValue) -> ValueColumn<'a> {
+    if !value.columns().iter().all(|&column| side.reads(extractor, column)) {
+        return ValueColumn::Missing;
+    }
+    let columns = &side.table.columns;
+    match value {
+        HistoryValue::Number(column) => match &columns[*column] {
+            ColumnData::Number(numbers) => ValueColumn::Number(numbers),
+            _ => ValueColumn::Missing,
+        },
+        HistoryValue::Level { column, level } => match &columns[*column] {
+            ColumnData::Text(text) => {
+                ValueColumn::Level(&text.codes, text.levels.iter().map(|known| i64::from(known == level)).collect())
+            }
+            _ => ValueColumn::Missing,
+        },
+        HistoryValue::Place(PointSource::Columns { latitude, longitude }) => {
+            match (&columns[*latitude], &columns[*longitude]) {
+                (ColumnData::Number(latitude), ColumnData::Number(longitude)) => {
+                    ValueColumn::Point(latitude, longitude)
+                }
+                _ => ValueColumn::Missing,
+            }
+        }
+        HistoryValue::Place(PointSource::Ip { column }) => match &columns[*column] {
+            ColumnData::Text(text) => {
+                let place = |level| place_value(crate::own::point(level, &extractor.tables));
+                ValueColumn::Level(&text.codes, text.levels.iter().map(place).collect())
+            }
+            _ => ValueColumn::Missing,
+        },
+    }
+}
+
+fn keys_of(extractor: &Extractor, side: &Side<'_>, source: &Source, n_threads: usize) -> Vec<u64> {
+    let Some(text) = side.text(extractor, source.column) else { return vec![0; side.rows.len()] };
+    let of_level = hash_levels(text.levels.len(), n_threads, |code| source.key(&extractor.key, text.levels.get(code)));
+    let of_code = |code: u32| if code == MISSING_CODE { 0 } else { of_level[code as usize] };
+    side.rows.row.iter().map(|&row| of_code(text.codes[row as usize])).collect()
+}
