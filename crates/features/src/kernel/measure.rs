@@ -18,11 +18,11 @@ pub(super) struct Moments {
 
 impl Moments {
     pub(super) fn sum(&self, unit: f64) -> f64 {
-        self.sum as f64 / unit
+        to_f64(self.sum) / unit
     }
 
     pub(super) fn mean(&self, unit: f64) -> f64 {
-        if self.n == 0 { 0.0 } else { self.sum as f64 / self.n as f64 / unit }
+        if self.n == 0 { 0.0 } else { to_f64(self.sum) / self.n as f64 / unit }
     }
 
     /// The sample variance in squared whole numbers; 0 with fewer than two values.
@@ -31,9 +31,14 @@ impl Moments {
             return 0.0;
         }
         let n = self.n as f64;
+        if let (Ok(sum), Ok(squares)) = (i64::try_from(self.sum), i64::try_from(self.squares)) {
+            // The usual case, in two multiplications.
+            let spread = (i128::from(self.n) * i128::from(squares)) - i128::from(sum) * i128::from(sum);
+            return (to_f64(spread) / (n * (n - 1.0))).max(0.0);
+        }
         let exact = i128::from(self.n).checked_mul(self.squares).zip(self.sum.checked_mul(self.sum));
         let spread = match exact.and_then(|(squares, square)| squares.checked_sub(square)) {
-            Some(spread) => spread as f64,
+            Some(spread) => to_f64(spread),
             // Beyond 2^127 only billions of values of the largest size come; there f64 is near enough.
             None => n * self.squares as f64 - self.sum as f64 * self.sum as f64,
         };
@@ -52,7 +57,7 @@ impl Moments {
         } else if deviation == 0.0 {
             0.0
         } else {
-            let above = own as f64 - self.sum as f64 / self.n as f64;
+            let above = own as f64 - to_f64(self.sum) / self.n as f64;
             (above / deviation).clamp(-MAX_Z_SCORE, MAX_Z_SCORE)
         }
     }
@@ -64,9 +69,14 @@ impl Moments {
         } else if self.n == 0 || self.sum <= 0 {
             0.0
         } else {
-            own as f64 * self.n as f64 / self.sum as f64
+            own as f64 * self.n as f64 / to_f64(self.sum)
         }
     }
+}
+
+/// As `as` does it, and much faster for numbers of 64 bits.
+fn to_f64(n: i128) -> f64 {
+    i64::try_from(n).map_or_else(|_| n as f64, |n| n as f64)
 }
 
 /// `above / below`, 0 where there is nothing below the line.
@@ -95,7 +105,7 @@ pub(super) fn shift(weights: i128, age: i64) -> i128 {
 /// What shifted weights sum up to at a time.
 pub(super) fn decayed(at: i64, half_life: i64, total: i128) -> f64 {
     let rest = at.rem_euclid(half_life) as f64 / half_life as f64;
-    total as f64 / 4_294_967_296.0 / libm::exp2(rest)
+    to_f64(total) / 4_294_967_296.0 / libm::exp2(rest)
 }
 
 /// A place as one history value, to about 10 cm: latitude and longitude in degrees. `MISSING` outside the globe.

@@ -10,7 +10,7 @@ use super::{ENTITY_LIFETIME, MAX_TIME, MISSING, Occurrence};
 
 /// The rows of a window: exact ones `lo..hi`, folded ones `from..to`, and whether all that was ever dropped is in it.
 #[derive(Clone, Copy, Debug)]
-struct Range {
+struct Range<'a> {
     lo: usize,
     hi: usize,
     from: usize,
@@ -18,6 +18,8 @@ struct Range {
     lifetime: bool,
     /// The window's start.
     since: i64,
+    /// Pairs of running totals whose differences add up to what lies in it, where all of it was known.
+    ends: [Ends<'a>; 2],
 }
 
 /// The window searched last: a longer one with the same end is searched before its first row only.
@@ -49,6 +51,8 @@ enum Place {
 
 /// Running totals at the end of a run of rows, and before it; none for 0.
 type Ends<'a> = (Option<&'a [i64]>, Option<&'a [i64]>);
+
+const NO_ENDS: [Ends<'static>; 2] = [(None, None); 2];
 
 struct Reader<'a> {
     layout: &'a Layout,
@@ -124,13 +128,13 @@ impl<'a> Reader<'a> {
         self.log.start()
     }
 
-    fn everything(&self) -> Range {
+    fn everything(&self) -> Range<'a> {
         let to = self.folded.map_or(0, Folded::len);
-        Range { lo: self.start(), hi: self.end, from: 0, to, lifetime: true, since: i64::MIN }
+        Range { lo: self.start(), hi: self.end, from: 0, to, lifetime: true, since: i64::MIN, ends: NO_ENDS }
     }
 
     /// The rows of a window that lies a further `delay` back. `last` is what was searched before.
-    fn range(&self, window: Window, delay: i64, last: &mut Cursor) -> Range {
+    fn range(&self, window: Window, delay: i64, last: &mut Cursor) -> Range<'a> {
         let (back, over) = (window.delayed + delay, window.over.unwrap_or(i64::MAX));
         let until = self.order.time.saturating_sub(back);
         if back != last.back || over < last.over || last.over == 0 {
@@ -143,31 +147,31 @@ impl<'a> Reader<'a> {
         let hi = last.hi;
         let to = self.folded.map_or(0, |folded| folded.times().partition_point(|&time| time < until));
         if window.over.is_none() {
-            return Range { lo: self.start(), hi, from: 0, to, lifetime: true, since: i64::MIN };
+            return self.with_ends(Range { hi, to, ..self.everything() });
         }
         let since = until.saturating_sub(over);
         let lo = self.start() + self.times[self.start()..last.lo].partition_point(|&time| time < since);
         (last.lo, last.over) = (lo, over);
         let from = self.folded.map_or(0, |folded| folded.times()[..to].partition_point(|&time| time < since));
-        Range { lo, hi, from, to, lifetime: false, since }
+        self.with_ends(Range { lo, hi, from, to, lifetime: false, since, ends: NO_ENDS })
     }
 
     fn row(&self, at: usize) -> &'a [i64] {
         self.log.row(self.layout, at)
     }
 
-    /// The ends of a range as pairs of running totals whose differences add up to what lies in it.
-    fn ends(&self, range: Range) -> [Ends<'a>; 2] {
+    /// Fills in the ends of a range.
+    fn with_ends(&self, range: Range<'a>) -> Range<'a> {
         let before = if range.lifetime && self.folded.is_none() { None } else { Some(self.row(range.lo - 1)) };
         let exact = (Some(self.row(range.hi - 1)), before);
         let folded = self.folded.map_or((None, None), |folded| {
             (folded.before(self.layout, range.to), folded.before(self.layout, range.from))
         });
-        [exact, folded]
+        Range { ends: [exact, folded], ..range }
     }
 
     /// Calls `see` for every known row of a range, from the oldest on; with `own_currency` those in the order's only.
-    fn walk(&self, range: Range, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
+    fn walk(&self, range: Range<'a>, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
         let layout = self.layout;
         let mut show = |time: i64, cells: &'a [i64], before: Option<&'a [i64]>, place: Place| {
             let known = cells[KNOWN] < self.order.time;
@@ -191,10 +195,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn count(&self, series: usize, range: Range) -> u64 {
+    fn count(&self, series: usize, range: Range<'a>) -> u64 {
         let mut n = 0;
         if self.clear {
-            for (row, before) in self.ends(range) {
+            for (row, before) in range.ends {
                 n += row.map_or(0, |row| layout::count(series, row, before));
             }
         } else {
@@ -211,7 +215,7 @@ impl<'a> Reader<'a> {
         (self.history.currency == self.currency).then_some(self.clear)
     }
 
-    fn moments(&self, input: usize, squares: bool, own_currency: bool, range: Range) -> Moments {
+    fn moments(&self, input: usize, squares: bool, own_currency: bool, range: Range<'a>) -> Moments {
         let mut moments = Moments::default();
         let mut add = |row: &[i64], before: Option<&[i64]>| {
             moments.n += self.layout.n_values(input, row, before);
@@ -223,7 +227,7 @@ impl<'a> Reader<'a> {
         };
         match self.by_totals(own_currency) {
             Some(true) => {
-                for (row, before) in self.ends(range) {
+                for (row, before) in range.ends {
                     if let Some(row) = row {
                         add(row, before);
                     }
@@ -235,7 +239,7 @@ impl<'a> Reader<'a> {
         moments
     }
 
-    fn value(&self, op: Op, window: Window, range: Range) -> f64 {
+    fn value(&self, op: Op, window: Window, range: Range<'a>) -> f64 {
         match op {
             Op::Count { series } => self.count(series, range) as f64,
             Op::Moments { input, of, own, unit, per_currency } => {
@@ -271,7 +275,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn extreme(&self, input: usize, largest: bool, own_currency: bool, range: Range) -> f64 {
+    fn extreme(&self, input: usize, largest: bool, own_currency: bool, range: Range<'a>) -> f64 {
         let Some(column) = self.layout.inputs[input].column else { return 0.0 };
         let values = self.log.column(self.layout, column);
         // MISSING is the smallest number of all.
@@ -303,7 +307,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Distinct keys. Allocates where an event was not known by then: all keys are then gathered and sorted.
-    fn distinct(&self, key: usize, range: Range) -> usize {
+    fn distinct(&self, key: usize, range: Range<'a>) -> usize {
         let column = self.layout.keys[key].column;
         if !self.clear {
             let keys = self.log.column(self.layout, column);
@@ -327,7 +331,7 @@ impl<'a> Reader<'a> {
         previous.iter().map(|&time| usize::from(time < since)).sum()
     }
 
-    fn decayed(&self, decay: usize, own_currency: bool, range: Range) -> f64 {
+    fn decayed(&self, decay: usize, own_currency: bool, range: Range<'a>) -> f64 {
         let cell = &self.layout.decays[decay];
         let half_life = cell.half_life;
         let now = self.order.time.div_euclid(half_life);
@@ -384,7 +388,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn first(&self, series: usize, since: usize, range: Range) -> Option<i64> {
+    fn first(&self, series: usize, since: usize, range: Range<'a>) -> Option<i64> {
         let mut first = i64::MAX;
         if self.clear {
             // Folded events are older than exact ones.
@@ -393,11 +397,10 @@ impl<'a> Reader<'a> {
             if first < i64::MAX {
                 return Some(first);
             }
-            let exact = Range { from: 0, to: 0, lifetime: false, ..range };
-            if range.hi == range.lo || self.count(series, exact) == 0 {
+            let none = self.row(range.lo - 1);
+            if layout::count(series, self.row(range.hi - 1), Some(none)) == 0 {
                 return None;
             }
-            let none = self.row(range.lo - 1);
             let is_before = |at| layout::count(series, self.row(at), Some(none)) == 0;
             return Some(self.times[range.lo + partition(range.lo, range.hi, is_before)]);
         }
@@ -409,7 +412,7 @@ impl<'a> Reader<'a> {
         (first < i64::MAX).then_some(first)
     }
 
-    fn last(&self, series: usize, since: usize, range: Range) -> Option<i64> {
+    fn last(&self, series: usize, since: usize, range: Range<'a>) -> Option<i64> {
         let mut last = i64::MIN;
         if self.clear && range.hi > range.lo {
             if self.is_of(series, range.hi - 1) {
@@ -433,7 +436,7 @@ impl<'a> Reader<'a> {
         (last > i64::MIN).then_some(last)
     }
 
-    fn gap_variation(&self, series: usize, range: Range) -> f64 {
+    fn gap_variation(&self, series: usize, range: Range<'a>) -> f64 {
         let (mut n, mut sum, mut squares, mut previous) = (0, 0, 0, None);
         self.walk(range, false, |seen| {
             if matches!(seen.place, Place::Exact(_)) && layout::count(series, seen.cells, seen.before) > 0 {
@@ -447,7 +450,7 @@ impl<'a> Reader<'a> {
         measure::gap_variation(n, sum, squares)
     }
 
-    fn speed(&self, place: usize, own: usize, range: Range) -> f64 {
+    fn speed(&self, place: usize, own: usize, range: Range<'a>) -> f64 {
         let places = self.log.column(self.layout, self.layout.places[place].column);
         let known = |&at: &usize| places[at] != MISSING && self.row(at)[KNOWN] < self.order.time;
         let from = (range.lo..range.hi).rev().find(known);
@@ -465,7 +468,7 @@ impl<'a> Reader<'a> {
     }
 
     /// (orders resolved, frauds), of which the orders of `range` fall due by themselves.
-    fn resolved(&self, window: Window, range: Range) -> (i64, i64) {
+    fn resolved(&self, window: Window, range: Range<'a>) -> (i64, i64) {
         let (resolved, frauds) = self.labels(window);
         let due = self.count(self.layout.orders, range) as i64;
         ((due + resolved).max(frauds), frauds)
