@@ -57,7 +57,7 @@ const COLUMNS: [(&str, bool, bool); 50] = [
     ("shipping_longitude", true, false),
     ("payment_method", true, true),
     ("category", true, true),
-    ("basket", true, false),
+    ("basket_hash", true, false),
     ("amount", true, true),
     ("currency", true, true),
     ("n_items", true, false),
