@@ -166,9 +166,9 @@ fn replay_history(
     for (slot, histories) in extractor.slots.iter().zip(&mut state.histories) {
         let outputs: Vec<&mut [f32]> = slot.cells.iter().map(|&cell| take(cell)).collect();
         if slot.sources.is_empty() {
-            ordered.push((slot, histories, outputs))
+            ordered.push((slot, histories, outputs));
         } else {
-            sharded.push((slot, histories, outputs))
+            sharded.push((slot, histories, outputs));
         }
     }
     let network = extractor.network.as_ref().zip(state.network.as_mut()).map(|(plan, network)| {
