@@ -105,7 +105,7 @@ fn events_that_cannot_be_are_rejected_or_do_nothing() {
     let honest = |at: usize| {
         let ids: Vec<&String> = orders.rows.iter().map(|row| &row[orders.column("order_id")]).collect();
         let is_fraud = |id: &&&String| frauds.rows.iter().any(|row| row[0] == ***id);
-        ids.iter().filter(|id| !is_fraud(id)).nth(at).unwrap().clone()
+        (*ids.iter().filter(|id| !is_fraud(id)).nth(at).unwrap()).clone()
     };
     let long = "x".repeat(1_000_000);
     let mut text = String::from("event_id,event,order_id,order_time,known_at,customer_id\n");
