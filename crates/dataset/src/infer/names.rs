@@ -350,9 +350,9 @@ pub(crate) fn entity(words: &Words) -> Option<(Role, String)> {
 
 /// Whether the name speaks of a text that is equal for equal baskets.
 fn is_basket(words: &Words) -> bool {
-    let is_digest =
-        words.has(DIGEST) && words.are_all_in(&[BASKET, DIGEST, ORDER, ID, FILLER, &["item", "product", "products"]]);
-    words.has(BASKET) && is_digest
+    let all = [BASKET, DIGEST, ORDER, ID, FILLER, &["item", "product", "products"]];
+    let is_digest = words.has(BASKET) && words.has(DIGEST) && words.are_all_in(&all);
+    is_digest || (words.len() == 1 && words.has(&["basket", "cart"]))
 }
 
 /// The place that the name speaks for, how well (above 0), and the word that says so. Names that do not say whose place it is
@@ -564,6 +564,8 @@ mod tests {
             ("promo_code", Some(Role::Coupon)),
             ("coupon_amount", None),
             ("basket_hash", Some(Role::Basket)),
+            ("basket", Some(Role::Basket)),
+            ("items", None),
             ("cart_items_sha256", Some(Role::Basket)),
             ("basket_id", None),
             ("n_items", None),
