@@ -156,11 +156,21 @@ impl Slot {
 }
 
 /// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014), moved off zero: spreads a key over 64 bits.
-fn mix(key: u64) -> u64 {
+pub(crate) fn mix(key: u64) -> u64 {
     let z = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// The key from which [`mix`] made this one.
+pub(crate) fn unmix(key: u64) -> u64 {
+    let z = key ^ (key >> 31) ^ (key >> 62);
+    let z = z.wrapping_mul(0x3196_42B2_D24D_8EC3);
+    let z = z ^ (z >> 27) ^ (z >> 54);
+    let z = z.wrapping_mul(0x96DE_1B17_3F11_9089);
+    let z = z ^ (z >> 30) ^ (z >> 60);
+    z.wrapping_sub(0x9E37_79B9_7F4A_7C15)
 }
 
 /// A feature that is computed of several cells.
@@ -343,21 +353,23 @@ impl Extractor {
 
     /// What each entity is made of, in words, in the order in which a state holds them.
     pub fn entities(&self) -> Vec<String> {
-        let name = |&source: &usize| {
-            let source = &self.sources[source];
-            let column = &self.schema.columns[source.column].name;
-            match source.derive {
-                Derive::None => column.clone(),
-                Derive::IpNetwork => format!("ip24({column})"),
-                Derive::EmailDomain => format!("email_domain({column})"),
-                Derive::Bin => format!("bin({column})"),
-            }
-        };
         let entity = |slot: &Slot| match slot.sources.as_slice() {
             [] => "shop".to_owned(),
-            sources => sources.iter().map(name).collect::<Vec<_>>().join(" + "),
+            sources => sources.iter().map(|&source| self.source_name(source)).collect::<Vec<_>>().join(" + "),
         };
         self.slots.iter().map(entity).collect()
+    }
+
+    /// A key source in words.
+    pub(crate) fn source_name(&self, source: usize) -> String {
+        let source = &self.sources[source];
+        let column = &self.schema.columns[source.column].name;
+        match source.derive {
+            Derive::None => column.clone(),
+            Derive::IpNetwork => format!("ip24({column})"),
+            Derive::EmailDomain => format!("email_domain({column})"),
+            Derive::Bin => format!("bin({column})"),
+        }
     }
 
     /// Numbers of an event that history remembers.

@@ -27,6 +27,7 @@ use crate::identity::EntityKey;
 use crate::kernel::ENTITY_LIFETIME;
 use crate::language::feature::FIRST_SEEN;
 use crate::shards::Shards;
+use crate::slow_clock::SlowClock;
 use crate::time::Span;
 
 /// For how long beyond their lifetime things and clusters are kept, for readings that come late.
@@ -42,11 +43,9 @@ const KEPT: i64 = ENTITY_LIFETIME.0 + GRACE.0;
 const NOTED: i64 = Span::DAY.0;
 /// The latest time that is learned, so that there is one at which all has been learned.
 const LATEST: i64 = i64::MAX - 1;
-/// Events after which a few more accounts and things are looked at for what is too old.
-const SWEEP_EVERY: u32 = 64;
-/// Accounts that are looked at then: more than can have come since.
+/// Accounts that are looked at for being too old after each block of events: more than can have come since.
 const SWEPT_ACCOUNTS: usize = 256;
-/// Things that are looked at then.
+/// Things that are looked at.
 const SWEPT_THINGS: usize = 1_024;
 /// Most leaves that are looked at for them.
 const SWEPT_LEAVES: usize = 64;
@@ -60,15 +59,14 @@ pub struct Network {
     /// When the event or label that was learned last became known.
     last: i64,
     n_forgotten: u64,
+    /// Says what is too old to be kept.
+    clock: SlowClock,
     sweep: Sweep,
 }
 
 /// Where the search for what is too old has come.
 #[derive(Clone, Copy, Debug)]
 struct Sweep {
-    n_learned: u32,
-    /// Earliest time of the events since the last step: a wrong clock of one event makes nothing look old.
-    earliest: i64,
     account_cursor: u64,
     thing_cursor: u64,
 }
@@ -186,7 +184,8 @@ impl Network {
             things: Shards::default(),
             last: i64::MIN,
             n_forgotten: 0,
-            sweep: Sweep { n_learned: 0, earliest: i64::MAX, account_cursor: 0, thing_cursor: 0 },
+            clock: SlowClock::new(),
+            sweep: Sweep { account_cursor: 0, thing_cursor: 0 },
         }
     }
 
@@ -203,6 +202,16 @@ impl Network {
     /// Number of things held.
     pub fn n_things(&self) -> usize {
         self.things.len()
+    }
+
+    /// Whether an account is held.
+    pub fn has_account(&self, account: u64) -> bool {
+        self.accounts.get(EntityKey(account)).is_some()
+    }
+
+    /// Whether a thing is held.
+    pub fn has_thing(&self, thing: u64) -> bool {
+        self.things.get(EntityKey(thing)).is_some()
     }
 
     /// Bytes held. O(accounts + things).
@@ -239,7 +248,9 @@ impl Network {
         if account == 0 {
             return;
         }
-        self.sweep(known_at);
+        if self.clock.pass(known_at) {
+            self.sweep();
+        }
         let things = &things[..things.len().min(MAX_THINGS)];
         let time = things
             .iter()
@@ -273,8 +284,9 @@ impl Network {
         let now = root.newest_stand();
         let time = time.max(now.time);
         let frauds = if fraud { now.frauds.saturating_add(1) } else { now.frauds.saturating_sub(1) };
+        let horizon = self.horizon();
         if let Some(root) = self.life_mut(node) {
-            root.stand(Stand { time, size: now.size, frauds });
+            root.stand(Stand { time, size: now.size, frauds }, horizon);
         }
     }
 
@@ -474,12 +486,11 @@ impl Network {
             // Seen by nobody: who reads later than this starts from the new root.
             more.stands.pop_if(|stand| stand.time == time);
         }
+        let horizon = self.horizon();
         if let Some(root) = self.life_mut(root) {
-            root.stand(Stand {
-                time,
-                size: stand_a.size.saturating_add(stand_b.size),
-                frauds: stand_a.frauds.saturating_add(stand_b.frauds),
-            });
+            let size = stand_a.size.saturating_add(stand_b.size);
+            let frauds = stand_a.frauds.saturating_add(stand_b.frauds);
+            root.stand(Stand { time, size, frauds }, horizon);
             root.more().cluster_last = cluster_last;
         }
     }
@@ -492,6 +503,11 @@ impl Network {
         {
             root.more().cluster_last = time;
         }
+    }
+
+    /// What was last heard of before this is too old to be kept.
+    fn horizon(&self) -> i64 {
+        self.clock.now().saturating_sub(KEPT)
     }
 
     /// The root of an account's cluster as known before `t`. `None` for what has left memory.
@@ -523,18 +539,10 @@ impl Network {
         Some(Node { key: seen.account, first: life.first })
     }
 
-    /// Every now and then looks at a few more accounts and things, and takes out what no reading can see.
-    fn sweep(&mut self, known_at: i64) {
-        self.sweep.n_learned += 1;
-        self.sweep.earliest = self.sweep.earliest.min(known_at);
-        if self.sweep.n_learned < SWEEP_EVERY {
-            return;
-        }
+    /// Looks at a few more accounts and things, and takes out what no reading can see.
+    fn sweep(&mut self) {
         // The last event of a cluster is noted up to a day too early.
-        let horizon = self.sweep.earliest.saturating_sub(KEPT + 2 * NOTED);
-        self.sweep.n_learned = 0;
-        self.sweep.earliest = i64::MAX;
-
+        let horizon = self.horizon().saturating_sub(2 * NOTED);
         let is_old = |_: u64, life: &Thing| life.last < horizon;
         let found = lives_left(&self.things, &mut self.sweep.thing_cursor, SWEPT_THINGS, is_old);
         for (key, lives) in found {
@@ -684,12 +692,12 @@ impl Account {
     }
 
     /// Notes how the cluster of this root stands from a time on that is not before the last.
-    fn stand(&mut self, now: Stand) {
+    fn stand(&mut self, now: Stand, horizon: i64) {
         let stands = &mut self.more().stands;
         match stands.last_mut() {
             Some(last) if last.time == now.time => *last = now,
             _ => {
-                let n_unseen = n_unseen(stands, now.time.saturating_sub(KEPT));
+                let n_unseen = n_unseen(stands, horizon);
                 if n_unseen > stands.len() / 2 {
                     stands.drain(..n_unseen);
                 }

@@ -1,6 +1,8 @@
 //! The orders and events of the recent past, found by their identifiers: so that a label finds its order's entities, an
 //! event about an order inherits its keys, and nothing is learned twice.
 
+mod file;
+
 use crate::identity::OrderId;
 use crate::recent::{Recent, Row};
 use crate::state::order_memory;
@@ -133,7 +135,7 @@ impl OrderIndex {
         Some((label, keys))
     }
 
-    /// The orders that were remembered when the last one was inserted, by (`known_at`, id).
+    /// The orders that are not too old as of a few ago, by (`known_at`, id).
     pub fn iter(&self) -> impl Iterator<Item = (&OrderRecord, &[u64])> {
         self.orders.iter()
     }
@@ -149,11 +151,6 @@ impl OrderIndex {
         self.orders.change_keys(|keys| keys.contains(&key), clear);
     }
 
-    /// Takes what a file says: the records of [`Self::iter`], and [`Self::last`].
-    pub fn restore<'a>(&mut self, last: Option<UnixMillis>, orders: impl Iterator<Item = (OrderRecord, &'a [u64])>) {
-        self.orders.restore(last.unwrap_or(UnixMillis(i64::MIN)), orders);
-    }
-
     /// Bytes held. O(n / 256).
     pub fn memory_bytes(&self) -> usize {
         self.orders.memory_bytes()
@@ -163,7 +160,8 @@ impl OrderIndex {
 /// Indexes are equal when they answer alike from the last insert on.
 impl PartialEq for OrderIndex {
     fn eq(&self, other: &Self) -> bool {
-        (self.label_delay, self.n_keys, self.orders.last()) == (other.label_delay, other.n_keys, other.orders.last())
+        (self.label_delay, self.n_keys) == (other.label_delay, other.n_keys)
+            && self.orders.is_level_with(&other.orders)
             && self.iter().eq(other.iter())
     }
 }
@@ -219,8 +217,7 @@ impl EventIds {
         is_new
     }
 
-    /// The ids that were remembered when the last one was inserted, with the time when their event became known, by
-    /// (`known_at`, id).
+    /// The ids that are not too old as of a few ago, with the time when their event became known, by (`known_at`, id).
     pub fn iter(&self) -> impl Iterator<Item = (OrderId, UnixMillis)> {
         self.seen.iter().map(|(seen, _)| (seen.id, seen.known_at))
     }
@@ -228,12 +225,6 @@ impl EventIds {
     /// When the event that was inserted last became known; `None` before the first.
     pub fn last(&self) -> Option<UnixMillis> {
         Some(self.seen.last()).filter(|last| last.0 != i64::MIN)
-    }
-
-    /// Takes what a file says: the ids of [`Self::iter`], and [`Self::last`].
-    pub fn restore(&mut self, last: Option<UnixMillis>, ids: impl Iterator<Item = (OrderId, UnixMillis)>) {
-        let rows = ids.map(|(id, known_at)| (Seen { id, known_at }, &[][..]));
-        self.seen.restore(last.unwrap_or(UnixMillis(i64::MIN)), rows);
     }
 
     /// Bytes held. O(n / 256).
@@ -245,7 +236,7 @@ impl EventIds {
 /// Sets are equal when they answer alike from the last insert on.
 impl PartialEq for EventIds {
     fn eq(&self, other: &Self) -> bool {
-        self.seen.last() == other.seen.last() && self.iter().eq(other.iter())
+        self.seen.is_level_with(&other.seen) && self.iter().eq(other.iter())
     }
 }
 
@@ -254,6 +245,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::container::SectionReader;
+    use crate::kernel::HistoryError;
 
     const DAY: i64 = Span::DAY.0;
     const DELAY: Span = Span::days(7);
@@ -264,6 +257,20 @@ mod tests {
 
     fn at(ms: i64) -> UnixMillis {
         UnixMillis(ms)
+    }
+
+    fn orders_from(bytes: &[u8]) -> Result<OrderIndex, HistoryError> {
+        let mut reader = SectionReader::new(*b"ORDR", bytes);
+        let index = OrderIndex::read_from(&mut reader, DELAY, 1)?;
+        reader.finish()?;
+        Ok(index)
+    }
+
+    fn events_from(bytes: &[u8]) -> Result<EventIds, HistoryError> {
+        let mut reader = SectionReader::new(*b"EVNT", bytes);
+        let ids = EventIds::read_from(&mut reader, DELAY)?;
+        reader.finish()?;
+        Ok(ids)
     }
 
     /// All orders that were ever inserted, searched from the newest.
@@ -306,15 +313,30 @@ mod tests {
             assert!(index.insert(id(x), at(known), at(known), &[x]));
             assert!(ids.insert(id(x), at(known)));
         }
-        assert!(index.len() <= 12_102 && ids.len() <= 12_101, "{} {}", index.len(), ids.len());
-        assert!(index.memory_bytes() < 12_000 * 120 && ids.memory_bytes() < 12_000 * 60);
+        assert!(index.len() <= 12_230 && ids.len() <= 12_229, "{} {}", index.len(), ids.len());
+        assert!(index.memory_bytes() < 12_000 * 130 && ids.memory_bytes() < 12_000 * 80);
         // After a year of silence the backlog goes by and by.
         for x in 0..20_000 {
             assert!(index.insert(id(1 << 40 | x), at(1_000 * DAY), at(1_000 * DAY), &[x]));
         }
         assert_eq!(index.len(), 20_001);
+        // A wrong date in the future makes none of them old.
+        index.insert(id(1 << 41), at(1 << 51), at(1 << 51), &[1]);
+        assert_eq!(index.iter().count(), 20_002);
         index.forget_key(7);
         assert!(index.iter().all(|(_, keys)| keys[0] != 7));
+    }
+
+    #[test]
+    fn an_open_order_of_two_entities_takes_few_bytes() {
+        let mut index = OrderIndex::new(DELAY, 2);
+        for x in 0..100_000_u64 {
+            let time = at(x as i64 * 8_640);
+            index.insert(id(x), time, time, &[id(x % 20_000).0, id((1 << 40) + x % 500).0]);
+        }
+        let mut out = Vec::new();
+        index.write_to(&mut out);
+        assert!(out.len() < 100_000 * 19, "{}", out.len());
     }
 
     #[test]
@@ -335,7 +357,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_answers_as_a_list_of_all_orders(
-            ops in prop::collection::vec((0..4_u8, 0..60_u64, 0..3_000_i64, -200..200_i64), 0..400)
+            ops in prop::collection::vec((0..4_u8, 0..60_u64, 0..3_000_i64, -200..200_i64), 0..400),
+            (place, byte, cut) in (any::<prop::sample::Index>(), any::<u8>(), any::<bool>()),
         ) {
             let mut index = OrderIndex::new(DELAY, 1);
             let mut ids = EventIds::new(DELAY);
@@ -384,12 +407,27 @@ mod tests {
                 }
             }
             // What a file would hold gives the same index.
-            let mut restored = OrderIndex::new(DELAY, 1);
-            restored.restore(index.last(), index.iter().map(|(record, keys)| (*record, keys)));
-            prop_assert_eq!(&index, &restored);
-            let mut restored = EventIds::new(DELAY);
-            restored.restore(ids.last(), ids.iter());
-            prop_assert_eq!(&ids, &restored);
+            let (mut orders, mut events) = (Vec::new(), Vec::new());
+            index.write_to(&mut orders);
+            ids.write_to(&mut events);
+            prop_assert_eq!(&index, &orders_from(&orders).unwrap());
+            prop_assert_eq!(&ids, &events_from(&events).unwrap());
+            // Altered bytes are refused, or are an index that has these bytes.
+            for bytes in [&mut orders, &mut events] {
+                let at = place.index(bytes.len());
+                bytes[at] = byte;
+                bytes.truncate(if cut { at } else { bytes.len() });
+            }
+            if let Ok(read_back) = orders_from(&orders) {
+                let mut again = Vec::new();
+                read_back.write_to(&mut again);
+                prop_assert_eq!(again, orders);
+            }
+            if let Ok(read_back) = events_from(&events) {
+                let mut again = Vec::new();
+                read_back.write_to(&mut again);
+                prop_assert_eq!(again, events);
+            }
             prop_assert!(index.iter().map(|(record, _)| (record.known_at, record.id)).is_sorted());
         }
     }

@@ -2,14 +2,17 @@
 //!
 //! Rows stand in buckets of one day by `known_at`, in chunks of [`CHUNK`] behind `Arc`s, so that a clone copies a few
 //! pointers per day and chunk, and a change afterwards one chunk. Each insert takes out at most [`RETIRED_PER_INSERT`] rows
-//! that are too old, of the earliest day first: nothing is ever swept, a late row does not hold up those behind it, and a
-//! wrong clock costs a few of the oldest rows and no more.
+//! that are too old, of the earliest day first: nothing is ever swept, a late row does not hold up those behind it, and a few
+//! wrong dates in the future cost nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::container::SectionReader;
 use crate::identity::OrderId;
+use crate::kernel::HistoryError;
 use crate::shards::Shards;
+use crate::slow_clock::SlowClock;
 use crate::time::{Span, UnixMillis};
 
 /// Rows of a full chunk.
@@ -47,12 +50,20 @@ pub(crate) struct Recent<T> {
     days: BTreeMap<i32, Day<T>>,
     places: Shards<OrderId, Place>,
     last: UnixMillis,
+    clock: SlowClock,
 }
 
 impl<T: Row> Recent<T> {
     /// Keeps rows for `memory` after they became known, each with `n_keys` keys.
     pub(crate) fn new(memory: Span, n_keys: usize) -> Self {
-        Self { memory, n_keys, days: BTreeMap::new(), places: Shards::default(), last: UnixMillis(i64::MIN) }
+        Self {
+            memory,
+            n_keys,
+            days: BTreeMap::new(),
+            places: Shards::default(),
+            last: UnixMillis(i64::MIN),
+            clock: SlowClock::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -62,6 +73,16 @@ impl<T: Row> Recent<T> {
     /// When the row that was inserted last became known.
     pub(crate) fn last(&self) -> UnixMillis {
         self.last
+    }
+
+    /// Whether both have come as far.
+    pub(crate) fn is_level_with(&self, other: &Self) -> bool {
+        (self.last, self.clock) == (other.last, other.clock)
+    }
+
+    /// Whether there is a row of that identifier, be it too old.
+    pub(crate) fn contains(&self, id: OrderId) -> bool {
+        self.places.get(id).is_some()
     }
 
     /// The row of an identifier, if it is still remembered at `at`.
@@ -81,17 +102,31 @@ impl<T: Row> Recent<T> {
     /// Inserts a row, in place of one with its identifier.
     pub(crate) fn insert(&mut self, row: T, keys: &[u64]) {
         self.last = row.known_at();
+        self.clock.pass(self.last.0);
         self.retire();
         self.place(row, keys);
     }
 
-    /// Takes what a file says was remembered: its rows, and when the one inserted last became known.
-    pub(crate) fn restore<'a>(&mut self, last: UnixMillis, rows: impl Iterator<Item = (T, &'a [u64])>) {
-        rows.for_each(|(row, keys)| self.place(row, keys));
-        self.last = last;
+    /// Where insertions have come: what a file holds beside the rows.
+    pub(crate) fn write_clock(&self, out: &mut Vec<u8>) {
+        out.extend(self.last.0.to_le_bytes());
+        self.clock.write_to(out);
     }
 
-    fn place(&mut self, row: T, keys: &[u64]) {
+    /// Reads what [`Self::write_clock`] wrote, before [`Self::place`] takes the rows.
+    pub(crate) fn read_clock(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
+        self.last = UnixMillis(reader.i64()?);
+        self.clock = SlowClock::read_from(reader)?;
+        Ok(())
+    }
+
+    /// Whether a row that became known at that time is kept.
+    fn is_kept(&self, known_at: UnixMillis) -> bool {
+        self.clock.now() <= known_at.plus(self.memory).0
+    }
+
+    /// Takes a row without taking out others.
+    pub(crate) fn place(&mut self, row: T, keys: &[u64]) {
         assert_eq!(keys.len(), self.n_keys, "one key per key source");
         if let Some(old) = self.places.get(row.id()) {
             self.remove(*old);
@@ -110,17 +145,33 @@ impl<T: Row> Recent<T> {
         self.places.insert(row.id(), Place { day, index: (before + chunk.rows.len() - 1) as u32 });
     }
 
-    /// The rows that are remembered when the last one was inserted, by (`known_at`, id). O(n log n).
+    /// The rows that are not too old, by (`known_at`, id). O(n log n).
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&T, &[u64])> {
-        self.days.values().flat_map(|day| {
-            let mut rows: Vec<(&T, &[u64])> = day
-                .iter()
-                .flat_map(|chunk| chunk.rows.iter().enumerate().map(|(i, row)| (row, keys_of(chunk, i, self.n_keys))))
-                .filter(|(row, _)| self.last <= row.known_at().plus(self.memory))
-                .collect();
-            rows.sort_unstable_by_key(|(row, _)| (row.known_at(), row.id()));
-            rows
-        })
+        self.days.values().flat_map(|day| self.sorted(day)).filter(|(row, _)| self.is_kept(row.known_at()))
+    }
+
+    /// All rows of one day, also those that are too old, by (`known_at`, id).
+    pub(crate) fn iter_day(&self, day: i32) -> Vec<(&T, &[u64])> {
+        self.days.get(&day).map(|day| self.sorted(day)).unwrap_or_default()
+    }
+
+    /// The days that differ in memory from those of another, of which this may be a later clone.
+    pub(crate) fn changed_days(&self, before: &Self) -> Vec<i32> {
+        let of = |days: &BTreeMap<i32, Day<T>>, day: i32| days.get(&day).map(Arc::as_ptr);
+        let mut days: Vec<i32> = self.days.keys().chain(before.days.keys()).copied().collect();
+        days.sort_unstable();
+        days.dedup();
+        days.retain(|&day| of(&self.days, day) != of(&before.days, day));
+        days
+    }
+
+    fn sorted<'a>(&'a self, day: &'a Day<T>) -> Vec<(&'a T, &'a [u64])> {
+        let mut rows: Vec<(&T, &[u64])> = day
+            .iter()
+            .flat_map(|chunk| chunk.rows.iter().enumerate().map(|(i, row)| (row, keys_of(chunk, i, self.n_keys))))
+            .collect();
+        rows.sort_unstable_by_key(|(row, _)| (row.known_at(), row.id()));
+        rows
     }
 
     /// Changes the keys of rows; copies only chunks of which a row is `wanted`. O(n).
@@ -171,7 +222,7 @@ impl<T: Row> Recent<T> {
             let Some((&day, chunks)) = self.days.first_key_value() else { return };
             let (chunk, before) = (chunks.last().expect("no day is empty"), (chunks.len() - 1) * CHUNK);
             let index = before + chunk.rows.len() - 1;
-            if self.last <= chunk.rows.last().expect("no chunk is empty").known_at().plus(self.memory) {
+            if self.is_kept(chunk.rows.last().expect("no chunk is empty").known_at()) {
                 return;
             }
             self.remove(Place { day, index: index as u32 });

@@ -1,7 +1,7 @@
 //! A map from hashes that is cheap to clone, and that grows without a stop.
 //!
 //! 512 shards by the highest bits of the key, each made when first needed; a shard is a leaf of at most [`LEAF_MAX`] sorted
-//! entries, and splits sixteenfold by the next four bits when it grows beyond. Every node stands behind an `Arc`: a clone
+//! entries, and splits eightfold by the next three bits when it grows beyond. Every node stands behind an `Arc`: a clone
 //! copies 512 pointers, and a change afterwards copies the one leaf that it touches. No operation moves more than a leaf,
 //! so there is no rehash at any size, and entries stand in the order of their keys without sorting.
 //!
@@ -14,10 +14,10 @@ use crate::identity::{EntityKey, OrderId};
 
 /// Number of shards of a map.
 pub const N_SHARDS: usize = 1 << ROOT_BITS;
-/// Most entries of a leaf.
-pub const LEAF_MAX: usize = 128;
+/// Most entries of a leaf: few, because the first change after a clone copies them.
+pub const LEAF_MAX: usize = 48;
 const ROOT_BITS: u32 = 9;
-const BRANCH_BITS: u32 = 4;
+const BRANCH_BITS: u32 = 3;
 const FAN_OUT: usize = 1 << BRANCH_BITS;
 
 /// A 64-bit hash as a key. Keys sort as their bits do.
@@ -143,6 +143,13 @@ impl<K: ShardKey, V> Shards<K, V> {
             self.shards.resize_with(N_SHARDS, Shard::default);
         }
         &mut self.shards
+    }
+
+    /// The shards that differ in memory from those of another map, of which this may be a later clone.
+    pub fn changed_shards(&self, before: &Self) -> Vec<usize> {
+        let none = Shard::default();
+        let of = |map: &'_ Self, shard: usize| map.shards.get(shard).map_or(none.clone(), Shard::clone);
+        (0..N_SHARDS).filter(|&shard| !of(self, shard).is_same(&of(before, shard))).collect()
     }
 
     /// The leaf where `cursor` lies: its keys, its values, and the cursor of the next leaf; `None` at the end. For looking
@@ -364,7 +371,7 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
     }
 }
 
-/// Which of the sixteen children holds a key, of which `used` bits have been looked at.
+/// Which of the eight children holds a key, of which `used` bits have been looked at.
 fn digit(key: u64, used: u32) -> usize {
     (key << used >> (64 - BRANCH_BITS)) as usize
 }
@@ -385,7 +392,7 @@ impl<V> Leaf<V> {
     /// The place of a key, or where it would stand. Hashes are spread evenly, so the walk from the estimate is short.
     fn find(&self, key: u64, used: u32) -> Result<usize, usize> {
         let n = self.keys.len();
-        // More than LEAF_MAX = 2^7 different keys share at most 57 bits, so no leaf lies deeper and the shift is valid.
+        // More than LEAF_MAX different keys share at most 58 bits, so that no leaf lies below 60 and the shift is valid.
         let mut at = ((u128::from(key << used) * n as u128) >> 64) as usize;
         while at < n && self.keys[at] < key {
             at += 1;

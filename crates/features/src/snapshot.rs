@@ -1,16 +1,17 @@
 //! The state file: entity history as bytes and back. `docs/state-format.md` lists the layout byte for byte.
 //!
-//! Writing is deterministic: entities and orders are sorted by their hashes, and what memory holds beyond its age is left
-//! out, so that equal histories are equal bytes.
+//! Writing is deterministic: entities and orders are sorted, and what memory holds beyond its age is left out, so that equal
+//! histories are equal bytes. [`State::freeze`] takes a picture that is written elsewhere while the state goes on learning.
 
 use std::fmt;
 
 use crate::container::{Container, ContainerError, ContainerWriter, KIND_STATE, SectionReader, Tag};
 use crate::extract::{Extractor, MAX_SLOTS, Slot};
-use crate::identity::{EntityKey, OrderId};
+use crate::identity::EntityKey;
 use crate::kernel::{EntityHistory, HistoryError};
 use crate::network::Network;
-use crate::order_index::{EventIds, OrderIndex, OrderRecord};
+use crate::order_index::{EventIds, OrderIndex};
+use crate::shards::Shard;
 use crate::state::{Histories, LayoutMismatch, Position, State};
 use crate::time::{Span, UnixMillis};
 
@@ -26,7 +27,7 @@ const EVENTS: Tag = *b"EVNT";
 const NETWORK: Tag = *b"NETW";
 
 /// The section of the n-th entity: `E000` and so on.
-fn entity_tag(slot: usize) -> Tag {
+pub(crate) fn entity_tag(slot: usize) -> Tag {
     let digit = |unit: usize| b'0' + (slot / unit % 10) as u8;
     [b'E', digit(100), digit(10), digit(1)]
 }
@@ -95,20 +96,62 @@ impl From<ContainerError> for StateError {
     }
 }
 
-fn invalid(tag: Tag, reader: &SectionReader<'_>, expected: &'static str) -> StateError {
-    StateError::Invalid { section: String::from_utf8_lossy(&tag).into_owned(), offset: reader.offset(), expected }
+/// A state as it stood at one moment. It shares memory with the state that it was taken of, never changes, and can be sent
+/// to another thread to be written there.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    pub(crate) state: State,
+}
+
+impl Frozen {
+    /// How far the state had come.
+    pub fn position(&self) -> Position {
+        self.state.position
+    }
+
+    /// Tells which extractors the state fits, as [`Extractor::state_layout`].
+    pub fn layout(&self) -> u64 {
+        self.state.layout
+    }
+
+    /// The bytes of a state file. O(state), one copy.
+    pub fn to_bytes(&self, extractor: &Extractor) -> Vec<u8> {
+        self.state.to_bytes(extractor)
+    }
+
+    /// The state, to learn on from there.
+    pub fn thaw(self) -> State {
+        self.state
+    }
 }
 
 impl State {
+    /// Takes a picture of the state: under a millisecond at a million entities, as only pointers are copied. What is learned
+    /// afterwards copies the few entities that stand near those it changes, once.
+    pub fn freeze(&self) -> Frozen {
+        Frozen { state: self.clone() }
+    }
+
     /// The bytes of a state file. O(state), one copy.
+    ///
+    /// # Panics
+    /// If the state was made with another extractor: a caller's bug.
     pub fn to_bytes(&self, extractor: &Extractor) -> Vec<u8> {
+        assert_eq!(self.histories.len(), extractor.slots.len(), "the state must be the extractor's");
+        let mut head = Vec::new();
+        self.write_head(&mut head);
         let mut writer = ContainerWriter::new(KIND_STATE, STATE_VERSION, extractor.schema.fingerprint())
-            .section(HEAD, true, self.head_bytes())
+            .section(HEAD, true, head)
             .section(NAMES, true, self.name_bytes(extractor));
         for (index, (slot, histories)) in extractor.slots.iter().zip(&self.histories).enumerate() {
-            writer = writer.section(entity_tag(index), true, history_bytes(slot, histories));
+            let mut out = (histories.len() as u64).to_le_bytes().to_vec();
+            histories.shards().iter().for_each(|shard| write_histories(slot, shard, &mut out));
+            writer = writer.section(entity_tag(index), true, out);
         }
-        writer = writer.section(ORDERS, true, self.order_bytes()).section(EVENTS, true, self.event_bytes());
+        let (mut orders, mut events) = (Vec::new(), Vec::new());
+        self.orders.write_to(&mut orders);
+        self.event_ids.write_to(&mut events);
+        writer = writer.section(ORDERS, true, orders).section(EVENTS, true, events);
         if let Some(network) = &self.network {
             let mut out = Vec::new();
             network.write_to(&mut out);
@@ -117,35 +160,43 @@ impl State {
         writer.finish()
     }
 
-    /// Reads a state file for an extractor.
+    /// Reads a state file for an extractor. O(bytes); nothing is allocated on the word of a count alone.
     pub fn from_bytes(bytes: &[u8], extractor: &Extractor) -> Result<Self, StateError> {
         let container = open(bytes)?;
-        let head = Head::read(&container)?;
-        let mut state = Self::new(extractor);
-        let (expected, found) = (state.layout, head.layout);
-        if expected != found {
-            return Err(StateError::Layout(LayoutMismatch { expected, found }));
-        }
-        if head.n_slots != extractor.slots.len() {
-            let reader = container.reader(HEAD)?;
-            return Err(invalid(HEAD, &reader, "as many entities as the model reads"));
-        }
-        state.position = head.position;
+        let mut reader = container.reader(HEAD)?;
+        let head = Head::read(&mut reader).map_err(in_section(HEAD))?;
+        reader.finish()?;
+        let mut state = head.state_for(extractor)?;
+        read_names(&container, head.n_slots)?;
         for (index, slot) in extractor.slots.iter().enumerate() {
-            state.histories[index] = read_histories(&container, entity_tag(index), slot)?;
+            let tag = entity_tag(index);
+            let mut reader = container.reader(tag)?;
+            let n = reader.u64()?;
+            read_histories(slot, n, &mut reader, &mut state.histories[index]).map_err(in_section(tag))?;
+            reader.finish()?;
         }
-        read_orders(&container, &mut state.orders)?;
-        read_events(&container, &mut state.event_ids)?;
+        let mut reader = container.reader(ORDERS)?;
+        state.orders = OrderIndex::read_from(&mut reader, state.label_delay, extractor.sources.len())
+            .map_err(in_section(ORDERS))?;
+        reader.finish()?;
+        let mut reader = container.reader(EVENTS)?;
+        state.event_ids = EventIds::read_from(&mut reader, state.label_delay).map_err(in_section(EVENTS))?;
+        reader.finish()?;
         if state.network.is_some() {
             let mut reader = container.reader(NETWORK)?;
-            state.network = Some(Network::read_from(&mut reader).map_err(|error| in_section(NETWORK, error))?);
+            let network = Network::read_from(&mut reader).map_err(in_section(NETWORK))?;
             reader.finish()?;
+            check_hub_limit(&network, extractor).map_err(in_section(NETWORK))?;
+            state.network = Some(network);
+        } else if container.section(NETWORK).is_some() {
+            let reader = container.reader(NETWORK)?;
+            return Err(in_section(NETWORK)(invalid(&reader, "no network, which the model does not read")));
         }
         Ok(state)
     }
 
-    fn head_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// What the state belongs to, and how far it has come.
+    pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
         out.extend(self.layout.to_le_bytes());
         out.extend(self.label_delay.0.to_le_bytes());
         let p = self.position;
@@ -156,7 +207,6 @@ impl State {
             out.extend(time.map_or(i64::MIN, |t| t.0).to_le_bytes());
         }
         out.extend((self.histories.len() as u32).to_le_bytes());
-        out
     }
 
     fn name_bytes(&self, extractor: &Extractor) -> Vec<u8> {
@@ -168,55 +218,19 @@ impl State {
         }
         out
     }
-
-    fn order_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend((self.orders.iter().count() as u64).to_le_bytes());
-        out.extend(self.orders.last().map_or(i64::MIN, |t| t.0).to_le_bytes());
-        for (record, keys) in self.orders.iter() {
-            out.extend(record.id.0.to_le_bytes());
-            for time in [record.time, record.known_at, record.resolved_at] {
-                out.extend(time.0.to_le_bytes());
-            }
-            out.extend(record.label_time.map_or(i64::MIN, |t| t.0).to_le_bytes());
-            out.push(u8::from(record.fraud));
-            let present = keys.iter().enumerate().fold(0_u64, |mask, (i, &key)| mask | u64::from(key != 0) << i);
-            out.extend(present.to_le_bytes());
-            for key in keys.iter().filter(|&&key| key != 0) {
-                out.extend(key.to_le_bytes());
-            }
-        }
-        out
-    }
-
-    fn event_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend((self.event_ids.iter().count() as u64).to_le_bytes());
-        for (id, known_at) in self.event_ids.iter() {
-            out.extend(id.0.to_le_bytes());
-            out.extend(known_at.0.to_le_bytes());
-        }
-        out
-    }
 }
 
 /// What a state file says of itself; needs no model.
 pub fn read_card(bytes: &[u8]) -> Result<StateCard, StateError> {
     let container = open(bytes)?;
-    let head = Head::read(&container)?;
-    let mut reader = container.reader(NAMES)?;
-    let mut entities = Vec::new();
-    for _ in 0..head.n_slots {
-        let len = reader.u32()? as usize;
-        let name =
-            String::from_utf8(reader.take(len)?.to_vec()).map_err(|_| invalid(NAMES, &reader, "a UTF-8 name"))?;
-        entities.push((name, reader.u64()?));
-    }
+    let mut reader = container.reader(HEAD)?;
+    let head = Head::read(&mut reader).map_err(in_section(HEAD))?;
+    reader.finish()?;
     Ok(StateCard {
         fingerprint: container.fingerprint(),
         layout: head.layout,
         position: head.position,
-        entities,
+        entities: read_names(&container, head.n_slots)?,
         n_open_orders: container.reader(ORDERS)?.u64()?,
         label_delay: head.label_delay,
     })
@@ -230,128 +244,120 @@ fn open(bytes: &[u8]) -> Result<Container<'_>, StateError> {
     Ok(container)
 }
 
-struct Head {
-    layout: u64,
-    label_delay: Span,
-    position: Position,
-    n_slots: usize,
+fn read_names(container: &Container<'_>, n_slots: usize) -> Result<Vec<(String, u64)>, StateError> {
+    let mut reader = container.reader(NAMES)?;
+    let mut entities = Vec::new();
+    for slot in 0..n_slots {
+        let len = reader.u32()? as usize;
+        let Ok(name) = String::from_utf8(reader.take(len)?.to_vec()) else {
+            return Err(in_section(NAMES)(invalid(&reader, "a UTF-8 name")));
+        };
+        let n = reader.u64()?;
+        if container.reader(entity_tag(slot))?.u64()? != n {
+            return Err(in_section(NAMES)(invalid(&reader, "as many entities as in their own section")));
+        }
+        entities.push((name, n));
+    }
+    reader.finish()?;
+    Ok(entities)
+}
+
+/// What a state belongs to, and how far it has come.
+pub(crate) struct Head {
+    pub(crate) layout: u64,
+    pub(crate) label_delay: Span,
+    pub(crate) position: Position,
+    pub(crate) n_slots: usize,
 }
 
 impl Head {
-    fn read(container: &Container<'_>) -> Result<Self, StateError> {
-        let mut reader = container.reader(HEAD)?;
+    pub(crate) fn read(reader: &mut SectionReader<'_>) -> Result<Self, HistoryError> {
         let layout = reader.u64()?;
         let label_delay = Span(reader.i64()?);
         if !(0..=Span::days(3_660).0).contains(&label_delay.0) {
-            return Err(invalid(HEAD, &reader, "a label delay of 0 to 10 years"));
+            return Err(invalid(reader, "a label delay of 0 to 10 years"));
         }
         let mut counts = [0; 5];
         for count in &mut counts {
             *count = reader.u64()?;
         }
         let [n_orders, n_events, n_labels, n_repeated, n_labels_ignored] = counts;
-        let [last_order, known_at] = [optional_time(&mut reader)?, optional_time(&mut reader)?];
+        let [last_order, known_at] =
+            [reader.i64()?, reader.i64()?].map(|ms| (ms != i64::MIN).then_some(UnixMillis(ms)));
         let n_slots = reader.u32()? as usize;
         if n_slots > MAX_SLOTS {
-            return Err(invalid(HEAD, &reader, "at most 256 entities"));
+            return Err(invalid(reader, "at most 256 entities"));
         }
-        reader.finish()?;
         let position = Position { n_orders, n_events, n_labels, n_repeated, n_labels_ignored, last_order, known_at };
         Ok(Self { layout, label_delay, position, n_slots })
     }
-}
 
-/// A time, `i64::MIN` for none.
-fn optional_time(reader: &mut SectionReader<'_>) -> Result<Option<UnixMillis>, StateError> {
-    Ok(match reader.i64()? {
-        i64::MIN => None,
-        ms => Some(UnixMillis(ms)),
-    })
-}
-
-fn history_bytes(slot: &Slot, histories: &Histories) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.extend((histories.len() as u64).to_le_bytes());
-    for (key, history) in histories {
-        out.extend(key.0.to_le_bytes());
-        history.write_to(&slot.plan, &mut out);
+    /// An empty state at that position, if it is one of the extractor's.
+    pub(crate) fn state_for(&self, extractor: &Extractor) -> Result<State, StateError> {
+        let mut state = State::new(extractor);
+        let (expected, found) = (state.layout, self.layout);
+        if expected != found {
+            return Err(StateError::Layout(LayoutMismatch { expected, found }));
+        }
+        if (self.n_slots, self.label_delay) != (state.histories.len(), state.label_delay) {
+            return Err(StateError::Invalid {
+                section: "HEAD".into(),
+                offset: 0,
+                expected: "as many entities and the label delay that the model has",
+            });
+        }
+        state.position = self.position;
+        Ok(state)
     }
-    out
 }
 
-fn in_section(tag: Tag, error: HistoryError) -> StateError {
-    match error {
+/// Appends the entities of a shard in rising order of their keys.
+pub(crate) fn write_histories(slot: &Slot, shard: &Shard<EntityKey, EntityHistory>, out: &mut Vec<u8>) {
+    for (key, history) in shard {
+        out.extend(key.0.to_le_bytes());
+        history.write_to(&slot.plan, out);
+    }
+}
+
+/// Reads `n` entities into a map that has none of them.
+pub(crate) fn read_histories(
+    slot: &Slot,
+    n: u64,
+    reader: &mut SectionReader<'_>,
+    histories: &mut Histories,
+) -> Result<(), HistoryError> {
+    let mut before = 0;
+    for _ in 0..n {
+        let key = reader.u64()?;
+        if key <= before {
+            return Err(invalid(reader, "entity keys in rising order"));
+        }
+        before = key;
+        let history = EntityHistory::read_from(reader, &slot.plan)?;
+        if histories.insert(EntityKey(key), history).is_some() {
+            return Err(invalid(reader, "every entity once"));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check_hub_limit(network: &Network, extractor: &Extractor) -> Result<(), HistoryError> {
+    if network.hub_limit() == extractor.hub_limit {
+        return Ok(());
+    }
+    Err(HistoryError::Invalid { offset: 0, expected: "the hub limit that the model has" })
+}
+
+pub(crate) fn invalid(reader: &SectionReader<'_>, expected: &'static str) -> HistoryError {
+    crate::varint::invalid(reader, expected)
+}
+
+/// Names the section of an error.
+pub(crate) fn in_section(tag: Tag) -> impl Fn(HistoryError) -> StateError {
+    move |error| match error {
         HistoryError::Container(error) => StateError::Container(error),
         HistoryError::Invalid { offset, expected } => {
             StateError::Invalid { section: String::from_utf8_lossy(&tag).into_owned(), offset, expected }
         }
     }
-}
-
-fn read_histories(container: &Container<'_>, tag: Tag, slot: &Slot) -> Result<Histories, StateError> {
-    let mut reader = container.reader(tag)?;
-    let n = reader.u64()?;
-    // Nothing is allocated by a count alone: the map grows as entities are really there.
-    let mut histories = Histories::default();
-    let mut last = None;
-    for _ in 0..n {
-        let key = EntityKey(reader.u64()?);
-        if key.0 == 0 || last.is_some_and(|last| last >= key) {
-            return Err(invalid(tag, &reader, "entity keys in rising order"));
-        }
-        last = Some(key);
-        let history = EntityHistory::read_from(&mut reader, &slot.plan).map_err(|error| in_section(tag, error))?;
-        histories.insert(key, history);
-    }
-    reader.finish()?;
-    Ok(histories)
-}
-
-fn read_orders(container: &Container<'_>, orders: &mut OrderIndex) -> Result<(), StateError> {
-    let mut reader = container.reader(ORDERS)?;
-    let n_keys = orders.n_keys();
-    let (mut records, mut all_keys) = (Vec::<OrderRecord>::new(), Vec::new());
-    let n = reader.u64()?;
-    let last = optional_time(&mut reader)?;
-    for _ in 0..n {
-        let id = OrderId(reader.u64()?);
-        let [time, known_at, resolved_at] = [reader.i64()?, reader.i64()?, reader.i64()?].map(UnixMillis);
-        let label_time = optional_time(&mut reader)?;
-        let fraud = match reader.u8()? {
-            0 => false,
-            1 if label_time.is_some() => true,
-            _ => return Err(invalid(ORDERS, &reader, "0, or 1 for a fraud with a label time")),
-        };
-        if records.last().is_some_and(|last| (last.known_at, last.id) >= (known_at, id)) {
-            return Err(invalid(ORDERS, &reader, "orders by the time at which they became known"));
-        }
-        let present = reader.u64()?;
-        if n_keys < 64 && present >> n_keys != 0 {
-            return Err(invalid(ORDERS, &reader, "one presence bit per key"));
-        }
-        for i in 0..n_keys {
-            let key = if present >> i & 1 == 1 { reader.u64()? } else { 0 };
-            if (key != 0) != (present >> i & 1 == 1) {
-                return Err(invalid(ORDERS, &reader, "a key that is not 0"));
-            }
-            all_keys.push(key);
-        }
-        records.push(OrderRecord { id, time, known_at, resolved_at, label_time, fraud });
-    }
-    let keys = |i: usize| &all_keys[i * n_keys..(i + 1) * n_keys];
-    orders.restore(last, records.iter().enumerate().map(|(i, &record)| (record, keys(i))));
-    Ok(reader.finish()?)
-}
-
-fn read_events(container: &Container<'_>, event_ids: &mut EventIds) -> Result<(), StateError> {
-    let mut reader = container.reader(EVENTS)?;
-    let mut last = None;
-    for _ in 0..reader.u64()? {
-        let (id, known_at) = (OrderId(reader.u64()?), UnixMillis(reader.i64()?));
-        if last.is_some_and(|last| last >= (known_at, id)) || !event_ids.insert(id, known_at) {
-            return Err(invalid(EVENTS, &reader, "different events by the time at which they became known"));
-        }
-        last = Some((known_at, id));
-    }
-    Ok(reader.finish()?)
 }

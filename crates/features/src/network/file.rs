@@ -8,11 +8,11 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::{Account, AccountMore, Join, KEPT, Lives, Network, Node, Stand, Thing, ThingMore, Use, n_unseen};
+use super::{Account, AccountMore, Join, Lives, Network, Node, Stand, Thing, ThingMore, Use, n_unseen};
 use crate::container::SectionReader;
 use crate::identity::EntityKey;
 use crate::kernel::{ENTITY_LIFETIME, HistoryError};
-use crate::shards::Shards;
+use crate::slow_clock::SlowClock;
 use crate::varint::{get, get_signed, invalid, put, put_signed};
 
 /// Most joins from an account to its root. Ranks are as good as random, so even 30 are rare; more are there to waste time.
@@ -24,34 +24,31 @@ type ClusterLast = HashMap<Node, i64, FixedState>;
 impl Network {
     /// Appends the network. Equal networks give equal bytes. O(accounts + things).
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend((self.hub_limit as u32).to_le_bytes());
-        out.extend(self.last.to_le_bytes());
-        out.extend(self.n_forgotten.to_le_bytes());
+        self.write_head(out);
         self.write_accounts(out);
         self.write_things(out);
     }
 
     /// Reads what [`Network::write_to`] wrote. O(bytes); nothing is allocated by a count alone.
     pub fn read_from(reader: &mut SectionReader<'_>) -> Result<Self, HistoryError> {
-        let mut network = Self::new(reader.u32()?);
-        network.last = reader.i64()?;
-        network.n_forgotten = reader.u64()?;
-        network.read_accounts(reader)?;
+        let mut network = Self::read_head(reader)?;
+        let n_accounts = reader.u64()?;
+        network.read_accounts(n_accounts, reader)?;
         network.check_accounts(reader)?;
-        network.read_things(reader)?;
+        let n_things = reader.u64()?;
+        network.read_things(n_things, reader)?;
+        network.check_canonical(reader)?;
         Ok(network)
     }
 
     fn write_accounts(&self, out: &mut Vec<u8>) {
         let cluster_last = self.cluster_last();
-        let horizon = self.last.saturating_sub(KEPT);
+        let horizon = self.horizon();
         let n_at = out.len();
         out.extend([0; 8]);
         let (mut n, mut before) = (0_u64, 0);
         for (EntityKey(key), account) in &self.accounts {
-            let mut lives: Vec<&Account> = account.lives().collect();
-            lives.reverse();
-            for life in lives {
+            for life in oldest_first(account) {
                 let node = Node { key, first: life.first };
                 let last = match self.root(node, i64::MAX) {
                     Some((root, _)) => cluster_last.get(&root).copied().unwrap_or(life.last),
@@ -60,27 +57,31 @@ impl Network {
                 if last < horizon {
                     continue;
                 }
+                let (mut join, stands) = match &life.more {
+                    Some(more) => (more.joined, &more.stands[n_unseen(&more.stands, horizon)..]),
+                    None => (None, &[][..]),
+                };
+                if let Some(join) = &mut join {
+                    while let Some(next) =
+                        self.life(join.into).and_then(Account::join).filter(|next| next.time == join.time)
+                    {
+                        join.into = next.into;
+                    }
+                }
                 put(out, key - before);
                 before = key;
-                put_signed(out, self.last.wrapping_sub(life.last));
-                put(out, life.last.wrapping_sub(life.first) as u64);
-                self.write_cluster(out, life, horizon);
+                self.write_life(out, life, join, stands);
                 n += 1;
             }
         }
         out[n_at..n_at + 8].copy_from_slice(&n.to_le_bytes());
     }
 
-    fn write_cluster(&self, out: &mut Vec<u8>, life: &Account, horizon: i64) {
-        let (join, stands) = match &life.more {
-            Some(more) => (more.joined, &more.stands[n_unseen(&more.stands, horizon)..]),
-            None => (None, &[][..]),
-        };
+    fn write_life(&self, out: &mut Vec<u8>, life: &Account, join: Option<Join>, stands: &[Stand]) {
+        put_signed(out, self.last.wrapping_sub(life.last));
+        put(out, life.last.wrapping_sub(life.first) as u64);
         put(out, (stands.len() as u64) << 1 | u64::from(join.is_some()));
-        if let Some(Join { time, mut into }) = join {
-            while let Some(next) = self.life(into).and_then(Account::join).filter(|next| next.time == time) {
-                into = next.into;
-            }
+        if let Some(Join { time, into }) = join {
             put_signed(out, self.last.wrapping_sub(time));
             out.extend(into.key.to_le_bytes());
             put_signed(out, self.last.wrapping_sub(into.first));
@@ -111,14 +112,14 @@ impl Network {
         cluster_last
     }
 
-    fn read_accounts(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
+    fn read_accounts(&mut self, n: u64, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
         let mut key = 0_u64;
         // Lives of the key, the newest first.
         let mut lives: Vec<Account> = Vec::new();
-        for _ in 0..reader.u64()? {
+        for _ in 0..n {
             let step = get(reader)?;
             if step > 0 {
-                self.take_account(key, &mut lives);
+                self.take_account(key, &mut lives, reader)?;
             }
             key = key.checked_add(step).ok_or_else(|| invalid(reader, "accounts in rising order"))?;
             let last = self.last.wrapping_sub(get_signed(reader)?);
@@ -129,13 +130,19 @@ impl Network {
             let more = self.read_cluster(reader, last)?;
             lives.insert(0, Account { first, last, more });
         }
-        self.take_account(key, &mut lives);
-        Ok(())
+        self.take_account(key, &mut lives, reader)
     }
 
-    fn take_account(&mut self, key: u64, lives: &mut Vec<Account>) {
-        if let Some(account) = Account::from_lives(std::mem::take(lives)) {
-            self.accounts.insert(EntityKey(key), account);
+    fn take_account(
+        &mut self,
+        key: u64,
+        lives: &mut Vec<Account>,
+        reader: &SectionReader<'_>,
+    ) -> Result<(), HistoryError> {
+        let Some(account) = Account::from_lives(std::mem::take(lives)) else { return Ok(()) };
+        match self.accounts.insert(EntityKey(key), account) {
+            None => Ok(()),
+            Some(_) => Err(invalid(reader, "every account once")),
         }
     }
 
@@ -152,8 +159,7 @@ impl Network {
             let first = self.last.wrapping_sub(get_signed(reader)?);
             more.joined = Some(Join { time, into: Node { key, first } });
         }
-        let horizon = self.last.saturating_sub(KEPT);
-        for i in 0..flags >> 1 {
+        for _ in 0..flags >> 1 {
             let time = match more.stands.last() {
                 None => self.last.wrapping_sub(get_signed(reader)?),
                 Some(before) => span_after(reader, before.time)?,
@@ -165,9 +171,6 @@ impl Network {
             if stand.size == 0 || more.stands.last().is_some_and(|before| before.time == time) {
                 return Err(invalid(reader, "a cluster that has accounts, at rising times"));
             }
-            if i == 1 && time < horizon {
-                return Err(invalid(reader, "no more of a cluster than can be read"));
-            }
             more.stands.push(stand);
         }
         if more.joined.is_some_and(|join| more.stands.last().is_some_and(|stand| stand.time >= join.time)) {
@@ -176,15 +179,15 @@ impl Network {
         Ok((flags > 0).then(|| Box::new(more)))
     }
 
-    /// What the reading code takes for granted: joins lead to accounts that are there, at rising times and so never in a
-    /// circle; and what a writer leaves out is not there.
+    /// What the reading code takes for granted: joins lead to accounts that are there, never in a circle, and from early
+    /// to late. Then notes the last events of clusters.
     fn check_accounts(&mut self, reader: &SectionReader<'_>) -> Result<(), HistoryError> {
         for (_, account) in &self.accounts {
             for join in account.lives().filter_map(Account::join) {
                 let Some(into) = self.life(join.into) else {
                     return Err(invalid(reader, "accounts joined to accounts"));
                 };
-                if into.join().is_some_and(|next| next.time <= join.time) {
+                if into.join().is_some_and(|next| next.time < join.time) {
                     return Err(invalid(reader, "clusters joined one after the other"));
                 }
                 if self.depth(join.into) > MAX_DEPTH {
@@ -195,23 +198,37 @@ impl Network {
                 }
             }
         }
-        let cluster_last = self.cluster_last();
-        let horizon = self.last.saturating_sub(KEPT);
-        for (EntityKey(key), account) in &self.accounts {
-            for life in account.lives() {
-                let root = self.root(Node { key, first: life.first }, i64::MAX).map(|(root, _)| root);
-                let last = root.and_then(|root| cluster_last.get(&root).copied()).unwrap_or(life.last);
-                if last < horizon {
-                    return Err(invalid(reader, "clusters that can be read"));
-                }
-            }
-        }
-        let mut roots: Vec<(Node, i64)> = cluster_last.into_iter().collect();
+        let mut roots: Vec<(Node, i64)> = self.cluster_last().into_iter().collect();
         roots.sort_unstable();
         for (root, last) in roots {
             if let Some(root) = self.life_mut(root) {
                 root.more().cluster_last = last;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing that a writer leaves out, and joins are as it writes them.
+    fn check_canonical(&self, reader: &SectionReader<'_>) -> Result<(), HistoryError> {
+        let horizon = self.horizon();
+        for (EntityKey(key), account) in &self.accounts {
+            for life in account.lives() {
+                let root = self.root(Node { key, first: life.first }, i64::MAX);
+                if root.is_none_or(|(_, root)| root.cluster_last() < horizon) {
+                    return Err(invalid(reader, "clusters that can be read"));
+                }
+                let Some(more) = &life.more else { continue };
+                if n_unseen(&more.stands, horizon) > 0 {
+                    return Err(invalid(reader, "no more of a cluster than can be read"));
+                }
+                let into = more.joined.and_then(|join| Some((join.time, self.life(join.into)?.join()?)));
+                if into.is_some_and(|(time, next)| next.time == time) {
+                    return Err(invalid(reader, "clusters joined to the root of their millisecond"));
+                }
+            }
+        }
+        if self.things.iter().any(|(_, thing)| thing.lives().any(|life| life.last < horizon)) {
+            return Err(invalid(reader, "things that can be read"));
         }
         Ok(())
     }
@@ -223,62 +240,56 @@ impl Network {
     }
 
     fn write_things(&self, out: &mut Vec<u8>) {
-        let horizon = self.last.saturating_sub(KEPT);
+        let horizon = self.horizon();
         let n_at = out.len();
         out.extend([0; 8]);
         let (mut n, mut before) = (0_u64, 0);
         for (EntityKey(key), thing) in &self.things {
-            let mut lives: Vec<&Thing> = thing.lives().filter(|life| life.last >= horizon).collect();
-            lives.reverse();
-            for life in lives {
+            for life in oldest_first(thing).into_iter().filter(|life| life.last >= horizon) {
                 put(out, key - before);
                 before = key;
-                put_signed(out, self.last.wrapping_sub(life.last));
-                put(out, life.others().len() as u64);
-                put(out, life.last.wrapping_sub(life.head.time) as u64);
-                let mut time = life.head.time;
-                for u in life.uses() {
-                    if *u != life.head {
-                        put(out, u.time.wrapping_sub(time) as u64);
-                        time = u.time;
-                    }
-                    out.extend(u.account.to_le_bytes());
-                }
+                self.write_thing(out, life);
                 n += 1;
             }
         }
         out[n_at..n_at + 8].copy_from_slice(&n.to_le_bytes());
     }
 
-    fn read_things(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
-        let horizon = self.last.saturating_sub(KEPT);
+    fn write_thing(&self, out: &mut Vec<u8>, life: &Thing) {
+        put_signed(out, self.last.wrapping_sub(life.last));
+        put(out, life.others().len() as u64);
+        put(out, life.last.wrapping_sub(life.head.time) as u64);
+        out.extend(life.head.account.to_le_bytes());
+        let mut time = life.head.time;
+        for u in life.others() {
+            put(out, u.time.wrapping_sub(time) as u64);
+            time = u.time;
+            out.extend(u.account.to_le_bytes());
+        }
+    }
+
+    fn read_things(&mut self, n: u64, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
         let mut key = 0_u64;
         let mut lives: Vec<Thing> = Vec::new();
-        let take = |things: &mut Shards<EntityKey, Thing>, key: u64, lives: &mut Vec<Thing>| {
-            if let Some(thing) = Thing::from_lives(std::mem::take(lives)) {
-                things.insert(EntityKey(key), thing);
-            }
-        };
-        for _ in 0..reader.u64()? {
+        for _ in 0..n {
             let step = get(reader)?;
             if step > 0 {
-                take(&mut self.things, key, &mut lives);
+                self.take_thing(key, &mut lives, reader)?;
             }
             key = key.checked_add(step).ok_or_else(|| invalid(reader, "things in rising order"))?;
             let last = self.last.wrapping_sub(get_signed(reader)?);
             let n_others = get(reader)?;
-            let mut seen = Use { time: span_before(reader, last)?, account: reader.u64()? };
+            let head = Use { time: span_before(reader, last)?, account: reader.u64()? };
             if key == 0
-                || last < horizon
-                || lives.first().is_some_and(|before| seen.time.saturating_sub(before.last) <= ENTITY_LIFETIME.0)
+                || lives.first().is_some_and(|before| head.time.saturating_sub(before.last) <= ENTITY_LIFETIME.0)
             {
-                return Err(invalid(reader, "lives of a thing that do not touch and can be read"));
+                return Err(invalid(reader, "lives of a thing that do not touch"));
             }
-            if n_others > self.hub_limit as u64 || seen.account == 0 {
+            if n_others > self.hub_limit as u64 || head.account == 0 {
                 return Err(invalid(reader, "accounts of a thing up to the hub limit and one more"));
             }
-            let head = seen;
             let mut more = ThingMore::default();
+            let mut seen = head;
             for _ in 0..n_others {
                 let next = Use { time: span_after(reader, seen.time)?, account: reader.u64()? };
                 if next <= seen || next.time > last || next.account == 0 {
@@ -290,9 +301,122 @@ impl Network {
             let more = (n_others > 0).then(|| Box::new(more));
             lives.insert(0, Thing { last, head, more });
         }
-        take(&mut self.things, key, &mut lives);
+        self.take_thing(key, &mut lives, reader)
+    }
+
+    fn take_thing(&mut self, key: u64, lives: &mut Vec<Thing>, reader: &SectionReader<'_>) -> Result<(), HistoryError> {
+        let Some(thing) = Thing::from_lives(std::mem::take(lives)) else { return Ok(()) };
+        match self.things.insert(EntityKey(key), thing) {
+            None => Ok(()),
+            Some(_) => Err(invalid(reader, "every thing once")),
+        }
+    }
+}
+
+/// The network in parts that a database keeps, each written anew only when it may have changed. They hold what memory
+/// holds: what can no longer be read may be among it.
+impl Network {
+    /// What is no part: hub limit, last event, number of forgotten accounts.
+    pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
+        out.extend((self.hub_limit as u32).to_le_bytes());
+        out.extend(self.last.to_le_bytes());
+        out.extend(self.n_forgotten.to_le_bytes());
+        self.clock.write_to(out);
+    }
+
+    /// Reads what [`Network::write_head`] wrote: a network that is about to take parts.
+    pub(crate) fn read_head(reader: &mut SectionReader<'_>) -> Result<Self, HistoryError> {
+        let mut network = Self::new(reader.u32()?);
+        network.last = reader.i64()?;
+        network.n_forgotten = reader.u64()?;
+        network.clock = SlowClock::read_from(reader)?;
+        Ok(network)
+    }
+
+    /// The shards of accounts that differ in memory from those of another network, of which this may be a later clone.
+    pub(crate) fn changed_accounts(&self, before: &Self) -> Vec<usize> {
+        self.accounts.changed_shards(&before.accounts)
+    }
+
+    /// The same for things.
+    pub(crate) fn changed_things(&self, before: &Self) -> Vec<usize> {
+        self.things.changed_shards(&before.things)
+    }
+
+    /// Appends the accounts of a shard; nothing where there are none. Times are told from 0, so that a part that does not
+    /// change keeps its meaning.
+    pub(crate) fn write_account_shard(&self, shard: usize, out: &mut Vec<u8>) {
+        let epoch = Self { last: 0, ..Self::new(0) };
+        let (n_at, mut n, mut before) = (out.len(), 0_u64, 0);
+        for (EntityKey(key), account) in self.accounts.shards().get(shard).into_iter().flatten() {
+            if n == 0 {
+                out.extend([0; 8]);
+            }
+            for life in oldest_first(account) {
+                let (join, stands) = match &life.more {
+                    Some(more) => (more.joined, &more.stands[..]),
+                    None => (None, &[][..]),
+                };
+                put(out, key - before);
+                before = key;
+                epoch.write_life(out, life, join, stands);
+                n += 1;
+            }
+        }
+        if n > 0 {
+            out[n_at..n_at + 8].copy_from_slice(&n.to_le_bytes());
+        }
+    }
+
+    /// Appends the things of a shard; nothing where there are none.
+    pub(crate) fn write_thing_shard(&self, shard: usize, out: &mut Vec<u8>) {
+        let epoch = Self { last: 0, ..Self::new(0) };
+        let (n_at, mut n, mut before) = (out.len(), 0_u64, 0);
+        for (EntityKey(key), thing) in self.things.shards().get(shard).into_iter().flatten() {
+            if n == 0 {
+                out.extend([0; 8]);
+            }
+            for life in oldest_first(thing) {
+                put(out, key - before);
+                before = key;
+                epoch.write_thing(out, life);
+                n += 1;
+            }
+        }
+        if n > 0 {
+            out[n_at..n_at + 8].copy_from_slice(&n.to_le_bytes());
+        }
+    }
+
+    /// Takes what [`Network::write_account_shard`] wrote. After all parts, [`Network::finish_parts`] is due.
+    pub(crate) fn read_account_shard(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
+        let last = std::mem::replace(&mut self.last, 0);
+        let n = reader.u64()?;
+        self.read_accounts(n, reader)?;
+        self.last = last;
         Ok(())
     }
+
+    /// Takes what [`Network::write_thing_shard`] wrote.
+    pub(crate) fn read_thing_shard(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
+        let last = std::mem::replace(&mut self.last, 0);
+        let n = reader.u64()?;
+        self.read_things(n, reader)?;
+        self.last = last;
+        Ok(())
+    }
+
+    /// Checks that the parts belong together.
+    pub(crate) fn finish_parts(&mut self, reader: &SectionReader<'_>) -> Result<(), HistoryError> {
+        self.check_accounts(reader)
+    }
+}
+
+/// The lives of an account or a thing in the order of their times.
+fn oldest_first<V: Lives>(newest: &V) -> Vec<&V> {
+    let mut lives: Vec<&V> = newest.lives().collect();
+    lives.reverse();
+    lives
 }
 
 /// A time given by how long it lies after another.

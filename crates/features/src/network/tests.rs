@@ -380,6 +380,18 @@ fn clocks_that_jump_and_events_at_the_ends_of_time_are_taken() {
 }
 
 #[test]
+fn a_wrong_date_in_the_future_loses_nothing() {
+    let mut network = Network::new(20);
+    for x in 1..=1_000 {
+        seen(&mut network, x as i64 * 60_000, key(x), &[key((1 << 40) + x / 3)]);
+    }
+    seen(&mut network, 200 * 365 * DAY, key(1 << 50), &[key(1 << 51)]);
+    network = from_bytes(&bytes(&network)).unwrap();
+    assert_eq!((network.n_accounts(), network.n_things()), (1_001, 335));
+    assert_eq!(read(&network, DAY, key(30), &[]).0.cluster_size, 3.0);
+}
+
+#[test]
 fn a_clone_keeps_what_it_was() {
     let mut network = Network::new(20);
     for x in 1..2_000 {
