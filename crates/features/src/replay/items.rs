@@ -2,6 +2,7 @@
 //!
 //! Items are numbered: orders in canonical order, then events in canonical order, then the labels as they are learned.
 
+use super::stream::Stream;
 use super::{Head, ReplayInput};
 use crate::canonical::{CanonicalRows, currency_codes, hash_levels};
 use crate::extract::{Extractor, HistoryValue, Source, fixed_point, place_value};
@@ -106,6 +107,29 @@ impl Items {
         });
     }
 
+    /// Copies what history is told of some orders and events next to each other: an entity's items lie far apart in the
+    /// stream, and one miss of the cache for each would cost more than all that is computed of it. `wanted` are in the order of
+    /// the stream; of items that are labels only the time is copied.
+    pub(super) fn gather(&self, wanted: &[u32], stream: &Stream) -> Gathered {
+        let n_events = self.n_events();
+        let blank = Head { time: 0, known_at: 0, currency: 0, kind: EventKind::Order };
+        let head = |&item: &u32| self.heads.get(item as usize).copied().unwrap_or(blank);
+        let heads = wanted.iter().map(head).collect();
+        let times = wanted.iter().map(|&item| stream.time(self, item)).collect();
+        let repeated = wanted.iter().map(|&item| stream.is_repeated(item)).collect();
+        let mut values = vec![MISSING_I64; wanted.len() * self.n_values];
+        let mut distinct = vec![0; wanted.len() * self.n_distinct];
+        let places = values.chunks_exact_mut(self.n_values.max(1)).zip(wanted);
+        for (place, &item) in places.filter(|&(_, &item)| (item as usize) < n_events) {
+            place.copy_from_slice(&self.values[item as usize * self.n_values..][..self.n_values]);
+        }
+        let places = distinct.chunks_exact_mut(self.n_distinct.max(1)).zip(wanted);
+        for (place, &item) in places.filter(|&(_, &item)| (item as usize) < n_events) {
+            place.copy_from_slice(&self.distinct[item as usize * self.n_distinct..][..self.n_distinct]);
+        }
+        Gathered { times, repeated, heads, n_values: self.n_values, values, n_distinct: self.n_distinct, distinct }
+    }
+
     /// An order or event as history sees it.
     pub(super) fn occurrence(&self, item: u32) -> Occurrence<'_> {
         let item = item as usize;
@@ -117,6 +141,34 @@ impl Items {
             currency: head.currency,
             values: &self.values[item * self.n_values..(item + 1) * self.n_values],
             keys: &self.distinct[item * self.n_distinct..(item + 1) * self.n_distinct],
+        }
+    }
+}
+
+/// Some items of the stream, side by side.
+pub(super) struct Gathered {
+    /// When each was learned.
+    pub(super) times: Vec<i64>,
+    /// Whether each is an order that history ignores.
+    pub(super) repeated: Vec<bool>,
+    heads: Vec<Head>,
+    n_values: usize,
+    values: Vec<i64>,
+    n_distinct: usize,
+    distinct: Vec<u64>,
+}
+
+impl Gathered {
+    /// The order or event at a position, as history sees it.
+    pub(super) fn occurrence(&self, at: usize) -> Occurrence<'_> {
+        let head = &self.heads[at];
+        Occurrence {
+            time: head.time,
+            known_at: head.known_at,
+            kind: head.kind,
+            currency: head.currency,
+            values: &self.values[at * self.n_values..][..self.n_values],
+            keys: &self.distinct[at * self.n_distinct..][..self.n_distinct],
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The replay of one slot: its entities one after the other, shard by shard.
 
-use super::items::Items;
+use super::items::{Gathered, Items};
 use super::partition::{Member, NOWHERE, Partition, split};
 use super::stream::Stream;
 use crate::extract::Slot;
 use crate::identity::EntityKey;
-use crate::kernel::EntityHistory;
+use crate::kernel::{EntityHistory, LabelNews, Occurrence};
 use crate::parallel;
 use crate::shards::Shard;
 use crate::state::Histories;
@@ -53,10 +53,12 @@ pub(super) fn replay_shop(
     let mut history = histories.get_mut(EntityKey(key)).map(std::mem::take).unwrap_or_default();
     for group in stream.milliseconds(items) {
         for &item in group.iter().filter(|&&item| items.is_order(item)) {
-            read(slot, &history, items, item, |output, value| columns[output][item as usize] = value);
+            let write = |output: usize, value: f32| columns[output][item as usize] = value;
+            read(slot, &history, &items.occurrence(item), write);
         }
         for &item in group {
-            learn(slot, &mut history, items, stream, item);
+            let is_repeated = stream.is_repeated(item);
+            learn(slot, &mut history, stream.news(items, item), is_repeated, || items.occurrence(item));
         }
     }
     if history.is_empty() {
@@ -76,15 +78,16 @@ struct ShardReplay<'a> {
 
 impl ShardReplay<'_> {
     fn run(mut self, shard: &mut Shard<EntityKey, EntityHistory>, members: &[Member]) {
+        let items: Vec<u32> = members.iter().map(|member| member.item).collect();
+        let gathered = self.items.gather(&items, self.stream);
         let entities = Entities::new(members);
         for (key, members_of) in entities.iter() {
-            let of_entity = members_of.iter().map(|&member| members[member as usize]);
             let key = EntityKey(key);
             if let Some(history) = shard.get_mut(key) {
-                self.entity(history, of_entity);
+                self.entity(history, members, members_of, &gathered);
             } else {
                 let mut history = EntityHistory::default();
-                self.entity(&mut history, of_entity);
+                self.entity(&mut history, members, members_of, &gathered);
                 // An entity that only repeated orders name was learned nothing of.
                 if !history.is_empty() {
                     shard.insert(key, history);
@@ -94,39 +97,52 @@ impl ShardReplay<'_> {
     }
 
     /// One entity: the orders of one millisecond are read before anything of it is learned.
-    fn entity(&mut self, history: &mut EntityHistory, members: impl Iterator<Item = Member> + Clone) {
+    fn entity(&mut self, history: &mut EntityHistory, members: &[Member], of_entity: &[u32], gathered: &Gathered) {
         let n_outputs = self.slot.plan.n_outputs();
-        let time = |member: &Member| self.stream.time(self.items, member.item);
-        let (mut to_read, mut to_learn) = (members.clone().peekable(), members.peekable());
-        while let Some(now) = to_read.peek().map(time) {
-            while let Some(member) = to_read.next_if(|member| time(member) == now) {
-                if self.items.is_order(member.item) {
-                    let cells = &mut self.cells[member.place as usize * n_outputs..][..n_outputs];
-                    read(self.slot, history, self.items, member.item, |output, value| cells[output] = value);
+        let mut rest = of_entity;
+        while let Some(&first) = rest.first() {
+            let now = gathered.times[first as usize];
+            let n_now = 1 + rest[1..].iter().take_while(|&&at| gathered.times[at as usize] == now).count();
+            let (group, later) = rest.split_at(n_now);
+            rest = later;
+            for &at in group {
+                let Member { item, place, .. } = members[at as usize];
+                if self.items.is_order(item) {
+                    let cells = &mut self.cells[place as usize * n_outputs..][..n_outputs];
+                    read(self.slot, history, &gathered.occurrence(at as usize), |output, value| cells[output] = value);
                 }
             }
-            while let Some(member) = to_learn.next_if(|member| time(member) == now) {
-                learn(self.slot, history, self.items, self.stream, member.item);
+            for &at in group {
+                let news = self.stream.news(self.items, members[at as usize].item);
+                let is_repeated = gathered.repeated[at as usize];
+                learn(self.slot, history, news, is_repeated, || gathered.occurrence(at as usize));
             }
         }
     }
 }
 
-fn read(slot: &Slot, history: &EntityHistory, items: &Items, item: u32, write: impl FnMut(usize, f32)) {
+fn read(slot: &Slot, history: &EntityHistory, order: &Occurrence<'_>, write: impl FnMut(usize, f32)) {
     if history.is_empty() {
         slot.plan.write_first_seen(write);
     } else {
-        history.read(&slot.plan, &items.occurrence(item), write);
+        history.read(&slot.plan, order, write);
     }
 }
 
-fn learn(slot: &Slot, history: &mut EntityHistory, items: &Items, stream: &Stream, item: u32) {
-    if let Some(news) = stream.news(items, item) {
+/// Learns an order, event or label, unless history ignores it.
+fn learn<'a>(
+    slot: &Slot,
+    history: &mut EntityHistory,
+    news: Option<&LabelNews>,
+    is_repeated: bool,
+    occurrence: impl Fn() -> Occurrence<'a>,
+) {
+    if let Some(news) = news {
         if slot.reads_labels && !history.is_empty() {
             history.learn_label(&slot.plan, news);
         }
-    } else if !stream.is_repeated(item) {
-        history.observe(&slot.plan, &items.occurrence(item));
+    } else if !is_repeated {
+        history.observe(&slot.plan, &occurrence());
     }
 }
 
