@@ -130,7 +130,16 @@ fn sort_rows(
         (known, times[row], ids.as_ref().map_or(OrderId(0), |ids| ids[row]), hashes[row])
     };
     let mut row: Vec<u32> = (0..table.n_rows as u32).collect();
-    if !row.is_sorted_by_key(sort_key) {
+    let moment = |&row: &u32| {
+        let row = row as usize;
+        (known_at.as_ref().map_or(times[row], |known| known[row]), times[row])
+    };
+    if row.is_sorted_by_key(moment) {
+        // Most files are: only rows of one moment are to be brought into an order.
+        row.chunk_by_mut(|a, b| moment(a) == moment(b)).filter(|rows| rows.len() > 1).for_each(|rows| {
+            rows.sort_unstable_by_key(|row| (sort_key(row), *row));
+        });
+    } else {
         row.sort_by_cached_key(sort_key);
     }
     let sorted = |ids: Option<Vec<OrderId>>| ids.map(|ids| row.iter().map(|&r| ids[r as usize]).collect());
