@@ -194,34 +194,28 @@ impl Combination {
     /// The value. NaN where the order lacks one of the entities, [`FIRST_SEEN`] where its own has no history; a shop or a
     /// norm without history has rate 0.
     pub(crate) fn value(&self, cell: impl Fn(usize) -> f32) -> f32 {
+        let norm = self.norm.map(&cell);
+        let own = match self.rate {
+            Combine::Plain { rate } => cell(rate),
+            Combine::Shrunk { above, .. } => cell(above),
+        };
+        if own.is_nan() || norm.is_some_and(f32::is_nan) {
+            return f32::NAN;
+        }
+        if own == FIRST_SEEN {
+            return FIRST_SEEN;
+        }
         let rate = match self.rate {
-            Combine::Plain { rate } => {
-                let rate = cell(rate);
-                if rate == FIRST_SEEN {
-                    return self
-                        .norm
-                        .map_or(FIRST_SEEN, |norm| if cell(norm).is_nan() { f32::NAN } else { FIRST_SEEN });
-                }
-                f64::from(rate)
-            }
-            Combine::Shrunk { above, below, prior, weight } => {
-                let (above, below) = (cell(above), cell(below));
-                if above == FIRST_SEEN || below == FIRST_SEEN {
-                    return self
-                        .norm
-                        .map_or(FIRST_SEEN, |norm| if cell(norm).is_nan() { f32::NAN } else { FIRST_SEEN });
-                }
+            Combine::Plain { .. } => f64::from(own),
+            Combine::Shrunk { below, prior, weight, .. } => {
                 let prior = f64::from(cell(prior)).max(0.0);
-                (f64::from(above) + weight * prior) / (f64::from(below) + weight)
+                (f64::from(own) + weight * prior) / (f64::from(cell(below)) + weight)
             }
         };
-        match self.norm {
+        match norm.map(f64::from) {
             None => rate as f32,
-            Some(norm) => match f64::from(cell(norm)) {
-                norm if norm.is_nan() => f32::NAN,
-                norm if norm > 0.0 => (rate / norm) as f32,
-                _ => 0.0,
-            },
+            Some(norm) if norm > 0.0 => (rate / norm) as f32,
+            Some(_) => 0.0,
         }
     }
 }

@@ -45,7 +45,8 @@ impl Matrix {
 
     /// The columns one after the other, each to be written by somebody else.
     pub fn columns_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
-        self.values.chunks_exact_mut(self.n_rows.max(1))
+        let (n_rows, mut rest) = (self.n_rows, self.values.as_mut_slice());
+        (0..self.n_features).map(move |_| rest.split_off_mut(..n_rows).expect("values hold n_rows * n_features cells"))
     }
 
     /// Copies row `row` into `out` (`n_features` long).

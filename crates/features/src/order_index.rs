@@ -51,6 +51,35 @@ impl OrderLabel {
     }
 }
 
+impl OrderRecord {
+    /// An order without a label.
+    pub(crate) fn new(id: OrderId, time: UnixMillis, known_at: UnixMillis, label_delay: Span) -> Self {
+        Self { id, time, known_at, resolved_at: time.plus(label_delay), label_time: None, fraud: false }
+    }
+
+    /// Notes a label, learned at `at`, and tells what the order's entities learn.
+    pub(crate) fn learn_label(&mut self, at: UnixMillis, fraud: bool) -> OrderLabel {
+        let label = OrderLabel {
+            id: self.id,
+            order_time: self.time,
+            known_at: self.known_at,
+            resolved_before: self.resolved_at,
+            time: at.max(self.known_at).max(self.label_time.unwrap_or(self.known_at)),
+            fraud,
+            was_fraud: self.fraud,
+        };
+        self.resolved_at = label.resolved_at();
+        self.label_time = Some(label.time);
+        self.fraud = fraud;
+        label
+    }
+
+    /// Whether a label is the very one that the order has already.
+    pub(crate) fn has_label(&self, at: UnixMillis, fraud: bool) -> bool {
+        self.label_time == Some(at) && self.fraud == fraud
+    }
+}
+
 impl Row for OrderRecord {
     fn id(&self) -> OrderId {
         self.id
@@ -110,29 +139,28 @@ impl OrderIndex {
         if self.orders.get(id, known_at).is_some() {
             return false;
         }
-        let resolved_at = time.plus(self.label_delay);
-        self.orders.insert(OrderRecord { id, time, known_at, resolved_at, label_time: None, fraud: false }, keys);
+        self.orders.insert(OrderRecord::new(id, time, known_at, self.label_delay), keys);
         true
+    }
+
+    /// Remembers `n` orders that were learned in order of `known_at` and whose ids are all different and not remembered
+    /// otherwise; `record` gives each with its label, `keys` fills in its keys; `passed` says when each became known, and each
+    /// that one of the same id replaced. As inserting them one by one.
+    pub(crate) fn extend(
+        &mut self,
+        passed: impl Iterator<Item = UnixMillis>,
+        n: usize,
+        record: impl Fn(usize) -> OrderRecord,
+        keys: impl Fn(usize, &mut [u64]),
+    ) {
+        self.orders.extend(passed, n, record, keys);
     }
 
     /// Notes the label of an order, or its reversal, learned at `at`; what its entities are to learn comes back with its
     /// keys. `None` where the order is not remembered.
     pub fn learn_label(&mut self, id: OrderId, at: UnixMillis, fraud: bool) -> Option<(OrderLabel, &[u64])> {
         let (record, keys) = self.orders.get_mut(id, at)?;
-        let time = at.max(record.known_at).max(record.label_time.unwrap_or(record.known_at));
-        let label = OrderLabel {
-            id,
-            order_time: record.time,
-            known_at: record.known_at,
-            resolved_before: record.resolved_at,
-            time,
-            fraud,
-            was_fraud: record.fraud,
-        };
-        record.resolved_at = label.resolved_at();
-        record.label_time = Some(time);
-        record.fraud = fraud;
-        Some((label, keys))
+        Some((record.learn_label(at, fraud), keys))
     }
 
     /// The orders that are not too old as of a few ago, by (`known_at`, id).
@@ -215,6 +243,21 @@ impl EventIds {
             self.seen.insert(Seen { id, known_at }, &[]);
         }
         is_new
+    }
+
+    /// Remembers the ids of `n` events, learned in order of `known_at`, that are all different and not remembered otherwise;
+    /// `passed` as in [`OrderIndex::extend`].
+    pub(crate) fn extend(
+        &mut self,
+        passed: impl Iterator<Item = UnixMillis>,
+        n: usize,
+        seen: impl Fn(usize) -> (OrderId, UnixMillis),
+    ) {
+        let row = |i| {
+            let (id, known_at) = seen(i);
+            Seen { id, known_at }
+        };
+        self.seen.extend(passed, n, row, |_, _| {});
     }
 
     /// The ids that are not too old as of a few ago, with the time when their event became known, by (`known_at`, id).

@@ -107,6 +107,48 @@ impl<T: Row> Recent<T> {
         self.place(row, keys);
     }
 
+    /// Inserts `n` rows in order of `known_at`, whose identifiers are all different: as [`Self::insert`] of one after the
+    /// other, but for rows that would have been taken out again. `row` gives a row, `keys` fills in its keys; `passed` says
+    /// when each became known, and each that one of the same identifier replaced.
+    pub(crate) fn extend(
+        &mut self,
+        passed: impl Iterator<Item = UnixMillis>,
+        n: usize,
+        row: impl Fn(usize) -> T,
+        keys: impl Fn(usize, &mut [u64]),
+    ) {
+        for known_at in passed {
+            self.last = known_at;
+            self.clock.pass(known_at.0);
+        }
+        let mut before = usize::MAX;
+        while before != self.len() {
+            before = self.len();
+            self.retire();
+        }
+        if before > 0 {
+            for i in 0..n {
+                if let Some(old) = self.places.get(row(i).id()) {
+                    self.remove(*old);
+                }
+            }
+        }
+        let mut room = vec![0; self.n_keys];
+        let mut placed = Vec::new();
+        for i in 0..n {
+            let row = row(i);
+            if self.is_kept(row.known_at()) {
+                keys(i, &mut room);
+                placed.push((row.id(), self.append(row, &room)));
+            }
+        }
+        // In the order of the map, so that each leaf is filled once and from left to right.
+        placed.sort_unstable_by_key(|(id, _)| *id);
+        for (id, place) in placed {
+            self.places.insert(id, place);
+        }
+    }
+
     /// Where insertions have come: what a file holds beside the rows.
     pub(crate) fn write_clock(&self, out: &mut Vec<u8>) {
         out.extend(self.last.0.to_le_bytes());
@@ -131,6 +173,12 @@ impl<T: Row> Recent<T> {
         if let Some(old) = self.places.get(row.id()) {
             self.remove(*old);
         }
+        let place = self.append(row, keys);
+        self.places.insert(row.id(), place);
+    }
+
+    /// Puts a row at the end of its day.
+    fn append(&mut self, row: T, keys: &[u64]) -> Place {
         let day = day_of(row.known_at());
         let chunks = Arc::make_mut(self.days.entry(day).or_default());
         if chunks.last().is_none_or(|chunk| chunk.rows.len() == CHUNK) {
@@ -142,7 +190,7 @@ impl<T: Row> Recent<T> {
         let chunk = Arc::make_mut(chunks.last_mut().expect("pushed if there was none"));
         chunk.rows.push(row);
         chunk.keys.extend_from_slice(keys);
-        self.places.insert(row.id(), Place { day, index: (before + chunk.rows.len() - 1) as u32 });
+        Place { day, index: (before + chunk.rows.len() - 1) as u32 }
     }
 
     /// The rows that are not too old, by (`known_at`, id). O(n log n).

@@ -8,6 +8,7 @@
 mod items;
 mod own;
 mod partition;
+mod recall;
 mod slot;
 mod stream;
 
@@ -24,6 +25,7 @@ use crate::state::State;
 use crate::table::{EventTable, OrderTable};
 use crate::time::UnixMillis;
 use items::Items;
+use recall::Recall;
 use stream::Stream;
 
 /// Orders with the other events and the labels of the same time.
@@ -133,7 +135,7 @@ pub fn replay(
 
     let own_columns = extractor.own.iter().map(|&(cell, _)| columns[cell].take().expect("each cell has one source"));
     let own_columns: Vec<&mut [f32]> = own_columns.collect();
-    let stream = std::thread::scope(|scope| {
+    let (stream, recall) = std::thread::scope(|scope| {
         if n_threads <= 1 {
             own::fill(extractor, input, own_columns, 1);
             return Stream::settle(extractor, input, &mut items, state);
@@ -145,7 +147,9 @@ pub fn replay(
     items.gather_distinct(extractor, n_threads);
     progress(1, total);
 
-    replay_history(extractor, &items, &stream, state, &mut columns, n_threads, &|done| progress(done + 1, total));
+    replay_history(extractor, &items, &stream, recall, state, &mut columns, n_threads, &|done| {
+        progress(done + 1, total)
+    });
     combine(extractor, &mut matrix, &hidden, n_threads);
     progress(total, total);
     Ok(Replayed { matrix, repeated: stream.repeated })
@@ -156,6 +160,7 @@ fn replay_history(
     extractor: &Extractor,
     items: &Items,
     stream: &Stream,
+    recall: Recall<'_>,
     state: &mut State,
     columns: &mut [Option<&mut [f32]>],
     n_threads: usize,
@@ -176,7 +181,9 @@ fn replay_history(
         (plan, network, outputs)
     });
     let n_ordered = ordered.len();
+    let (orders, event_ids) = (&mut state.orders, &mut state.event_ids);
     let in_order = move || {
+        recall.hand_over(items, orders, event_ids);
         for (slot, histories, mut outputs) in ordered {
             slot::replay_shop(slot, items, stream, histories, &mut outputs);
         }
@@ -239,8 +246,8 @@ fn combine(extractor: &Extractor, matrix: &mut Matrix, hidden: &[Vec<f32>], n_th
     }
 }
 
-/// The kind of an event as history is told of it.
-#[derive(Clone, Copy, Debug)]
+/// What history is told of an event beside values and keys.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Head {
     pub(crate) time: i64,
     pub(crate) known_at: i64,

@@ -202,7 +202,7 @@ impl State {
     /// A time before the order became known, or before its previous label, counts as that time. What the order's latest
     /// label said at that very time is nothing new: it is ignored, and not counted.
     pub fn learn_label(&mut self, extractor: &Extractor, id: OrderId, time: UnixMillis, fraud: bool) -> Learned {
-        if self.orders.get(id, time).is_some_and(|(order, _)| order.label_time == Some(time) && order.fraud == fraud) {
+        if self.orders.get(id, time).is_some_and(|(order, _)| order.has_label(time, fraud)) {
             return Learned::Ignored;
         }
         let Some((label, keys)) = self.orders.learn_label(id, time, fraud) else {

@@ -192,7 +192,7 @@ fn history_is_asked_for() {
 #[test]
 fn a_model_without_history_needs_none() {
     let place = Place::new();
-    place.write("a.csv", Table::narrow(1_300).without(&["customer_id", "order_id"]).csv());
+    place.write("a.csv", Table::narrow(1_300).without(&["order_time", "label_time", "order_id"]).csv());
     place.ok("train --data a.csv --out out --trees 5");
     assert_eq!(place.ok("score --model out/model.ogm --data a.csv").cells().len(), 1_301);
     place.ok("evaluate --model out/model.ogm --data a.csv");

@@ -17,7 +17,7 @@ pub const DEFAULT_HUB_LIMIT: u32 = 20;
 /// The range of `hub_limit`.
 pub const HUB_LIMIT: std::ops::RangeInclusive<u32> = 2..=10_000;
 /// The most features of one specification.
-pub const MAX_FEATURES: usize = 4_096;
+pub const MAX_FEATURES: usize = 65_536;
 
 /// How a feature's numbers are to be understood by a learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

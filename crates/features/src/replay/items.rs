@@ -63,12 +63,10 @@ impl Items {
         let mut values = Vec::new();
         let mut keys: Vec<Vec<u64>> = vec![Vec::new(); extractor.sources.len()];
         for side in &sides {
-            heads.extend(heads_of(extractor, side));
+            heads.extend(heads_of(extractor, side, n_threads));
             values.extend(values_of(extractor, side, n_values, n_threads));
-            let of_side = parallel::run(n_threads, extractor.sources.iter().collect(), |source| {
-                keys_of(extractor, side, source, n_threads)
-            });
-            for (keys, of_side) in keys.iter_mut().zip(of_side) {
+            for (keys, source) in keys.iter_mut().zip(&extractor.sources) {
+                let of_side = keys_of(extractor, side, source, n_threads);
                 if keys.is_empty() { *keys = of_side } else { keys.extend(of_side) }
             }
         }
@@ -91,7 +89,6 @@ impl Items {
 
     /// Copies the keys that are counted distinct; to be called once events have taken their orders' keys.
     pub(super) fn gather_distinct(&mut self, extractor: &Extractor, n_threads: usize) {
-        const BLOCK: usize = 16_384;
         let n = extractor.n_distinct;
         self.distinct = vec![0; n * self.heads.len()];
         if n == 0 {
@@ -173,27 +170,37 @@ impl Gathered {
     }
 }
 
-fn heads_of(extractor: &Extractor, side: &Side<'_>) -> Vec<Head> {
+fn heads_of(extractor: &Extractor, side: &Side<'_>, n_threads: usize) -> Vec<Head> {
     let currency = extractor
         .schema
         .find(Role::Currency)
         .filter(|&column| extractor.reads_amount && side.reads(extractor, column))
         .map(|column| currency_codes(&side.table.columns[column], side.table.n_rows));
-    (0..side.rows.len())
-        .map(|i| {
-            let row = side.rows.row[i] as usize;
-            Head {
-                time: side.rows.time[i].0,
-                known_at: side.rows.known_at[i].0,
-                currency: currency.as_ref().map_or(0, |codes| codes[row]),
-                kind: side.kinds.map_or(EventKind::Order, |kinds| kinds[row]),
-            }
-        })
-        .collect()
+    let head = |i: usize| {
+        let row = side.rows.row[i] as usize;
+        Head {
+            time: side.rows.time[i].0,
+            known_at: side.rows.known_at[i].0,
+            currency: currency.as_ref().map_or(0, |codes| codes[row]),
+            kind: side.kinds.map_or(EventKind::Order, |kinds| kinds[row]),
+        }
+    };
+    by_block(side.rows.len(), n_threads, head)
 }
 
+/// Computes one thing of each row, block by block in parallel.
+fn by_block<T: Copy + Default + Send>(n: usize, n_threads: usize, of_row: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let mut all = vec![T::default(); n];
+    parallel::run(n_threads, all.chunks_mut(BLOCK).enumerate().collect(), |(block, out): (usize, &mut [T])| {
+        out.iter_mut().enumerate().for_each(|(i, place)| *place = of_row(block * BLOCK + i));
+    });
+    all
+}
+
+/// Rows per job.
+const BLOCK: usize = 16_384;
+
 fn values_of(extractor: &Extractor, side: &Side<'_>, n_values: usize, n_threads: usize) -> Vec<i64> {
-    const BLOCK: usize = 16_384;
     let columns: Vec<(usize, ValueColumn<'_>)> = std::iter::once((0, amount_column(extractor, side)))
         .chain(
             extractor
@@ -291,5 +298,5 @@ fn keys_of(extractor: &Extractor, side: &Side<'_>, source: &Source, n_threads: u
     let Some(text) = side.text(extractor, source.column) else { return vec![0; side.rows.len()] };
     let of_level = hash_levels(text.levels.len(), n_threads, |code| source.key(&extractor.key, text.levels.get(code)));
     let of_code = |code: u32| if code == MISSING_CODE { 0 } else { of_level[code as usize] };
-    side.rows.row.iter().map(|&row| of_code(text.codes[row as usize])).collect()
+    by_block(side.rows.len(), n_threads, |i| of_code(text.codes[side.rows.row[i] as usize]))
 }

@@ -1,19 +1,15 @@
 //! The one pass in order of time over orders, events and labels, with the same calls that a service makes.
 
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
-
 use super::items::Items;
+use super::recall::{LabelOutcome, OrderKeys, Recall};
 use super::{LabelEvent, LabelOf, ReplayInput};
 use crate::canonical::CanonicalRows;
 use crate::extract::Extractor;
 use crate::identity::OrderId;
 use crate::kernel::LabelNews;
 use crate::kind::EventKind;
-use crate::order_index::OrderLabel;
 use crate::schema::Role;
-use crate::state::{AGE, State, news_of, order_memory};
+use crate::state::{AGE, Position, State, news_of};
 use crate::table::ColumnData;
 use crate::time::UnixMillis;
 
@@ -29,14 +25,6 @@ pub(super) struct Stream {
     news_time: Vec<i64>,
 }
 
-/// A label of an order of the table where orders have no ids.
-#[derive(Clone, Copy)]
-struct Unnamed {
-    resolved_at: UnixMillis,
-    label_time: Option<UnixMillis>,
-    fraud: bool,
-}
-
 /// One step of the merged stream.
 enum Step {
     Order(usize),
@@ -45,19 +33,23 @@ enum Step {
 }
 
 impl Stream {
-    /// Learns all that concerns single orders and events into `state`, and gives events the keys of their orders.
-    pub(super) fn settle(extractor: &Extractor, input: &ReplayInput<'_>, items: &mut Items, state: &mut State) -> Self {
+    /// Settles all that concerns single orders and events, and gives events the keys of their orders. What is left to learn
+    /// of orders and event ids comes back.
+    pub(super) fn settle<'a>(
+        extractor: &Extractor,
+        input: &'a ReplayInput<'_>,
+        items: &mut Items,
+        state: &mut State,
+    ) -> (Self, Recall<'a>) {
         let labels = sorted_labels(input);
         let n_events = input.events.map_or(0, |(_, rows)| rows.len());
         let fraud = input.events.map_or_else(Vec::new, |events| says_fraud(extractor, events));
         let mut pass = Pass {
-            extractor,
             input,
             items,
+            recall: Recall::new(input.rows, extractor.schema.label_delay, &state.orders, &state.event_ids),
             state,
             fraud,
-            unnamed: HashMap::default(),
-            key_room: vec![0; extractor.sources.len()],
             stream: Self {
                 items: Vec::with_capacity(input.rows.len() + n_events + labels.len()),
                 repeated: vec![false; input.rows.len()],
@@ -72,7 +64,7 @@ impl Stream {
                 Step::Label(label) => pass.label(&labels[label]),
             }
         }
-        pass.stream
+        (pass.stream, pass.recall)
     }
 
     /// The label that an item is, `None` for orders and events.
@@ -148,14 +140,12 @@ fn says_fraud(extractor: &Extractor, (events, rows): (&crate::table::EventTable,
     rows.row.iter().map(|&row| labels.is_none_or(|labels| labels[row as usize] != 0)).collect()
 }
 
-struct Pass<'a> {
-    extractor: &'a Extractor,
+struct Pass<'a, 'b> {
     input: &'a ReplayInput<'a>,
-    items: &'a mut Items,
-    state: &'a mut State,
+    items: &'b mut Items,
+    recall: Recall<'a>,
+    state: &'b mut State,
     fraud: Vec<bool>,
-    unnamed: HashMap<u32, Unnamed, FixedState>,
-    key_room: Vec<u64>,
     stream: Stream,
 }
 
@@ -164,39 +154,39 @@ fn given(ids: Option<&Vec<OrderId>>, at: usize) -> Option<OrderId> {
     ids.map(|ids| ids[at]).filter(|id| *id != OrderId(0))
 }
 
-impl Pass<'_> {
+impl Pass<'_, '_> {
     fn order(&mut self, order: usize) {
-        let rows = self.input.rows;
+        let (rows, state) = (self.input.rows, &mut *self.state);
         let known_at = rows.known_at[order];
-        let taken = given(rows.event_id.as_ref(), order).is_none_or(|id| self.state.event_ids.insert(id, known_at))
-            && given(rows.id.as_ref(), order).is_none_or(|id| {
-                for (key, keys) in self.key_room.iter_mut().zip(&self.items.keys) {
-                    *key = keys[order];
-                }
-                self.state.orders.insert(id, rows.time[order], known_at, &self.key_room)
-            });
+        let event_id = given(rows.event_id.as_ref(), order);
+        let taken = event_id.is_none_or(|id| self.recall.take_event(id, known_at, &state.event_ids))
+            && given(rows.id.as_ref(), order).is_none_or(|id| self.recall.take_order(id, order as u32, &state.orders));
         self.stream.items.push(order as u32);
         if taken {
-            self.state.position.pass(EventKind::Order, known_at);
+            state.position.pass(EventKind::Order, known_at);
         } else {
             self.stream.repeated[order] = true;
-            self.state.position.n_repeated += 1;
+            state.position.n_repeated += 1;
         }
     }
 
     fn event(&mut self, event: usize) {
         let Some((_, rows)) = self.input.events else { return };
         let known_at = rows.known_at[event];
-        if given(rows.event_id.as_ref(), event).is_some_and(|id| !self.state.event_ids.insert(id, known_at)) {
+        let event_id = given(rows.event_id.as_ref(), event);
+        if event_id.is_some_and(|id| !self.recall.take_event(id, known_at, &self.state.event_ids)) {
             self.state.position.n_repeated += 1;
             return;
         }
         let item = self.items.n_orders + event;
         let id = given(rows.id.as_ref(), event);
-        if let Some((time, keys)) = id.and_then(|id| self.state.order_before(id, known_at)) {
-            for (own, &of_order) in self.items.keys.iter_mut().zip(keys) {
+        if let Some((time, keys)) = id.and_then(|id| self.recall.order_before(id, known_at, &self.state.orders)) {
+            for (source, own) in self.items.keys.iter_mut().enumerate() {
                 if own[item] == 0 {
-                    own[item] = of_order;
+                    own[item] = match keys {
+                        OrderKeys::Row(order) => own[order as usize],
+                        OrderKeys::Stored(keys) => keys[source],
+                    };
                 }
             }
             *self.items.value_mut(item, AGE) = rows.time[event].0.saturating_sub(time.0);
@@ -205,69 +195,47 @@ impl Pass<'_> {
         self.stream.items.push(item as u32);
         self.state.position.pass(kind, known_at);
         if let Some(id) = id.filter(|_| kind.is_label()) {
-            self.label_of(id, known_at, self.fraud[event]);
+            let outcome = self.recall.learn_label(id, known_at, self.fraud[event], &mut self.state.orders);
+            self.stream.learn(outcome, known_at, self.items, &mut self.state.position);
         }
     }
 
     fn label(&mut self, label: &LabelEvent) {
-        match label.order {
-            LabelOf::Id(id) => self.label_of(id, label.time, label.fraud),
-            LabelOf::Row(order) if self.stream.repeated[order as usize] => {}
-            LabelOf::Row(order) => match given(self.input.rows.id.as_ref(), order as usize) {
-                Some(id) => self.label_of(id, label.time, label.fraud),
-                None => self.label_of_unnamed(order, label.time, label.fraud),
-            },
-        }
-    }
-
-    fn label_of(&mut self, id: OrderId, time: UnixMillis, fraud: bool) {
-        // As `State::learn_label`.
-        let latest = self.state.orders.get(id, time).map(|(order, _)| (order.label_time, order.fraud));
-        if latest == Some((Some(time), fraud)) {
-            return;
-        }
-        let Some((label, keys)) = self.state.orders.learn_label(id, time, fraud) else {
-            self.state.position.n_labels_ignored += 1;
-            return;
+        let (time, fraud) = (label.time, label.fraud);
+        let (id, order) = match label.order {
+            LabelOf::Id(id) => (Some(id), 0),
+            LabelOf::Row(order) if self.stream.repeated[order as usize] => return,
+            LabelOf::Row(order) => (given(self.input.rows.id.as_ref(), order as usize), order),
         };
-        for (all, &key) in self.items.keys.iter_mut().zip(keys) {
-            all.push(key);
-        }
-        self.push_news(&label, time);
-    }
-
-    /// As [`OrderIndex::learn_label`](crate::order_index::OrderIndex::learn_label), for an order that has no name.
-    fn label_of_unnamed(&mut self, order: u32, time: UnixMillis, fraud: bool) {
-        let rows = self.input.rows;
-        let delay = self.extractor.schema.label_delay;
-        let (order_time, known_at) = (rows.time[order as usize], rows.known_at[order as usize]);
-        if time > known_at.plus(order_memory(delay)) {
-            self.state.position.n_labels_ignored += 1;
-            return;
-        }
-        let unnamed = Unnamed { resolved_at: order_time.plus(delay), label_time: None, fraud: false };
-        let record = self.unnamed.entry(order).or_insert(unnamed);
-        let label = OrderLabel {
-            id: OrderId(0),
-            order_time,
-            known_at,
-            resolved_before: record.resolved_at,
-            time: time.max(known_at).max(record.label_time.unwrap_or(known_at)),
-            fraud,
-            was_fraud: record.fraud,
+        let outcome = match id {
+            Some(id) => self.recall.learn_label(id, time, fraud, &mut self.state.orders),
+            None => self.recall.label_row(order, time, fraud),
         };
-        *record = Unnamed { resolved_at: label.resolved_at(), label_time: Some(label.time), fraud };
-        for keys in &mut self.items.keys {
-            keys.push(keys[order as usize]);
-        }
-        self.push_news(&label, time);
+        self.stream.learn(outcome, time, self.items, &mut self.state.position);
     }
+}
 
-    fn push_news(&mut self, label: &OrderLabel, time: UnixMillis) {
-        self.stream.items.push((self.items.n_events() + self.stream.news.len()) as u32);
-        self.stream.news.push(news_of(label));
-        self.stream.news_time.push(time.0);
-        self.state.position.n_labels += 1;
-        self.state.position.known_at = self.state.position.known_at.max(Some(label.time));
+impl Stream {
+    /// Makes a label an item, with the keys of its order.
+    fn learn(&mut self, outcome: LabelOutcome<'_>, time: UnixMillis, items: &mut Items, position: &mut Position) {
+        let (label, of_order) = match outcome {
+            LabelOutcome::New(label, keys) => (label, keys),
+            LabelOutcome::Same => return,
+            LabelOutcome::Unknown => {
+                position.n_labels_ignored += 1;
+                return;
+            }
+        };
+        for (source, keys) in items.keys.iter_mut().enumerate() {
+            keys.push(match of_order {
+                OrderKeys::Row(order) => keys[order as usize],
+                OrderKeys::Stored(keys) => keys[source],
+            });
+        }
+        self.items.push((items.n_events() + self.news.len()) as u32);
+        self.news.push(news_of(&label));
+        self.news_time.push(time.0);
+        position.n_labels += 1;
+        position.known_at = position.known_at.max(Some(label.time));
     }
 }
