@@ -18,6 +18,8 @@ use orderguard_features::identity::is_card_number;
 
 use crate::delimited::{Boundaries, Dialect, Records, Scan, count, detect, has_binary, line_end};
 use crate::error::ReadError;
+#[cfg(feature = "parquet")]
+use crate::parquet_in::ParquetFile;
 use crate::rejection::RejectReason;
 use crate::scan::{is_email, is_phone};
 use crate::source::{Kind, Sources, Stream, kind_of};
@@ -29,10 +31,19 @@ pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
 const SAMPLE_BYTES: usize = 256 << 10;
 
 /// What the records of a file look like.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Shape {
-    Delimited { dialect: Dialect, header: Arc<[String]> },
+    Delimited {
+        dialect: Dialect,
+        header: Arc<[String]>,
+    },
     JsonLines,
+    /// One row group.
+    #[cfg(feature = "parquet")]
+    Parquet {
+        file: Arc<ParquetFile>,
+        group: usize,
+    },
 }
 
 /// Some whole records of one file.
@@ -42,7 +53,7 @@ pub(crate) struct Block {
     pub(crate) file: u32,
     pub(crate) shape: Shape,
     pub(crate) bytes: Vec<u8>,
-    /// Line of the first byte.
+    /// Line of the first byte; of a row group the number of its first row.
     pub(crate) first_line: u64,
     /// Whether the file ends with this block and without a line end.
     pub(crate) ends_bare: bool,
@@ -81,6 +92,9 @@ pub(crate) struct Blocks<'a> {
     sources: &'a Sources,
     progress: Progress<'a>,
     current: Option<Open<'a>>,
+    /// The Parquet file whose row groups come next, and the next of them.
+    #[cfg(feature = "parquet")]
+    groups: Option<(Arc<ParquetFile>, usize)>,
     next_file: usize,
     next_index: usize,
     /// Stored bytes of the files that are done.
@@ -119,6 +133,8 @@ impl<'a> Blocks<'a> {
             sources,
             progress,
             current: None,
+            #[cfg(feature = "parquet")]
+            groups: None,
             next_file: 0,
             next_index: 0,
             stored: 0,
@@ -130,9 +146,20 @@ impl<'a> Blocks<'a> {
 
     fn advance(&mut self) -> Result<Option<Block>, ReadError> {
         loop {
+            #[cfg(feature = "parquet")]
+            if let Some(block) = self.next_group()? {
+                return Ok(Some(block));
+            }
             if self.current.is_none() {
                 if self.next_file == self.sources.files.len() {
                     return Ok(None);
+                }
+                #[cfg(feature = "parquet")]
+                if let Some(stored) = self.sources.files[self.next_file].as_parquet()? {
+                    let file = ParquetFile::open(&self.sources.files[self.next_file].name, stored)?;
+                    self.groups = Some((Arc::new(file), 0));
+                    self.next_file += 1;
+                    continue;
                 }
                 self.current = Some(self.open()?);
                 self.next_file += 1;
@@ -143,6 +170,37 @@ impl<'a> Blocks<'a> {
             self.current = None;
             self.stored += self.sources.files[self.next_file - 1].len;
         }
+    }
+
+    #[cfg(feature = "parquet")]
+    fn next_group(&mut self) -> Result<Option<Block>, ReadError> {
+        let Some((file, group)) = self.groups.take() else { return Ok(None) };
+        let stored = &self.sources.files[self.next_file - 1];
+        let n_groups = file.groups.len();
+        let share = stored.len as f64 * (group as f64 / n_groups.max(1) as f64);
+        (self.progress)(self.stored + share as u64, self.sources.stored_bytes());
+        let Some(content) = file.groups.get(group).copied() else {
+            self.stored += stored.len;
+            return Ok(None);
+        };
+        let limit = self.sources.options.max_bytes;
+        let before = self.meter.fetch_add(content.bytes, Ordering::Relaxed);
+        if before.saturating_add(content.bytes) > limit {
+            return Err(ReadError::TooLarge { file: stored.name.clone(), limit });
+        }
+        self.groups = Some((Arc::clone(&file), group + 1));
+        let block = Block {
+            index: self.next_index,
+            file: (self.next_file - 1) as u32,
+            shape: Shape::Parquet { file, group },
+            bytes: Vec::new(),
+            first_line: content.first_row + 1,
+            ends_bare: false,
+            broken: None,
+            spare: self.spare.clone(),
+        };
+        self.next_index += 1;
+        Ok(Some(block))
     }
 
     fn open(&mut self) -> Result<Open<'a>, ReadError> {
@@ -375,7 +433,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
 /// in a file without a header.
 const MAX_NAME: usize = 4_096;
 
-enum HeaderError {
+pub(crate) enum HeaderError {
     NotUtf8 { at: u64 },
     NameTooLong { position: usize, bytes: usize },
     Values { position: usize, kind: &'static str },
@@ -383,7 +441,7 @@ enum HeaderError {
 }
 
 impl HeaderError {
-    fn in_file(self, file: &str) -> ReadError {
+    pub(crate) fn in_file(self, file: &str) -> ReadError {
         let file = file.to_owned();
         match self {
             Self::NotUtf8 { at } => ReadError::HeaderNotUtf8 { file, at },
@@ -450,13 +508,18 @@ fn header(bytes: &[u8], dialect: Dialect, end: bool) -> Result<Option<(Vec<Strin
     let text = std::str::from_utf8(&bytes[record.start..record.end])
         .map_err(|e| HeaderError::NotUtf8 { at: (record.start + e.valid_up_to()) as u64 })?;
     let mut scratch = String::new();
-    let names: Vec<String> = (0..record.n_fields)
-        .map(|i| match records.text(i, text, record.start, &mut scratch) {
-            // A data frame's index is written without a name.
-            "" => format!("column_{}", i + 1),
-            name => name.to_owned(),
-        })
-        .collect();
+    let names = (0..record.n_fields).map(|i| records.text(i, text, record.start, &mut scratch).to_owned()).collect();
+    let names = check_names(names)?;
+    let used = records.position();
+    Ok(Some((names, used)))
+}
+
+/// The names of a file's columns, if they can be names; what has none is called by its position.
+pub(crate) fn check_names(mut names: Vec<String>) -> Result<Vec<String>, HeaderError> {
+    for (i, name) in names.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
+        // A data frame's index is written without a name.
+        *name = format!("column_{}", i + 1);
+    }
     if let Some(i) = names.iter().position(|name| name.len() > MAX_NAME) {
         return Err(HeaderError::NameTooLong { position: i + 1, bytes: names[i].len() });
     }
@@ -470,6 +533,5 @@ fn header(bytes: &[u8], dialect: Dialect, end: bool) -> Result<Option<(Vec<Strin
         let positions = (pair[0] + 1, pair[1] + 1);
         return Err(HeaderError::Duplicate { column: names[pair[0]].clone(), positions });
     }
-    let used = records.position();
-    Ok(Some((names, used)))
+    Ok(names)
 }

@@ -44,8 +44,15 @@ pub(crate) struct Planned {
 
 pub(crate) enum CellReader {
     Number,
-    Amount { decimals: u8 },
-    Time(TimeParser),
+    Amount {
+        decimals: u8,
+    },
+    Time {
+        /// Of texts.
+        text: TimeParser,
+        /// Of cells that the file itself calls times.
+        typed: TimeParser,
+    },
     Label,
     Kind,
     Text,
@@ -63,7 +70,8 @@ impl Plan {
                 (Role::Label, _) => CellReader::Label,
                 (Role::Event, _) => CellReader::Kind,
                 (Role::Time | Role::KnownAt | Role::LabelTime | Role::Timestamp, Some(format)) => {
-                    CellReader::Time(TimeParser::new(format, &schema.timezone)?)
+                    let text = TimeParser::new(format, &schema.timezone)?;
+                    CellReader::Time { typed: text.as_iso(), text }
                 }
                 _ => CellReader::Text,
             };
@@ -106,7 +114,7 @@ impl Cells {
         match reader {
             CellReader::Number => Self::Number(Vec::with_capacity(capacity)),
             CellReader::Amount { .. } => Self::Amount(Vec::with_capacity(capacity)),
-            CellReader::Time(_) => Self::Time(Vec::with_capacity(capacity)),
+            CellReader::Time { .. } => Self::Time(Vec::with_capacity(capacity)),
             CellReader::Label => Self::Label(Vec::with_capacity(capacity)),
             CellReader::Kind => Self::Kind(Vec::with_capacity(capacity)),
             CellReader::Text => Self::Text(Vec::with_capacity(capacity)),
@@ -207,7 +215,12 @@ impl Refusal {
 
 impl Planned {
     fn time(&self, parser: &TimeParser, text: &str) -> Result<i64, Refusal> {
-        let time = parser.parse(text).map_err(refuse)?;
+        self.checked_time(parser.parse(text))
+    }
+
+    /// The time, unless it cannot be read or lacks where one is needed.
+    pub(crate) fn checked_time(&self, time: Result<i64, parse::CellError>) -> Result<i64, Refusal> {
+        let time = time.map_err(refuse)?;
         if time == MISSING_I64 && self.role == Role::Time && !self.optional {
             return Err(Refusal::Row(None, RejectReason::Missing { role: Role::Time }));
         }
@@ -215,7 +228,7 @@ impl Planned {
     }
 
     #[inline]
-    fn code(&self, cache: &mut Cache, text: &str) -> Result<u32, Refusal> {
+    pub(crate) fn code(&self, cache: &mut Cache, text: &str) -> Result<u32, Refusal> {
         if let Some(number) = parse::small_integer(text) {
             return Ok(SharedInterner::code_of_number(number));
         }
@@ -238,14 +251,22 @@ fn refuse(error: parse::CellError) -> Refusal {
     Refusal::Row(None, RejectReason::Cell(error))
 }
 
-/// Appends the value of one cell.
-pub(crate) fn push_cell(column: &Planned, cells: &mut Cells, cache: &mut Cache, text: &str) -> Result<(), Refusal> {
+/// Appends the value of one cell. `is_typed` says that the file itself calls the cell what its text looks like.
+pub(crate) fn push_cell(
+    column: &Planned,
+    cells: &mut Cells,
+    cache: &mut Cache,
+    text: &str,
+    is_typed: bool,
+) -> Result<(), Refusal> {
     match (&column.reader, cells) {
         (CellReader::Number, Cells::Number(values)) => values.push(parse::number(text).map_err(refuse)?),
         (CellReader::Amount { decimals }, Cells::Amount(values)) => {
             values.push(parse::amount(text, *decimals).map_err(refuse)?);
         }
-        (CellReader::Time(parser), Cells::Time(values)) => values.push(column.time(parser, text)?),
+        (CellReader::Time { text: parser, typed }, Cells::Time(values)) => {
+            values.push(column.time(if is_typed { typed } else { parser }, text)?);
+        }
         (CellReader::Label, Cells::Label(values)) => values.push(parse::label(text).map_err(refuse)?),
         (CellReader::Kind, Cells::Kind(values)) => values.push(kind(text)?),
         (_, Cells::Text(values)) => values.push(column.code(cache, text)?),
@@ -269,9 +290,21 @@ pub(crate) struct Texts<'a> {
     pub(crate) field: Option<usize>,
 }
 
-impl Texts<'_> {
+/// Cells of one column as texts.
+pub(crate) trait CellTexts {
+    fn n_rows(&self) -> usize;
+
+    /// The text of a row's cell, empty where there is none; written to `scratch` where it does not stand in memory.
+    fn get<'s>(&'s self, row: usize, scratch: &'s mut String) -> &'s str;
+}
+
+impl CellTexts for Texts<'_> {
+    fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
     #[inline]
-    pub(crate) fn get<'s>(&'s self, row: usize, scratch: &'s mut String) -> &'s str {
+    fn get<'s>(&'s self, row: usize, scratch: &'s mut String) -> &'s str {
         let Some(field) = self.field else { return "" };
         let at = row * self.n_fields + field;
         let start = if field == 0 { self.starts[row] } else { self.ends[at - 1] + 1 };
@@ -284,34 +317,44 @@ pub(crate) fn push_cells(
     column: &Planned,
     cells: &mut Cells,
     cache: &mut Cache,
-    texts: &Texts<'_>,
+    texts: &impl CellTexts,
     bad: &mut Vec<u32>,
 ) {
     match (&column.reader, cells) {
-        (CellReader::Number, Cells::Number(values)) => extend(values, texts, bad, |text| parse::number(text).ok()),
+        (CellReader::Number, Cells::Number(values)) => read_into(values, texts, bad, |text| parse::number(text).ok()),
         (CellReader::Amount { decimals }, Cells::Amount(values)) => {
-            extend(values, texts, bad, |text| parse::amount(text, *decimals).ok());
+            read_into(values, texts, bad, |text| parse::amount(text, *decimals).ok());
         }
-        (CellReader::Time(parser), Cells::Time(values)) => {
-            extend(values, texts, bad, |text| column.time(parser, text).ok());
+        (CellReader::Time { text: parser, .. }, Cells::Time(values)) => {
+            read_into(values, texts, bad, |text| column.time(parser, text).ok());
         }
-        (CellReader::Label, Cells::Label(values)) => extend(values, texts, bad, |text| parse::label(text).ok()),
-        (CellReader::Kind, Cells::Kind(values)) => extend(values, texts, bad, |text| kind(text).ok()),
-        (_, Cells::Text(values)) => extend(values, texts, bad, |text| column.code(cache, text).ok()),
+        (CellReader::Label, Cells::Label(values)) => read_into(values, texts, bad, |text| parse::label(text).ok()),
+        (CellReader::Kind, Cells::Kind(values)) => read_into(values, texts, bad, |text| kind(text).ok()),
+        (_, Cells::Text(values)) => read_into(values, texts, bad, |text| column.code(cache, text).ok()),
         // `Cells::new` made the cells for this reader.
         _ => {}
     }
 }
 
-fn extend<T: Default>(
+fn read_into<T: Default>(
     values: &mut Vec<T>,
-    texts: &Texts<'_>,
+    texts: &impl CellTexts,
     bad: &mut Vec<u32>,
     mut read: impl FnMut(&str) -> Option<T>,
 ) {
     let mut scratch = String::new();
-    values.extend((0..texts.n_rows).map(|row| {
-        read(texts.get(row, &mut scratch)).unwrap_or_else(|| {
+    extend(values, texts.n_rows(), bad, |row| read(texts.get(row, &mut scratch)));
+}
+
+/// Appends `value(row)` of `n_rows` rows; of those that have none, any value, and the row to `bad`.
+pub(crate) fn extend<T: Default>(
+    values: &mut Vec<T>,
+    n_rows: usize,
+    bad: &mut Vec<u32>,
+    mut value: impl FnMut(usize) -> Option<T>,
+) {
+    values.extend((0..n_rows).map(|row| {
+        value(row).unwrap_or_else(|| {
             bad.push(row as u32);
             T::default()
         })
@@ -334,7 +377,7 @@ pub(crate) fn join(column: Planned, parts: Vec<Cells>, n_rows: usize) -> ColumnD
     match column.reader {
         CellReader::Number => concat!(Number),
         CellReader::Amount { .. } => concat!(Amount),
-        CellReader::Time(_) => concat!(Time),
+        CellReader::Time { .. } => concat!(Time),
         CellReader::Label => concat!(Label),
         // Kinds stand beside the columns.
         CellReader::Kind => ColumnData::Absent,

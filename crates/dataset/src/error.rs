@@ -66,6 +66,22 @@ pub enum ReadError {
         /// What it seems to be.
         found: &'static str,
     },
+    /// A Parquet file that cannot be decoded.
+    CorruptParquet {
+        /// The file.
+        file: String,
+        /// What was found.
+        message: String,
+    },
+    /// A column of a Parquet file holds something else than cells.
+    UnsupportedColumn {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// What it holds.
+        found: &'static str,
+    },
     /// The header is not UTF-8.
     HeaderNotUtf8 {
         /// The file.
@@ -160,7 +176,8 @@ impl fmt::Display for ReadError {
             Self::NoInput => f.write_str("no data file: expected at least one file or folder"),
             Self::EmptyFolder { folder, n_skipped } => write!(
                 f,
-                "{folder}: expected .csv, .tsv, .txt, .psv, .jsonl, .ndjson or .json files, plain, .gz or .zst, found none ({n_skipped} other files)"
+                "{folder}: expected .csv, .tsv, .txt, .psv, .jsonl, .ndjson or .json files, plain, .gz or .zst{}, found none ({n_skipped} other files)",
+                if cfg!(feature = "parquet") { ", or .parquet files" } else { "" }
             ),
             Self::Io { file, message } => write!(f, "{file}: {message}"),
             Self::Empty { file } => write!(f, "{file}: expected a table, found an empty file"),
@@ -174,6 +191,10 @@ impl fmt::Display for ReadError {
             Self::TooLarge { file, limit } => write!(f, "{file}: more than {limit} bytes after decompression"),
             Self::UnknownFormat { file, found } => {
                 write!(f, "{file}: expected delimited text or JSON Lines in UTF-8, found {found}")
+            }
+            Self::CorruptParquet { file, message } => write!(f, "{file}: the Parquet file is damaged ({message})"),
+            Self::UnsupportedColumn { file, column, found } => {
+                write!(f, "{file}: column {column:?}: expected numbers, texts, times or truth values, found {found}")
             }
             Self::HeaderNotUtf8 { file, at } => write!(f, "{file}: byte {at}: the header is not UTF-8"),
             Self::HeaderTooLong { file, limit } => write!(f, "{file}: the header does not end within {limit} bytes"),

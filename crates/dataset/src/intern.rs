@@ -102,6 +102,10 @@ impl SharedInterner {
         if code >= MAX_PER_SHARD { Err(Full) } else { Ok(code << SHARD_BITS | shard as u32) }
     }
 
+    /// Whole numbers below have provisional codes of their own.
+    #[cfg(feature = "parquet")]
+    pub(crate) const N_NUMBERS: u32 = 10_000_000;
+
     /// The provisional code of a text that is the usual spelling of a whole number below ten million.
     pub(crate) fn code_of_number(number: u32) -> u32 {
         NUMBER | number

@@ -14,6 +14,10 @@ mod intern;
 pub mod json_lines;
 pub mod labels;
 pub mod leaks;
+#[cfg(feature = "parquet")]
+mod parquet_in;
+#[cfg(feature = "parquet")]
+pub mod parquet_out;
 pub mod profile;
 pub mod read;
 pub mod rejection;

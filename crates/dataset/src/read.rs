@@ -130,7 +130,13 @@ fn reject_cut_rows(parts: &mut [Part]) {
         } else {
             last.rejections.pop();
         }
-        last.rejections.push(Rejection { source: file, line, column: None, reason: RejectReason::FileEndsInside });
+        last.rejections.push(Rejection {
+            source: file,
+            line,
+            in_rows: false,
+            column: None,
+            reason: RejectReason::FileEndsInside,
+        });
     }
 }
 

@@ -17,8 +17,10 @@ pub const MAX_DETAILS: usize = 1_000;
 pub struct Rejection {
     /// Index of the source file.
     pub source: u32,
-    /// 1-based line on which the row starts.
+    /// 1-based line on which the row starts; in a Parquet file the number of the row.
     pub line: u64,
+    /// Whether it is the number of a row, as there are no lines.
+    pub in_rows: bool,
     /// The column at fault, where there is one.
     pub column: Option<Arc<str>>,
     /// What is wrong.
@@ -27,7 +29,7 @@ pub struct Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: ", self.line)?;
+        write!(f, "{} {}: ", if self.in_rows { "row" } else { "line" }, self.line)?;
         if let Some(column) = &self.column {
             write!(f, "column {column:?}: ")?;
         }

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use orderguard_features::schema::Role;
 
 use crate::blocks::{Block, Shape};
-use crate::columns::{Cells, Plan, Planned, Refusal, Texts, push_cell, push_cells};
+use crate::columns::{CellTexts, Cells, Plan, Planned, Refusal, Texts, push_cell, push_cells};
 use crate::delimited::{Dialect, Record, Records, is_empty};
 use crate::error::ReadError;
 use crate::intern::Cache;
 use crate::json_lines::{JsonFault, Value, decode, members};
+#[cfg(feature = "parquet")]
+use crate::parquet_in::{Column, ParquetFile};
 use crate::rejection::{RejectReason, Rejection, Rejections};
 use crate::source::{Content, Sources};
 
 /// What one block holds.
 pub(crate) struct Part {
     pub(crate) file: u32,
+    /// Whether the file has numbered rows instead of lines.
+    in_rows: bool,
     /// Lines of the accepted rows.
     pub(crate) lines: Lines,
     pub(crate) cells: Vec<Cells>,
@@ -141,6 +145,7 @@ impl<'p> Worker<'p> {
     pub(crate) fn read(&mut self, block: &Block) -> Result<Part, ReadError> {
         let mut part = Part {
             file: block.file,
+            in_rows: !matches!(block.shape, Shape::Delimited { .. } | Shape::JsonLines),
             lines: Lines::default(),
             cells: self.plan.columns.iter().map(|column| Cells::new(&column.reader, self.n_expected)).collect(),
             rejections: Rejections::default(),
@@ -152,9 +157,20 @@ impl<'p> Worker<'p> {
                 self.read_delimited(block, *dialect, header, &mut part)?;
             }
             Shape::JsonLines => self.read_json(block, &mut part)?,
+            #[cfg(feature = "parquet")]
+            Shape::Parquet { file, group } => {
+                self.map(block.file, &file.names)?;
+                self.read_parquet(file, *group, &mut part)?;
+            }
         }
         if let Some((line, reason)) = &block.broken {
-            part.rejections.push(Rejection { source: block.file, line: *line, column: None, reason: reason.clone() });
+            part.rejections.push(Rejection {
+                source: block.file,
+                line: *line,
+                in_rows: false,
+                column: None,
+                reason: reason.clone(),
+            });
         }
         self.n_expected = part.lines.len() + part.lines.len() / 16;
         Ok(part)
@@ -245,7 +261,7 @@ impl<'p> Worker<'p> {
             }
             if let Some((line, (field, reason))) = refused {
                 let column = field.map(|field| header[field].as_str().into());
-                part.rejections.push(Rejection { source: block.file, line, column, reason });
+                part.rejections.push(Rejection { source: block.file, line, in_rows: false, column, reason });
             }
         }
         self.batch = batch;
@@ -262,7 +278,7 @@ impl<'p> Worker<'p> {
         fields: &[Option<usize>],
     ) -> Result<(), ReadError> {
         let plan = self.plan;
-        let (before, n_rows) = (part.lines.len(), batch.starts.len());
+        let n_rows = batch.starts.len();
         let texts =
             |field| Texts { whole, n_rows, starts: &batch.starts, ends: &batch.ends, n_fields: batch.n_fields, field };
         let mut bad = Vec::new();
@@ -271,27 +287,68 @@ impl<'p> Worker<'p> {
         {
             push_cells(column, cells, cache, &texts(field), &mut bad);
         }
+        let line = |row: usize| batch.lines[row];
+        let mut scratch = String::new();
+        self.finish_rows(part, n_rows, line, bad, |row, i, take| take(texts(fields[i]).get(row, &mut scratch), false))
+    }
+
+    #[cfg(feature = "parquet")]
+    fn read_parquet(&mut self, file: &ParquetFile, group: usize, part: &mut Part) -> Result<(), ReadError> {
+        let plan = self.plan;
+        let fields = self.mapped.as_ref().map(|(_, fields)| fields.clone()).unwrap_or_default();
+        let mut used: Vec<usize> = fields.iter().copied().flatten().collect();
+        used.sort_unstable();
+        used.iter().try_for_each(|&column| file.check_column(column))?;
+        let in_batch: Vec<Option<usize>> =
+            fields.iter().map(|field| field.and_then(|field| used.binary_search(&field).ok())).collect();
+        file.batches(group, &used, |first_row, batch| {
+            let n_rows = batch.num_rows();
+            let columns: Vec<Column<'_>> =
+                in_batch.iter().map(|at| Column::new(at.map(|at| batch.column(at)), n_rows)).collect();
+            let mut bad = Vec::new();
+            for (((column, cells), cache), values) in
+                plan.columns.iter().zip(&mut part.cells).zip(&mut self.caches).zip(&columns)
+            {
+                values.push(column, cells, cache, &mut bad);
+            }
+            let mut scratch = String::new();
+            let line = |row: usize| first_row + row as u64 + 1;
+            self.finish_rows(part, n_rows, line, bad, |row, i, take| {
+                take(columns[i].get(row, &mut scratch), columns[i].is_time())
+            })
+        })
+    }
+
+    /// Takes note of rows whose cells were appended column by column. Those in `bad` (and those that lack what their kind
+    /// needs) are taken out and read once more, one by one, to tell why.
+    fn finish_rows(
+        &mut self,
+        part: &mut Part,
+        n_rows: usize,
+        line: impl Fn(usize) -> u64,
+        mut bad: Vec<u32>,
+        mut cell: impl FnMut(usize, usize, &mut dyn FnMut(&str, bool) -> Result<(), Refusal>) -> Result<(), Refusal>,
+    ) -> Result<(), ReadError> {
+        let (plan, before) = (self.plan, part.lines.len());
         let content = self.sources.files[part.file as usize].content;
-        bad.extend(
-            (0..n_rows).filter(|row| plan.check_row(&part.cells, before + row, content).is_err()).map(|row| row as u32),
-        );
+        let lacks = |row: &usize| plan.check_row(&part.cells, before + row, content).is_err();
+        bad.extend((0..n_rows).filter(lacks).map(|row| row as u32));
         if bad.is_empty() {
-            batch.lines.iter().for_each(|&line| part.lines.push(line));
+            (0..n_rows).for_each(|row| part.lines.push(line(row)));
             return Ok(());
         }
         bad.sort_unstable();
         bad.dedup();
         part.cells.iter_mut().for_each(|cells| cells.remove(before, &bad));
         let mut is_bad = bad.iter().peekable();
-        for (row, &line) in batch.lines.iter().enumerate() {
+        for row in 0..n_rows {
             if is_bad.next_if(|bad| **bad as usize == row).is_none() {
-                part.lines.push(line);
+                part.lines.push(line(row));
             }
         }
-        let mut scratch = String::new();
         for row in bad.into_iter().map(|row| row as usize) {
-            let result = self.push_row(part, batch.lines[row], |i, take| take(texts(fields[i]).get(row, &mut scratch)));
-            self.settle(part, batch.lines[row], result)?;
+            let result = self.push_row(part, line(row), |i, take| cell(row, i, take));
+            self.settle(part, line(row), result)?;
         }
         Ok(())
     }
@@ -307,7 +364,7 @@ impl<'p> Worker<'p> {
                 Ok(text) => text,
                 Err(reason) => {
                     let (source, line) = (block.file, line.line);
-                    part.rejections.push(Rejection { source, line, column: None, reason });
+                    part.rejections.push(Rejection { source, line, in_rows: false, column: None, reason });
                     continue;
                 }
             };
@@ -347,9 +404,9 @@ impl<'p> Worker<'p> {
             }
             let mut scratch = std::mem::take(&mut self.scratch);
             let rejected = self.push_row(part, line.line, |i, take| match &values[i] {
-                Some(Value::Text(range)) => take(decode(&text[range.clone()], &mut scratch).trim_ascii()),
-                Some(Value::Token(range)) => take(&text[range.clone()]),
-                _ => take(""),
+                Some(Value::Text(range)) => take(decode(&text[range.clone()], &mut scratch).trim_ascii(), false),
+                Some(Value::Token(range)) => take(&text[range.clone()], false),
+                _ => take("", false),
             });
             self.scratch = scratch;
             self.settle(part, line.line, rejected)?;
@@ -357,17 +414,20 @@ impl<'p> Worker<'p> {
         Ok(())
     }
 
-    /// Parses a row's cells and appends them; `cell(i, take)` hands the text of planned column `i` to `take`.
+    /// Parses a row's cells and appends them; `cell(i, take)` hands the text of planned column `i` to `take`, and whether the
+    /// file says what it is.
     fn push_row(
         &mut self,
         part: &mut Part,
         line: u64,
-        mut cell: impl FnMut(usize, &mut dyn FnMut(&str) -> Result<(), Refusal>) -> Result<(), Refusal>,
+        mut cell: impl FnMut(usize, &mut dyn FnMut(&str, bool) -> Result<(), Refusal>) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let plan = self.plan;
         for (i, ((column, cells), cache)) in plan.columns.iter().zip(&mut part.cells).zip(&mut self.caches).enumerate()
         {
-            cell(i, &mut |text| push_cell(column, cells, cache, text).map_err(|refusal| refusal.at(i)))?;
+            cell(i, &mut |text, is_typed| {
+                push_cell(column, cells, cache, text, is_typed).map_err(|refusal| refusal.at(i))
+            })?;
         }
         plan.check_row(&part.cells, part.lines.len(), self.sources.files[part.file as usize].content)?;
         part.lines.push(line);
@@ -382,7 +442,7 @@ impl<'p> Worker<'p> {
                 let n = part.lines.len();
                 part.cells.iter_mut().for_each(|cells| cells.truncate(n));
                 let column = column.map(|i| Arc::clone(&self.plan.columns[i].name));
-                part.rejections.push(Rejection { source: part.file, line, column, reason });
+                part.rejections.push(Rejection { source: part.file, line, in_rows: part.in_rows, column, reason });
                 Ok(())
             }
             Err(Refusal::Full(i)) => Err(ReadError::TooManyValues { column: self.plan.columns[i].name.to_string() }),

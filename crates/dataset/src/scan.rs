@@ -1,6 +1,8 @@
 //! One pass over all rows that gathers the evidence on which a schema is inferred.
 
 mod kinds;
+#[cfg(feature = "parquet")]
+mod row_groups;
 mod sums;
 
 use std::collections::{BTreeMap, HashMap};
@@ -548,6 +550,15 @@ impl<'p> Scanner<'p> {
                 self.delimited(block, key);
             }
             Shape::JsonLines => self.json(block, key),
+            #[cfg(feature = "parquet")]
+            Shape::Parquet { file, group } => {
+                if self.headers.last().is_none_or(|(file, _)| *file != block.file) {
+                    self.headers.push((block.file, Arc::clone(&file.names)));
+                }
+                if let Err(error) = self.row_group(block.file, file, *group, key) {
+                    self.error = Some(error);
+                }
+            }
         }
         self.close(key);
     }

@@ -78,7 +78,7 @@ pub(crate) enum Content {
 
 enum Origin {
     Path(PathBuf),
-    Bytes(Vec<u8>),
+    Bytes(Arc<Vec<u8>>),
 }
 
 /// What the extension of a name says about the content.
@@ -86,6 +86,7 @@ enum Origin {
 pub(crate) enum Kind {
     Delimited,
     JsonLines,
+    Parquet,
 }
 
 impl Sources {
@@ -161,7 +162,7 @@ impl Sources {
     }
 
     fn add_bytes(&mut self, name: String, bytes: Vec<u8>, content: Content) {
-        self.files.push(SourceFile { name, content, len: bytes.len() as u64, origin: Origin::Bytes(bytes) });
+        self.files.push(SourceFile { name, content, len: bytes.len() as u64, origin: Origin::Bytes(Arc::new(bytes)) });
     }
 
     fn add_path(&mut self, path: PathBuf, content: Content) -> Result<(), ReadError> {
@@ -198,6 +199,8 @@ pub(crate) fn kind_of(name: &str) -> Option<Kind> {
     match plain.rsplit_once('.')?.1 {
         "csv" | "tsv" | "txt" | "psv" => Some(Kind::Delimited),
         "jsonl" | "ndjson" | "json" => Some(Kind::JsonLines),
+        // Not compressed as a whole: its end must be found.
+        "parquet" if cfg!(feature = "parquet") && plain.len() == name.len() => Some(Kind::Parquet),
         _ => None,
     }
 }
@@ -239,6 +242,24 @@ impl<R: Read> Read for Metered<R> {
 const STORED_BUFFER: usize = 128 << 10;
 
 impl SourceFile {
+    /// Where the file's bytes are, if it is a Parquet file by its first bytes or, where they say nothing, by its name.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn as_parquet(&self) -> Result<Option<crate::parquet_in::Stored>, ReadError> {
+        use crate::parquet_in::{MAGIC, Stored};
+        let fails = |e: &io::Error| io_error(&self.name, e);
+        let mut magic = Vec::with_capacity(MAGIC.len());
+        match &self.origin {
+            Origin::Path(path) => File::open(path).and_then(|file| file.take(4).read_to_end(&mut magic)),
+            Origin::Bytes(bytes) => bytes.as_slice().take(4).read_to_end(&mut magic),
+        }
+        .map_err(|e| fails(&e))?;
+        let cut = magic.len() < MAGIC.len() && self.name.to_ascii_lowercase().ends_with(".parquet");
+        Ok((cut || magic == MAGIC).then(|| match &self.origin {
+            Origin::Path(path) => Stored::Path(path.clone()),
+            Origin::Bytes(bytes) => Stored::Memory(Arc::clone(bytes)),
+        }))
+    }
+
     /// Opens the file and undoes its compression, which is told by the first bytes, not by the name.
     pub(crate) fn stream(&self) -> Result<Stream<'_>, ReadError> {
         let meter = Arc::new(Meter::default());
@@ -318,7 +339,8 @@ mod tests {
         assert_eq!(kind_of("a/b.csv.zst"), Some(Kind::Delimited));
         assert_eq!(kind_of("B.TSV.GZ"), Some(Kind::Delimited));
         assert_eq!(kind_of("x.y.jsonl"), Some(Kind::JsonLines));
-        assert_eq!(kind_of("x.parquet"), None);
+        assert_eq!(kind_of("x.parquet"), cfg!(feature = "parquet").then_some(Kind::Parquet));
+        assert_eq!(kind_of("x.parquet.zst"), None);
         assert_eq!(kind_of("csv"), None);
         assert_eq!(kind_of("-"), None);
     }

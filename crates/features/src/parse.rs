@@ -325,6 +325,21 @@ impl TimeParser {
         }
     }
 
+    /// A parser of ISO times, where times without an offset are local times of the same zone.
+    #[must_use]
+    pub fn as_iso(&self) -> Self {
+        Self { format: TimeFormat::Iso, zone: self.zone.clone() }
+    }
+
+    /// The instant of a time that is no text: milliseconds from 1970 on a clock that shows UTC, or local time of the zone.
+    /// The same as [`TimeParser::parse`] gives for the time's text.
+    pub fn of_clock(&self, ms: i64, in_utc: bool) -> Result<i64, CellError> {
+        // Beyond any zone's table, a clock's offset makes no difference.
+        let is_near = (-1 << 48..1 << 48).contains(&ms);
+        let instant = if in_utc || !is_near { Some(ms) } else { self.local(ms) };
+        instant.filter(|&ms| UnixMillis(ms).is_plausible()).ok_or(CellError::TimeOutOfRange)
+    }
+
     fn instant(&self, civil: &Civil) -> Option<i64> {
         let as_utc = civil.as_utc_millis();
         if let Offset::Seconds(seconds) = civil.offset {
