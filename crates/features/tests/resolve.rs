@@ -167,6 +167,16 @@ fn features_list_their_columns() {
 }
 
 #[test]
+fn identifiers_of_people_are_no_categories() {
+    for name in ["who", "pan", "ip", "mail", "tel", "ship"] {
+        let found = columns(&format!("category({name})"));
+        assert!(matches!(found, Err(ResolveError::WrongRole { .. })), "{name}");
+    }
+    assert_eq!(columns("category(ip.country)"), Ok(vec!["ip"]));
+    assert_eq!(columns("mismatch(ship, channel)"), Ok(vec!["ship", "channel"]));
+}
+
+#[test]
 fn columns_go_before_tables() {
     let mut schema = schema();
     let none = TablesPresent::default();

@@ -72,7 +72,7 @@ pub(super) fn compile(
         Feature::Category(place) => {
             let levels = spec.vocabulary(place).map_or(&[][..], |vocabulary| &vocabulary.levels);
             let codes = levels.iter().enumerate().map(|(code, level)| (level.clone(), code as u32)).collect();
-            Own::Category { place: resolve::place(schema, tables, place)?, codes }
+            Own::Category { place: resolve::category(schema, tables, place)?, codes }
         }
         Feature::Hour => Own::Clock(ClockPart::Hour),
         Feature::Weekday => Own::Clock(ClockPart::Weekday),

@@ -359,6 +359,34 @@ pub fn place(schema: &Schema, tables: TablesPresent, place: &Place) -> Result<Pl
     }
 }
 
+/// Where the level of `category(PLACE)` comes from: any place but the identifiers of people, whose texts a model may not
+/// hold.
+pub fn category(schema: &Schema, tables: TablesPresent, of: &Place) -> Result<PlaceSource, ResolveError> {
+    let source = place(schema, tables, of)?;
+    let found = schema.columns[source.column].role;
+    if matches!(source.place, Place::Column(_)) && names_people(found) {
+        let expected =
+            "a category, a country, a region or the like, since levels are kept by name and identifiers are not";
+        return Err(ResolveError::WrongRole { name: of.to_string(), found, expected });
+    }
+    Ok(source)
+}
+
+/// Whether the column's texts each stand for a person or what belongs to one.
+fn names_people(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Customer
+            | Role::Card
+            | Role::Device
+            | Role::Ip
+            | Role::Email
+            | Role::Phone
+            | Role::BillingAddress
+            | Role::ShippingAddress
+    )
+}
+
 fn need(tables: TablesPresent, table: NeededTable, name: &str) -> Result<(), ResolveError> {
     let present = match table {
         NeededTable::Geo => tables.geo,
@@ -497,7 +525,7 @@ pub fn columns(schema: &Schema, tables: TablesPresent, feature: &Feature) -> Res
     let mut columns = match feature {
         Feature::Amount => vec![of_role(schema, Role::Amount, "amount", true)?],
         Feature::Number(name) => vec![number(schema, name)?],
-        Feature::Category(of) => vec![place(schema, tables, of)?.column],
+        Feature::Category(of) => vec![category(schema, tables, of)?.column],
         Feature::Hour | Feature::Weekday | Feature::Night | Feature::Weekend => {
             vec![of_role(schema, Role::Time, "", true)?]
         }

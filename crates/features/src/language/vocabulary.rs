@@ -28,7 +28,7 @@ pub fn learn(
     fit_rows: &[u32],
     level_of: &LevelOf<'_>,
 ) -> Result<Vocabulary, ResolveError> {
-    let source = resolve::place(schema, tables, place)?;
+    let source = resolve::category(schema, tables, place)?;
     let levels = match &table.columns[source.column] {
         ColumnData::Text(text) => frequent_levels(text, fit_rows, |text| level_of(&source, text)),
         _ => Vec::new(),
