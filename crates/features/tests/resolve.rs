@@ -1,5 +1,8 @@
 //! From names to columns: roles and names, what may stand where, and what is said of anything else.
 
+use orderguard_features::event::{Event, Value};
+use orderguard_features::extract::Extractor;
+use orderguard_features::identity::IdentityKey;
 use orderguard_features::kind::EventKind;
 use orderguard_features::language::feature::{EntityPart, Feature, Place, Point, TextFunction, ValueOf};
 use orderguard_features::language::resolve::{
@@ -8,7 +11,8 @@ use orderguard_features::language::resolve::{
 use orderguard_features::language::spec::{FeatureSpec, SpecError, Vocabulary};
 use orderguard_features::own::tables::{TableKind, Tables};
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
-use orderguard_features::time::Span;
+use orderguard_features::state::State;
+use orderguard_features::time::{Span, UnixMillis};
 
 const COLUMNS: [(&str, Role); 24] = [
     ("at", Role::Time),
@@ -270,4 +274,46 @@ fn only_the_tables_that_features_need_are_noted() {
     let needed = |text: &str| resolve::needed_tables(&schema, &[Feature::parse(text).unwrap()]);
     assert_eq!(needed("mismatch(bin.country, ip.country)"), [NeededTable::Geo, NeededTable::Bins]);
     assert_eq!(needed("mismatch(phone.country, country)"), []);
+}
+
+fn extractor(texts: &[&str]) -> Extractor {
+    let features = texts.iter().map(|text| Feature::parse(text).unwrap()).collect();
+    let spec = FeatureSpec { features, ..FeatureSpec::default() };
+    Extractor::new(&schema(), &spec, IdentityKey::new(b"test")).unwrap()
+}
+
+#[test]
+fn a_number_meets_the_bound_that_it_is() {
+    // 0.7 and 0.1 are no whole numbers of the steps in which history remembers numbers, one rounded down and one up.
+    let extractor = extractor(&[
+        "count(review) by who over 1d where n_items >= 0.7",
+        "count(review) by who over 1d where n_items <= 0.1",
+        "count(review) by who over 1d where n_items = 0.1",
+        "count(review) by who over 1d where n_items != 0.7",
+        "count(review) by who over 1d where n_items < 2000000000",
+    ]);
+    let binding = extractor.bind(&["no", "at", "event", "who", "n_items"]).unwrap();
+    let (mut state, mut event) = (State::new(&extractor), Event::default());
+    let read = |time: &str, kind: &str, number: &str, event: &mut Event| {
+        let given = ["o", time, kind, "ann", number].map(Value::Text);
+        extractor.read_event(&binding, &given, UnixMillis(0), event).unwrap();
+    };
+    for (time, number) in
+        [("1970-01-01T00:00:01Z", "0.7"), ("1970-01-01T00:00:02Z", "0.1"), ("1970-01-01T00:00:03Z", "1500000000")]
+    {
+        read(time, "review", number, &mut event);
+        state.learn(&extractor, &event);
+    }
+    read("1970-01-01T00:00:04Z", "order", "", &mut event);
+    let mut row = vec![0.0; extractor.row_len()];
+    extractor.extract(&state, &event, &mut row);
+    assert_eq!(row, [2.0, 1.0, 1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn accounts_of_a_thing_are_counted_without_the_other_things() {
+    let names = ["no", "at", "who", "pan"];
+    assert!(extractor(&["accounts_per(pan)"]).bind(&names).is_ok());
+    assert!(extractor(&["accounts_per(pan)", "cluster_size"]).bind(&names).is_err());
+    assert!(extractor(&["accounts_per(mail)", "accounts_per(pan)"]).bind(&["no", "at", "who", "mail", "pan"]).is_ok());
 }

@@ -257,6 +257,11 @@ impl Compiler<'_> {
         match condition {
             ConditionSource::Compare { value, op, thousandths } => {
                 let Input { index, unit, .. } = self.input(value);
+                if let ValueSource::Number(_) = value {
+                    // Rounded as the values are, so that 0.7 is at least 0.7; no cut, so that cut values stay below.
+                    let numerator = (thousandths as f64 / 1_000.0 * unit).round() as i64;
+                    return Test::Compare { index, op, numerator, denominator: 1 };
+                }
                 // Units are whole numbers of at most a million, and constants at most 1e15.
                 let numerator = thousandths.saturating_mul(unit as i64);
                 Test::Compare { index, op, numerator, denominator: 1_000 }
