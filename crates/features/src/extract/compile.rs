@@ -214,7 +214,7 @@ impl Compiler<'_> {
     fn add(&mut self, cell: usize, feature: &Feature, spec: &FeatureSpec) -> Result<(), ResolveError> {
         match feature {
             Feature::History(history) => self.add_history(cell, feature, history),
-            Feature::Network(network) => self.add_network(cell, network),
+            Feature::Network(network) => self.add_network(cell, network, spec),
             _ => {
                 self.own.push((cell, own::compile(self.schema, self.present, feature, spec)?));
                 Ok(())
@@ -387,12 +387,12 @@ impl Compiler<'_> {
         draft.features.push(feature.to_string());
     }
 
-    fn add_network(&mut self, cell: usize, feature: &NetworkFeature) -> Result<(), ResolveError> {
-        let (account, things) = resolve::network(self.schema)?;
+    fn add_network(&mut self, cell: usize, feature: &NetworkFeature, spec: &FeatureSpec) -> Result<(), ResolveError> {
         let whole = |column| KeySource { column, derive: resolve::Derive::None };
         if self.network.is_none() {
+            let (account, things) = network_columns(self.schema, spec)?;
             let account = self.source(whole(account));
-            let things = things.iter().map(|&column| self.source(whole(column))).collect();
+            let things = things.into_iter().map(|column| self.source(whole(column))).collect();
             self.network = Some(NetworkPlan { account, things, outputs: Vec::new() });
         }
         let output = match feature {
@@ -401,7 +401,8 @@ impl Compiler<'_> {
             NetworkFeature::ClusterNewLinks => NetworkOutput::NewLinks,
             NetworkFeature::AccountsPer(name) => {
                 let column = resolve::thing(self.schema, name)?;
-                let thing = things.iter().position(|&thing| thing == column);
+                let source = self.source(whole(column));
+                let thing = self.network.iter().flat_map(|plan| &plan.things).position(|&thing| thing == source);
                 NetworkOutput::AccountsPer(thing.ok_or_else(|| ResolveError::WrongRole {
                     name: name.clone(),
                     found: self.schema.columns[column].role,
@@ -413,6 +414,22 @@ impl Compiler<'_> {
         plan.outputs.push((cell, output));
         Ok(())
     }
+}
+
+/// The column of accounts and those of the things that the features read: all of them for clusters, else only those that
+/// accounts are counted of, so that no other column is asked for.
+fn network_columns(schema: &Schema, spec: &FeatureSpec) -> Result<(usize, Vec<usize>), ResolveError> {
+    let (account, mut things) = resolve::network(schema)?;
+    let mut counted = Vec::new();
+    for feature in &spec.features {
+        match feature {
+            Feature::Network(NetworkFeature::AccountsPer(name)) => counted.push(resolve::thing(schema, name)?),
+            Feature::Network(_) => return Ok((account, things)),
+            _ => {}
+        }
+    }
+    things.retain(|thing| counted.contains(thing));
+    Ok((account, things))
 }
 
 fn position_or_push<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
