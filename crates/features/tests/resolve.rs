@@ -8,7 +8,7 @@ use orderguard_features::language::feature::{EntityPart, Feature, Place, Point, 
 use orderguard_features::language::resolve::{
     self, Derive, KeySource, NeededTable, PointSource, ResolveError, TablesPresent, ValueSource,
 };
-use orderguard_features::language::spec::{FeatureSpec, SpecError, Vocabulary};
+use orderguard_features::language::spec::{FeatureSpec, MAX_FEATURES, SpecError, Vocabulary};
 use orderguard_features::own::tables::{TableKind, Tables};
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
 use orderguard_features::state::State;
@@ -252,8 +252,8 @@ fn a_specification_is_checked_as_a_whole() {
     }
     assert_eq!(check(&|spec| spec.exact_events = 0), Err(SpecError::ExactEvents { found: 0 }));
     assert_eq!(check(&|spec| spec.hub_limit = 1), Err(SpecError::HubLimit { found: 1 }));
-    let many = check(&|spec| spec.features = (0..5_000).map(|i| Feature::Number(i.to_string())).collect());
-    assert_eq!(many, Err(SpecError::TooManyFeatures { found: 5_000 }));
+    let many = check(&|spec| spec.features = (0..=MAX_FEATURES).map(|i| Feature::Number(i.to_string())).collect());
+    assert_eq!(many, Err(SpecError::TooManyFeatures { found: MAX_FEATURES + 1 }));
 }
 
 #[test]
