@@ -370,7 +370,7 @@ fn a_damaged_archive() {
 
 #[test]
 fn other_things_than_tables() {
-    refused("a.csv", b"PAR1\x00\x01\x02\x03", "", 1, &["a.csv: expected delimited text or JSON Lines"]);
+    refused("a.csv", b"PAR1\x00\x01\x02\x03", "", 1, &["a.csv: ", "Parquet"]);
     refused("a.csv", b"\xff\xfeo\x00r\x00d\x00", "", 1, &["a.csv: expected delimited text or JSON Lines"]);
     refused("a.jsonl", b"[1, 2]\n[3, 4]\n", "", 1, &["a.jsonl"]);
 }
