@@ -148,7 +148,7 @@ pub fn replay(
     progress(1, total);
 
     replay_history(extractor, &items, &stream, recall, state, &mut columns, n_threads, &|done| {
-        progress(done + 1, total)
+        progress(done + 1, total);
     });
     combine(extractor, &mut matrix, &hidden, n_threads);
     progress(total, total);
@@ -156,6 +156,7 @@ pub fn replay(
 }
 
 /// Fills the cells of all slots and of the network, and leaves `state` as after all events.
+#[expect(clippy::too_many_arguments, reason = "the parts of one replay, of which each is used once")]
 fn replay_history(
     extractor: &Extractor,
     items: &Items,

@@ -156,7 +156,9 @@ proptest! {
     fn busy_entities_are_bounded_alike(raws in raws(150), restore_every in 0_usize..30) {
         // One customer, so that nearly all events lie beyond the exact ones.
         let mut raws = raws;
-        raws.iter_mut().for_each(|raw| raw.customer = Some(1));
+        for raw in &mut raws {
+            raw.customer = Some(1);
+        }
         let extractor = extractor(16);
         let (by_replay, state) = replayed(&extractor, &raws, 2);
         let (by_live, live_state) = live(&extractor, &raws, restore_every);
