@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     Score(ScoreArgs),
     Schema(SchemaArgs),
+    Features(Box<FeaturesArgs>),
+    ReplayCheck(Box<ReplayCheckArgs>),
     Inspect(InspectArgs),
     Simulate(SimulateArgs),
 }
@@ -75,13 +77,30 @@ pub(crate) struct SchemaOptions {
     pub(crate) label_delay: Span,
 }
 
+/// Tables of the shop's own. None is bundled, because all of them go stale.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct TableArgs {
+    /// Where network addresses are: a MaxMind database (.mmdb) of countries or cities.
+    #[arg(long, value_name = "FILE", help_heading = "Tables of your own")]
+    pub(crate) geo: Option<PathBuf>,
+    /// What issuer numbers of cards say: CSV with a column bin, and country, kind or both.
+    #[arg(long, value_name = "FILE", help_heading = "Tables of your own")]
+    pub(crate) bins: Option<PathBuf>,
+    /// E-mail domains where everybody gets an address, one a line.
+    #[arg(long, value_name = "FILE", help_heading = "Tables of your own")]
+    pub(crate) free_domains: Option<PathBuf>,
+    /// E-mail domains of throw-away addresses, one a line.
+    #[arg(long, value_name = "FILE", help_heading = "Tables of your own")]
+    pub(crate) disposable_domains: Option<PathBuf>,
+}
+
 /// Fits a model to labelled orders, measures it on later ones, and writes model, state, report and schema.
 ///
 /// Nothing needs to be configured: the columns' roles are inferred and printed, columns that give the answer away are
 /// refused, and the orders are split by time, so that the figures are those of orders the model could not know.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --events logins.csv.gz return=returns.csv chargeback=chargebacks.csv\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
+    after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --events logins.csv.gz return=returns.csv chargeback=chargebacks.csv\n    orderguard train --data orders.csv --features features.toml --geo GeoLite2-City.mmdb\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
 )]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
@@ -94,13 +113,18 @@ pub(crate) struct TrainArgs {
     /// The meaning of the columns, as `orderguard schema` writes it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "timezone", "label_delay"])]
     pub(crate) schema: Option<PathBuf>,
+    /// The features, as `orderguard features --write-features` and train itself write them; the default ones without.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) features: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
     /// What is fitted: boosted trees, or logistic regression.
     #[arg(long, value_enum, default_value_t = ModelKind::Gbt)]
     pub(crate) model: ModelKind,
     /// Seed of everything drawn at random.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,
-    /// Folder for model.ogm, state.ogs, report.json and schema.toml.
+    /// Folder for model.ogm, state.ogs, report.json, schema.toml and features.toml.
     #[arg(long, default_value = "models/latest", value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Write the content of report.json to standard output.
@@ -160,7 +184,7 @@ pub(crate) enum ModelKind {
 }
 
 /// Where entity history comes from.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct HistoryArgs {
     /// Entity history up to its last event, as `train` and `score --save-state` write it.
     #[arg(long, value_name = "FILE", conflicts_with = "history")]
@@ -189,6 +213,8 @@ pub(crate) struct EvaluateArgs {
     pub(crate) data: DataArgs,
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
     /// Labels that came later: a table of order id, label and the time it was learned.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
@@ -213,6 +239,8 @@ pub(crate) struct ScoreArgs {
     pub(crate) data: DataArgs,
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
     /// Labels of these orders that came later, so that the history learns them: order id, label and its time.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
@@ -238,6 +266,81 @@ pub(crate) struct SchemaArgs {
     /// Replace the file if it is there.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Which features of which orders.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RowsArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) schema_options: SchemaOptions,
+    /// Labels that came later: a table of order id, label and the time it was learned.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// The meaning of the columns, as `orderguard schema` writes it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "timezone", "label_delay"])]
+    pub(crate) schema: Option<PathBuf>,
+    /// The features, as --write-features writes them; the default ones without.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) features: Option<PathBuf>,
+    /// The schema and the features of this model.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "features", "keep", "label", "timezone", "label_delay"])]
+    pub(crate) model: Option<PathBuf>,
+    /// Keep a column that was refused because it may give the answer away. May be repeated.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) keep: Vec<String>,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
+}
+
+/// Computes the features of orders: a table to learn from elsewhere, or the features in words.
+///
+/// One row per order, in the order in which the shop learned of them: id, time, label where there is one, then the features by
+/// name. Each row says what was known before its order, exactly as `train` and `score` see it. A cell is empty where the
+/// order lacks the value, -1 where the entity is seen for the first time (-1000 for z-scores), 0 where there is history but
+/// nothing to count.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard features --data orders.csv -o features.parquet\n    orderguard features --data orders.csv --explain\n    orderguard features --data orders.csv --write-features features.toml\n    orderguard features --data orders.csv --features features.toml --geo GeoLite2-City.mmdb -o features.csv\n    orderguard features --model model.ogm --history may.csv --data june.csv -o june.parquet\n\nA file of features needs nothing but this:\n    extends = \"default\"\n    features = [\n      \"count(order) by card over 24h\",\n      \"distinct(card) by device over 30d\",\n    ]"
+)]
+pub(crate) struct FeaturesArgs {
+    #[command(flatten)]
+    pub(crate) rows: RowsArgs,
+    /// Write the table to this file, as its name says: .parquet, .csv, .csv.zst or .csv.gz; CSV to standard output by default.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write the history after the last order to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_state: Option<PathBuf>,
+    /// Say each feature in words with the columns it needs, and what is switched off, why, and what would switch it on.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// With --explain: as JSON.
+    #[arg(long, requires = "explain")]
+    pub(crate) json: bool,
+    /// Write the features to a file to edit, for --features here and in train.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_features: Option<PathBuf>,
+}
+
+/// Compares the features that training reads with those that a live service would compute.
+///
+/// Orders, other events and labels are handed one by one, from their raw values, to the code that a service runs, beside the
+/// replay that training uses; every cell must have the same bits, and the history afterwards the same bytes. Rows are read
+/// again once all events of their millisecond are learned: those never see each other. Exit code 1 if anything differs.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard replay-check --data orders.csv --events returns.csv\n    orderguard replay-check --data orders.csv --features features.toml\n    orderguard replay-check --model model.ogm --state state.ogs --data june.csv"
+)]
+pub(crate) struct ReplayCheckArgs {
+    #[command(flatten)]
+    pub(crate) rows: RowsArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Prints what a model or state file says of itself.

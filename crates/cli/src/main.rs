@@ -12,6 +12,10 @@ mod key;
 mod measure;
 mod model_data;
 mod output;
+mod rows;
+mod specification;
+mod state_file;
+mod table_file;
 
 use clap::Parser;
 
@@ -26,6 +30,8 @@ fn main() -> std::process::ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args, &console),
         Command::Score(args) => commands::score::run(&args, &console),
         Command::Schema(args) => commands::schema::run(&args, &console),
+        Command::Features(args) => commands::features::run(&args, &console),
+        Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args, &console),
     });

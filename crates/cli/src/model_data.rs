@@ -1,6 +1,5 @@
 //! Orders for a finished model: its files, its history, and feature rows by replay.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,25 +7,22 @@ use std::sync::Arc;
 use orderguard_dataset::read::ReadOptions;
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
-use orderguard_features::language::catalogue::default_spec;
-use orderguard_features::language::observed::Observed;
 use orderguard_features::language::resolve::{self, TablesPresent};
 use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::own::{self, Tables};
+use orderguard_features::own::tables::TableKind;
 use orderguard_features::replay::{ReplayInput, replay};
 use orderguard_features::schema::{Role, Schema};
-use orderguard_features::snapshot::MAX_STATE_BYTES;
 use orderguard_features::state::State;
 use orderguard_inference::Scorer;
 use orderguard_inference::model::Model;
 use orderguard_inference::service::{self, SetupError};
 
-use crate::args::{DataArgs, HistoryArgs};
+use crate::args::{DataArgs, HistoryArgs, TableArgs};
 use crate::console::Console;
 use crate::failure::{Blame, Failure, Outcome, usage};
 use crate::ingest::{self, EventSpan, Orders};
-use crate::{input, key};
+use crate::{input, key, specification, state_file};
 
 /// The largest model file that is read.
 const MAX_MODEL_BYTES: u64 = 1 << 32;
@@ -42,24 +38,56 @@ pub(crate) struct Loaded {
     pub(crate) events: EventSpan,
 }
 
-/// Loads a model and the history it needs.
-pub(crate) fn load(path: &Path, data: &DataArgs, history: &HistoryArgs, console: &Console) -> Outcome<Loaded> {
+/// A model without history.
+pub(crate) struct Compiled {
+    pub(crate) model: Model,
+    pub(crate) extractor: Extractor,
+    pub(crate) key: IdentityKey,
+}
+
+/// Loads a model with the key and the tables of its training.
+pub(crate) fn compile(path: &Path, key_file: Option<&Path>, tables: &TableArgs) -> Outcome<Compiled> {
     let model = Model::from_bytes(&input::read(path, MAX_MODEL_BYTES)?)
         .map_err(|error| Failure::Data(anyhow::anyhow!("{}: {error}", path.display())))?;
-    let key = key::load(history.key_file.as_deref())?;
-    let extractor = service::extractor(&model, key.clone(), Arc::default()).map_err(|error| match error {
+    let key = key::load(key_file)?;
+    let tables = Arc::new(specification::tables(tables)?);
+    for table in &model.spec.tables {
+        let kind = TableKind::from_name(&table.name);
+        let found = kind.and_then(|kind| tables.hash(kind));
+        if found != Some(table.hash) {
+            return usage(format_args!(
+                "{}: its features read the table {} of the training: expected {} with that very file, found {}",
+                path.display(),
+                table.name,
+                kind.map_or("a table", specification::option_of),
+                if found.is_some() { "another edition" } else { "none" }
+            ));
+        }
+    }
+    let extractor = service::extractor(&model, key.clone(), tables).map_err(|error| match error {
         SetupError::KeyMismatch { .. } => Failure::Usage(anyhow::anyhow!(
             "the model was made with another identity key: give the key file of its training with --key-file (or \
              ORDERGUARD_KEY_FILE), and none if it had none"
         )),
         error => Failure::Data(error.into()),
     })?;
+    Ok(Compiled { model, extractor, key })
+}
+
+/// Loads a model and the history it needs.
+pub(crate) fn load(
+    path: &Path,
+    data: &DataArgs,
+    history: &HistoryArgs,
+    tables: &TableArgs,
+    console: &Console,
+) -> Outcome<Loaded> {
+    let Compiled { model, extractor, key } = compile(path, history.key_file.as_deref(), tables)?;
     let scorer = Scorer::compile(&model).bad_data()?;
     let mut state = State::new(&extractor);
     let mut events = EventSpan::All;
     if let Some(path) = &history.state {
-        state = State::from_bytes(&input::read(path, MAX_STATE_BYTES as u64)?, &extractor)
-            .map_err(|error| Failure::Data(anyhow::anyhow!("{}: {error}", path.display())))?;
+        state = state_file::read(path, &extractor)?;
     } else if !history.history.is_empty() {
         let earlier = DataArgs { data: history.history.clone(), ..data.clone() };
         let orders = read_orders(&model.schema, &model.spec, &earlier, None, EventSpan::UntilLastOrder, &key, console)?;
@@ -123,29 +151,6 @@ fn is_always_kept(role: Role) -> bool {
             | Role::Amount
             | Role::Currency
     )
-}
-
-/// The features that a model reads when nobody says otherwise. What occurs is judged by the orders of the training part, given
-/// by their positions in canonical order and by their rows in the table, and by the other events known by then.
-pub(crate) fn default_features(orders: &Orders, train: &[u32], train_rows: &[u32]) -> FeatureSpec {
-    let (schema, table) = (&orders.schema, &orders.outcome.table);
-    let last = train.iter().map(|&order| orders.rows.known_at[order as usize]).max();
-    let event_rows: Vec<u32> = orders
-        .events
-        .iter()
-        .flat_map(|events| {
-            let rows = events.rows.row.iter().zip(&events.rows.known_at);
-            rows.filter(|&(_, known_at)| Some(*known_at) <= last).map(|(&row, _)| row)
-        })
-        .collect();
-    let events = orders.events.as_ref().map(|events| (&events.table, event_rows.as_slice()));
-    let observed = Observed::new(schema, table, train_rows, events);
-    let tables = Tables::new();
-    default_spec(schema, tables.present(), &observed, table, train_rows, &|source, text| {
-        let role = schema.columns[source.column].role;
-        own::place(&source.place, role, text, &tables).map(|level| Cow::Owned(level.into_owned()))
-    })
-    .0
 }
 
 /// The rows of orders after the history in `state`, which learns them.

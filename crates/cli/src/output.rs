@@ -1,10 +1,12 @@
-//! Writing files so that nobody ever sees half of one, nor half of a run: to siblings, then renamed.
+//! Writing files so that nobody ever sees half of one, nor half of a run: to siblings, then renamed; and printing.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use tempfile::TempPath;
 
+use crate::console::report_style;
 use crate::failure::{Failure, Outcome};
 
 /// Files that are complete but not yet seen under their names. Dropped without [`Staged::publish`], they are gone.
@@ -19,11 +21,19 @@ impl Staged {
 
     /// As [`Staged::add`], for content that is made while it is written. Links are followed; what is neither a file nor a
     /// folder (a device, a pipe) takes the content at once.
-    pub(crate) fn add_with(&mut self, path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+    pub(crate) fn add_with(
+        &mut self,
+        path: &Path,
+        content: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+    ) -> Outcome {
         self.stage(path, content).map_err(|error| cannot_write(path, &error))
     }
 
-    fn stage(&mut self, path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    fn stage(
+        &mut self,
+        path: &Path,
+        content: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+    ) -> io::Result<()> {
         // A rename replaces a link, and a device, by a file: what it leads to is meant.
         let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         match std::fs::metadata(&target) {
@@ -66,7 +76,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome {
 }
 
 /// As [`write()`], for content that is made while it is written.
-pub(crate) fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+pub(crate) fn write_with(path: &Path, content: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Outcome {
     let mut staged = Staged::default();
     staged.add_with(path, content)?;
     staged.publish()
@@ -98,4 +108,25 @@ pub(crate) fn print_with(content: impl FnOnce(&mut dyn Write) -> io::Result<()>)
         }
         _ => Ok(()),
     }
+}
+
+/// A table that fits the terminal, cells wrapped.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
+    let style = report_style();
+    let line = if style.ascii { '-' } else { '─' };
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill(line).junction(line)));
+    table.force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(style.width.clamp(60, 160)).unwrap_or(100));
+    table.set_header(header.iter().map(|cell| (*cell).to_owned()));
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+/// Its lines.
+pub(crate) fn table_text(table: &Table) -> String {
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }

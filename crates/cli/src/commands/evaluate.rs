@@ -16,7 +16,7 @@ use crate::{model_data, output};
 
 pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let start = Instant::now();
-    let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
+    let mut loaded = model_data::load(&args.model, &args.data, &args.history, &args.tables, console)?;
     let has_events = !args.data.events.is_empty() || loaded.model.schema.find(Role::Event).is_some();
     if loaded.model.schema.find(Role::Label).is_none() && args.labels.is_none() && !has_events {
         return data("the model's schema has no label column: give labels with --labels");

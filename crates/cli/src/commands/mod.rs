@@ -1,7 +1,9 @@
 //! One file per command.
 
 pub(crate) mod evaluate;
+pub(crate) mod features;
 pub(crate) mod inspect;
+pub(crate) mod replay_check;
 pub(crate) mod schema;
 pub(crate) mod score;
 pub(crate) mod simulate;

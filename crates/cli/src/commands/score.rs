@@ -10,10 +10,11 @@ use crate::args::ScoreArgs;
 use crate::console::Console;
 use crate::failure::Outcome;
 use crate::ingest::Orders;
-use crate::{measure, model_data, output};
+use crate::table_file::csv_error;
+use crate::{measure, model_data, output, state_file};
 
 pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
-    let mut loaded = model_data::load(&args.model, &args.data, &args.history, console)?;
+    let mut loaded = model_data::load(&args.model, &args.data, &args.history, &args.tables, console)?;
     let orders = model_data::read_orders(
         &loaded.model.schema,
         &loaded.model.spec,
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
     // them; and before the scores get theirs: a reader who finds new scores finds the history that they led to.
     let mut files = output::Staged::default();
     if let Some(path) = &args.save_state {
-        files.add(path, &loaded.state.to_bytes(&loaded.extractor))?;
+        state_file::stage(path, &loaded.state, &loaded.extractor, &mut files)?;
     }
     match &args.output {
         Some(path) => files.add_with(path, |file| write_scores(&orders, &scores, file))?,
@@ -58,14 +59,6 @@ fn report_rejections(orders: &Orders, console: &Console) {
     }
 }
 
-/// The reason behind a CSV error: the crate wraps it, and with it the kind by which a closed pipe is known.
-fn io_error(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    }
-}
-
 /// Accepted and rejected rows in input order. `scores` has one entry per row of the table.
 fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) -> io::Result<()> {
     let table = &orders.outcome.table;
@@ -74,7 +67,7 @@ fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) 
     let id_name = id.map(|column| orders.schema.columns[column].name.as_str());
     writer
         .write_record(["line"].into_iter().chain(id_name).chain(["raw_score", "probability", "decision"]))
-        .map_err(io_error)?;
+        .map_err(csv_error)?;
     // Of files of events nothing is scored.
     let is_of_orders = |&(source, _): &(u32, u64)| !orders.outcome.is_events[source as usize];
     let rejected: Vec<(u32, u64)> = orders.outcome.rejections.places.iter().copied().filter(is_of_orders).collect();
@@ -86,14 +79,14 @@ fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) 
                 let score = scores[row].expect("every accepted row was scored");
                 let (raw, probability) = (score.raw_score.to_string(), score.probability.to_string());
                 let cells = [raw.as_str(), probability.as_str(), score.decision.name()];
-                writer.write_record([line.as_str()].into_iter().chain(id_text).chain(cells)).map_err(io_error)?;
+                writer.write_record([line.as_str()].into_iter().chain(id_text).chain(cells)).map_err(csv_error)?;
             }
             Place::Rejected(line) => {
                 let line = line.to_string();
                 let id_text = id.map(|_| "");
                 writer
                     .write_record([line.as_str()].into_iter().chain(id_text).chain(["", "", "error"]))
-                    .map_err(io_error)?;
+                    .map_err(csv_error)?;
             }
         }
     }

