@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     Features(Box<FeaturesArgs>),
     ReplayCheck(Box<ReplayCheckArgs>),
+    State(StateArgs),
     Inspect(InspectArgs),
     Simulate(SimulateArgs),
 }
@@ -186,7 +187,8 @@ pub(crate) enum ModelKind {
 /// Where entity history comes from.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct HistoryArgs {
-    /// Entity history up to its last event, as `train` and `score --save-state` write it.
+    /// Entity history up to its last event, as `train` and `score --save-state` write it; a file or, where its name ends in
+    /// .redb, an embedded database.
     #[arg(long, value_name = "FILE", conflicts_with = "history")]
     pub(crate) state: Option<PathBuf>,
     /// Earlier orders, from which history is computed first; with --events, also from the events up to the last of them.
@@ -244,7 +246,7 @@ pub(crate) struct ScoreArgs {
     /// Labels of these orders that came later, so that the history learns them: order id, label and its time.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
-    /// Write the history after the last order to this file.
+    /// Write the history after the last order to this file; an embedded database where its name ends in .redb.
     #[arg(long, value_name = "FILE")]
     pub(crate) save_state: Option<PathBuf>,
     /// Write the scores to this file instead of standard output.
@@ -312,7 +314,7 @@ pub(crate) struct FeaturesArgs {
     /// Write the table to this file, as its name says: .parquet, .csv, .csv.zst or .csv.gz; CSV to standard output by default.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Write the history after the last order to this file.
+    /// Write the history after the last order to this file; an embedded database where its name ends in .redb.
     #[arg(long, value_name = "FILE")]
     pub(crate) save_state: Option<PathBuf>,
     /// Say each feature in words with the columns it needs, and what is switched off, why, and what would switch it on.
@@ -341,6 +343,86 @@ pub(crate) struct ReplayCheckArgs {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Looks into a state file: how much it holds, what it holds about somebody, and erases it.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard state show models/latest/state.ogs --model models/latest/model.ogm\n    orderguard state export state.ogs --model model.ogm --subject customer=c-17\n    orderguard state forget state.ogs --model model.ogm --subject email=ann@shop.example"
+)]
+pub(crate) struct StateArgs {
+    #[command(subcommand)]
+    pub(crate) command: StateCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum StateCommand {
+    /// Prints how many entities the history holds, and the memory they take.
+    Show(StateShowArgs),
+    /// Prints as JSON what is held about a person or a thing: times, counts and sizes, no identifier.
+    Export(StateExportArgs),
+    /// Erases what is held about a person or a thing, and says what was removed.
+    Forget(StateForgetArgs),
+}
+
+/// A state and the model that it belongs to.
+#[derive(clap::Args, Debug)]
+pub(crate) struct StateFileArgs {
+    /// The state, as `train` and `score --save-state` write it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The model that it was made with: it says what is counted over what.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Secret with which identifiers are hashed; the one the model was trained with.
+    #[arg(long, value_name = "FILE", env = "ORDERGUARD_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct StateShowArgs {
+    #[command(flatten)]
+    pub(crate) state: StateFileArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct StateExportArgs {
+    #[command(flatten)]
+    pub(crate) state: StateFileArgs,
+    /// Who or what: a column, or its role, and the identifier as the shop has it.
+    #[arg(long, value_name = "ENTITY=ID", value_parser = parse_subject)]
+    pub(crate) subject: SubjectArg,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct StateForgetArgs {
+    #[command(flatten)]
+    pub(crate) state: StateFileArgs,
+    /// Who or what: a column, or its role, and the identifier as the shop has it. May be repeated.
+    #[arg(long, required = true, value_name = "ENTITY=ID", value_parser = parse_subject)]
+    pub(crate) subject: Vec<SubjectArg>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Somebody or something by an identifier.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SubjectArg {
+    pub(crate) entity: String,
+    pub(crate) id: String,
+}
+
+/// The identifier is personal, and no message shows it.
+impl std::fmt::Debug for SubjectArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}=...", self.entity)
+    }
 }
 
 /// Prints what a model or state file says of itself.
@@ -416,6 +498,15 @@ fn parse_events(text: &str) -> Result<EventsFile, String> {
                 kinds.join(", ")
             ))
         }
+    }
+}
+
+fn parse_subject(text: &str) -> Result<SubjectArg, String> {
+    match text.split_once('=') {
+        Some((entity, id)) if !entity.is_empty() && !id.is_empty() => {
+            Ok(SubjectArg { entity: entity.to_owned(), id: id.to_owned() })
+        }
+        _ => Err("expected an entity and its identifier, such as customer=c-17".into()),
     }
 }
 

@@ -32,6 +32,7 @@ fn main() -> std::process::ExitCode {
         Command::Schema(args) => commands::schema::run(&args, &console),
         Command::Features(args) => commands::features::run(&args, &console),
         Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),
+        Command::State(args) => commands::state::run(&args, &console),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args, &console),
     });

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
-use tempfile::TempPath;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::console::report_style;
 use crate::failure::{Failure, Outcome};
@@ -29,6 +29,15 @@ impl Staged {
         self.stage(path, content).map_err(|error| cannot_write(path, &error))
     }
 
+    /// As [`Staged::add`], for content that needs a file of its own while it is made, of which it is given the path.
+    pub(crate) fn add_made(&mut self, path: &Path, make: impl FnOnce(&Path) -> Outcome) -> Outcome {
+        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let file = sibling(&target).map_err(|error| cannot_write(path, &error))?.into_temp_path();
+        make(&file)?;
+        self.0.push((file, target));
+        Ok(())
+    }
+
     fn stage(
         &mut self,
         path: &Path,
@@ -45,13 +54,7 @@ impl Staged {
             }
             _ => {}
         }
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".orderguard-");
-        // Temporary files are private; the finished one has the rights that the user's mask gives to new files.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
+        let mut file = sibling(&target)?;
         {
             let mut buffered = io::BufWriter::with_capacity(1 << 16, file.as_file_mut());
             content(&mut buffered)?;
@@ -68,6 +71,17 @@ impl Staged {
             .into_iter()
             .try_for_each(|(file, path)| file.persist(&path).map_err(|error| cannot_write(&path, &error.error)))
     }
+}
+
+/// A temporary file in the folder of another one.
+fn sibling(target: &Path) -> io::Result<NamedTempFile> {
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".orderguard-");
+    // Temporary files are private; the finished one has the rights that the user's mask gives to new files.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// Writes a file in one step: readers see the old content or the new.

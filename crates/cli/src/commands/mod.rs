@@ -7,6 +7,7 @@ pub(crate) mod replay_check;
 pub(crate) mod schema;
 pub(crate) mod score;
 pub(crate) mod simulate;
+pub(crate) mod state;
 pub(crate) mod train;
 
 use crate::failure::{Blame, Outcome};

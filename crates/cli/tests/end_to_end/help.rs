@@ -17,7 +17,9 @@ fn check(found: &str, name: &str) {
 #[test]
 fn help_is_as_kept() {
     let place = Place::new();
-    for command in ["", "train", "evaluate", "score", "schema", "features", "replay-check", "inspect", "simulate"] {
+    for command in
+        ["", "train", "evaluate", "score", "schema", "features", "replay-check", "state", "inspect", "simulate"]
+    {
         let run = place.ok(&format!("{command} --help"));
         assert_eq!(run.err, "");
         let name = if command.is_empty() { "orderguard" } else { command };
@@ -30,7 +32,8 @@ fn help_is_as_kept() {
 #[test]
 fn help_teaches_by_example() {
     let place = Place::new();
-    for command in ["train", "evaluate", "score", "schema", "features", "replay-check", "inspect", "simulate"] {
+    for command in ["train", "evaluate", "score", "schema", "features", "replay-check", "state", "inspect", "simulate"]
+    {
         let run = place.ok(&format!("{command} --help"));
         assert!(run.out.contains(&format!("    orderguard {command} ")), "{}", run.out);
     }

@@ -13,4 +13,5 @@ mod help;
 mod labels;
 mod options;
 mod replay_check;
+mod state;
 mod streaming;
