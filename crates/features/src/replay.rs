@@ -126,7 +126,6 @@ pub fn replay(
     }
     let total = extractor.slots.len() + 2;
     own::check_columns(extractor, input.orders)?;
-    let mut items = Items::new(extractor, input, n_threads);
     let n_rows = input.rows.len();
     let mut matrix = Matrix::missing(n_rows, extractor.n_features());
     let mut hidden: Vec<Vec<f32>> = vec![vec![f32::NAN; n_rows]; extractor.row_len() - extractor.n_features()];
@@ -135,79 +134,86 @@ pub fn replay(
 
     let own_columns = extractor.own.iter().map(|&(cell, _)| columns[cell].take().expect("each cell has one source"));
     let own_columns: Vec<&mut [f32]> = own_columns.collect();
-    let (stream, recall) = std::thread::scope(|scope| {
-        if n_threads <= 1 {
-            own::fill(extractor, input, own_columns, 1);
-            return Stream::settle(extractor, input, &mut items, state);
-        }
-        let stream = scope.spawn(|| Stream::settle(extractor, input, &mut items, state));
+    let in_parallel = |n_threads: usize| {
         own::fill(extractor, input, own_columns, n_threads);
-        stream.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    items.gather_distinct(extractor, n_threads);
+        Items::new(extractor, input, n_threads)
+    };
+    let (mut items, (stream, recall)) = if n_threads <= 1 {
+        (in_parallel(1), Stream::settle(extractor, input, state))
+    } else {
+        std::thread::scope(|scope| {
+            let in_order = scope.spawn(|| Stream::settle(extractor, input, state));
+            let items = in_parallel(n_threads);
+            (items, in_order.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    };
+    items.settle(&stream, n_threads);
     progress(1, total);
 
-    replay_history(extractor, &items, &stream, recall, state, &mut columns, n_threads, &|done| {
-        progress(done + 1, total);
-    });
+    let history = HistoryReplay { extractor, items: &items, stream: &stream, n_threads };
+    history.run(recall, state, &mut columns, &|done| progress(done + 1, total));
     combine(extractor, &mut matrix, &hidden, n_threads);
     progress(total, total);
     Ok(Replayed { matrix, repeated: stream.repeated })
 }
 
-/// Fills the cells of all slots and of the network, and leaves `state` as after all events.
-#[expect(clippy::too_many_arguments, reason = "the parts of one replay, of which each is used once")]
-fn replay_history(
-    extractor: &Extractor,
-    items: &Items,
-    stream: &Stream,
-    recall: Recall<'_>,
-    state: &mut State,
-    columns: &mut [Option<&mut [f32]>],
+/// What is left once the stream is settled: entities, the network, and what the state takes over.
+struct HistoryReplay<'a> {
+    extractor: &'a Extractor,
+    items: &'a Items,
+    stream: &'a Stream,
     n_threads: usize,
-    progress: &(dyn Fn(usize) + Sync),
-) {
-    let mut take = |cell: usize| columns[cell].take().expect("each cell has one source");
-    let (mut ordered, mut sharded) = (Vec::new(), Vec::new());
-    for (slot, histories) in extractor.slots.iter().zip(&mut state.histories) {
-        let outputs: Vec<&mut [f32]> = slot.cells.iter().map(|&cell| take(cell)).collect();
-        if slot.sources.is_empty() {
-            ordered.push((slot, histories, outputs));
-        } else {
-            sharded.push((slot, histories, outputs));
+}
+
+impl HistoryReplay<'_> {
+    /// Fills the cells of all slots and of the network, and leaves `state` as after all events.
+    fn run(
+        &self,
+        recall: Recall<'_>,
+        state: &mut State,
+        columns: &mut [Option<&mut [f32]>],
+        progress: &(dyn Fn(usize) + Sync),
+    ) {
+        let Self { extractor, items, stream, n_threads } = *self;
+        let mut take = |cell: usize| columns[cell].take().expect("each cell has one source");
+        let (mut ordered, mut sharded) = (Vec::new(), Vec::new());
+        for (slot, histories) in extractor.slots.iter().zip(&mut state.histories) {
+            let outputs: Vec<&mut [f32]> = slot.cells.iter().map(|&cell| take(cell)).collect();
+            let list = if slot.sources.is_empty() { &mut ordered } else { &mut sharded };
+            list.push((slot, histories, outputs));
         }
+        let network = extractor.network.as_ref().zip(state.network.as_mut()).map(|(plan, network)| {
+            let outputs: Vec<&mut [f32]> = plan.outputs.iter().map(|&(cell, _)| take(cell)).collect();
+            (plan, network, outputs)
+        });
+        let n_ordered = ordered.len();
+        let (orders, event_ids) = (&mut state.orders, &mut state.event_ids);
+        let in_order = move || {
+            for (slot, histories, mut outputs) in ordered {
+                slot::replay_shop(slot, items, stream, histories, &mut outputs);
+            }
+            if let Some((plan, network, mut outputs)) = network {
+                replay_network(plan, items, stream, network, &mut outputs);
+            }
+            recall.hand_over(items, orders, event_ids);
+        };
+        let by_shard = |n_threads: usize| {
+            for (done, (slot, histories, outputs)) in sharded.into_iter().enumerate() {
+                slot::replay_slot(slot, items, stream, histories, outputs, n_threads);
+                progress(n_ordered + done + 1);
+            }
+        };
+        if n_threads <= 1 {
+            in_order();
+            by_shard(1);
+            return;
+        }
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(in_order);
+            by_shard(n_threads);
+            beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
     }
-    let network = extractor.network.as_ref().zip(state.network.as_mut()).map(|(plan, network)| {
-        let outputs: Vec<&mut [f32]> = plan.outputs.iter().map(|&(cell, _)| take(cell)).collect();
-        (plan, network, outputs)
-    });
-    let n_ordered = ordered.len();
-    let (orders, event_ids) = (&mut state.orders, &mut state.event_ids);
-    let in_order = move || {
-        recall.hand_over(items, orders, event_ids);
-        for (slot, histories, mut outputs) in ordered {
-            slot::replay_shop(slot, items, stream, histories, &mut outputs);
-        }
-        if let Some((plan, network, mut outputs)) = network {
-            replay_network(plan, items, stream, network, &mut outputs);
-        }
-    };
-    let by_shard = |n_threads: usize| {
-        for (done, (slot, histories, outputs)) in sharded.into_iter().enumerate() {
-            slot::replay_slot(slot, items, stream, histories, outputs, n_threads);
-            progress(n_ordered + done + 1);
-        }
-    };
-    if n_threads <= 1 {
-        in_order();
-        by_shard(1);
-        return;
-    }
-    std::thread::scope(|scope| {
-        let beside = scope.spawn(in_order);
-        by_shard(n_threads);
-        beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    });
 }
 
 /// The network, event by event: the orders of one millisecond are read before any event of it is learned.

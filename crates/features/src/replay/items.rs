@@ -11,6 +11,7 @@ use crate::kind::EventKind;
 use crate::language::resolve::PointSource;
 use crate::parallel;
 use crate::schema::Role;
+use crate::state::AGE;
 use crate::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
 
 /// See the module.
@@ -24,7 +25,7 @@ pub(super) struct Items {
     /// `n_values` per order and event.
     values: Vec<i64>,
     n_distinct: usize,
-    /// The first `n_distinct` keys of each order and event, once [`Self::gather_distinct`] was called.
+    /// The first `n_distinct` keys of each order and event, once [`Self::settle`] was called.
     distinct: Vec<u64>,
 }
 
@@ -83,13 +84,33 @@ impl Items {
         (item as usize) < self.n_orders
     }
 
-    pub(super) fn value_mut(&mut self, item: usize, index: usize) -> &mut i64 {
-        &mut self.values[item * self.n_values + index]
+    /// Gives events the keys and ages that they have from their orders, labels the keys of theirs, and copies the keys that
+    /// are counted distinct.
+    pub(super) fn settle(&mut self, stream: &Stream, n_threads: usize) {
+        for inherited in &stream.inherited {
+            self.values[inherited.item * self.n_values + AGE] = inherited.age;
+        }
+        parallel::run(
+            n_threads,
+            self.keys.iter_mut().enumerate().collect(),
+            |(source, keys): (usize, &mut Vec<u64>)| {
+                for inherited in &stream.inherited {
+                    if keys[inherited.item] == 0 {
+                        keys[inherited.item] = inherited.keys.of_source(source, keys);
+                    }
+                }
+                keys.reserve_exact(stream.news_keys.len());
+                for of_label in &stream.news_keys {
+                    let key = of_label.of_source(source, keys);
+                    keys.push(key);
+                }
+            },
+        );
+        self.gather_distinct(n_threads);
     }
 
-    /// Copies the keys that are counted distinct; to be called once events have taken their orders' keys.
-    pub(super) fn gather_distinct(&mut self, extractor: &Extractor, n_threads: usize) {
-        let n = extractor.n_distinct;
+    fn gather_distinct(&mut self, n_threads: usize) {
+        let n = self.n_distinct;
         self.distinct = vec![0; n * self.heads.len()];
         if n == 0 {
             return;

@@ -42,6 +42,32 @@ pub(super) enum OrderKeys<'a> {
     Stored(&'a [u64]),
 }
 
+impl OrderKeys<'_> {
+    /// The same, without a loan.
+    pub(super) fn to_kept(&self) -> KeptKeys {
+        match self {
+            Self::Row(order) => KeptKeys::Row(*order),
+            Self::Stored(keys) => KeptKeys::Stored((*keys).into()),
+        }
+    }
+}
+
+/// As [`OrderKeys`].
+pub(super) enum KeptKeys {
+    Row(u32),
+    Stored(Box<[u64]>),
+}
+
+impl KeptKeys {
+    /// The key of one source, of which `keys` holds those of all items.
+    pub(super) fn of_source(&self, source: usize, keys: &[u64]) -> u64 {
+        match self {
+            Self::Row(order) => keys[*order as usize],
+            Self::Stored(stored) => stored[source],
+        }
+    }
+}
+
 /// What became of a label.
 pub(super) enum LabelOutcome<'a> {
     New(OrderLabel, OrderKeys<'a>),

@@ -1,7 +1,7 @@
 //! The one pass in order of time over orders, events and labels, with the same calls that a service makes.
 
 use super::items::Items;
-use super::recall::{LabelOutcome, OrderKeys, Recall};
+use super::recall::{KeptKeys, LabelOutcome, Recall};
 use super::{LabelEvent, LabelOf, ReplayInput};
 use crate::canonical::CanonicalRows;
 use crate::extract::Extractor;
@@ -9,7 +9,7 @@ use crate::identity::OrderId;
 use crate::kernel::LabelNews;
 use crate::kind::EventKind;
 use crate::schema::Role;
-use crate::state::{AGE, Position, State, news_of};
+use crate::state::{Position, State, news_of};
 use crate::table::ColumnData;
 use crate::time::UnixMillis;
 
@@ -23,6 +23,18 @@ pub(super) struct Stream {
     news: Vec<LabelNews>,
     /// When each of them was learned by the clock of the stream.
     news_time: Vec<i64>,
+    /// Whose keys each of them has.
+    pub(super) news_keys: Vec<KeptKeys>,
+    /// Events that take the missing keys of their orders.
+    pub(super) inherited: Vec<Inherited>,
+}
+
+/// An event about an order that was known before.
+pub(super) struct Inherited {
+    pub(super) item: usize,
+    pub(super) keys: KeptKeys,
+    /// Milliseconds since the order.
+    pub(super) age: i64,
 }
 
 /// One step of the merged stream.
@@ -33,12 +45,10 @@ enum Step {
 }
 
 impl Stream {
-    /// Settles all that concerns single orders and events, and gives events the keys of their orders. What is left to learn
-    /// of orders and event ids comes back.
+    /// Settles all that concerns single orders and events. What is left to learn of orders and event ids comes back.
     pub(super) fn settle<'a>(
         extractor: &Extractor,
         input: &'a ReplayInput<'_>,
-        items: &mut Items,
         state: &mut State,
     ) -> (Self, Recall<'a>) {
         let labels = sorted_labels(input);
@@ -46,7 +56,6 @@ impl Stream {
         let fraud = input.events.map_or_else(Vec::new, |events| says_fraud(extractor, events));
         let mut pass = Pass {
             input,
-            items,
             recall: Recall::new(input.rows, extractor.schema.label_delay, &state.orders, &state.event_ids),
             state,
             fraud,
@@ -55,7 +64,10 @@ impl Stream {
                 repeated: vec![false; input.rows.len()],
                 news: Vec::new(),
                 news_time: Vec::new(),
+                news_keys: Vec::new(),
+                inherited: Vec::new(),
             },
+            n_events: input.rows.len() + n_events,
         };
         for step in merged(input, &labels) {
             match step {
@@ -142,11 +154,12 @@ fn says_fraud(extractor: &Extractor, (events, rows): (&crate::table::EventTable,
 
 struct Pass<'a, 'b> {
     input: &'a ReplayInput<'a>,
-    items: &'b mut Items,
     recall: Recall<'a>,
     state: &'b mut State,
     fraud: Vec<bool>,
     stream: Stream,
+    /// Orders and events: the number of the first label.
+    n_events: usize,
 }
 
 /// An id that is there.
@@ -171,32 +184,25 @@ impl Pass<'_, '_> {
     }
 
     fn event(&mut self, event: usize) {
-        let Some((_, rows)) = self.input.events else { return };
+        let Some((events, rows)) = self.input.events else { return };
         let known_at = rows.known_at[event];
         let event_id = given(rows.event_id.as_ref(), event);
         if event_id.is_some_and(|id| !self.recall.take_event(id, known_at, &self.state.event_ids)) {
             self.state.position.n_repeated += 1;
             return;
         }
-        let item = self.items.n_orders + event;
+        let item = self.input.rows.len() + event;
         let id = given(rows.id.as_ref(), event);
         if let Some((time, keys)) = id.and_then(|id| self.recall.order_before(id, known_at, &self.state.orders)) {
-            for (source, own) in self.items.keys.iter_mut().enumerate() {
-                if own[item] == 0 {
-                    own[item] = match keys {
-                        OrderKeys::Row(order) => own[order as usize],
-                        OrderKeys::Stored(keys) => keys[source],
-                    };
-                }
-            }
-            *self.items.value_mut(item, AGE) = rows.time[event].0.saturating_sub(time.0);
+            let age = rows.time[event].0.saturating_sub(time.0);
+            self.stream.inherited.push(Inherited { item, keys: keys.to_kept(), age });
         }
-        let kind = self.items.heads[item].kind;
+        let kind = events.kinds[rows.row[event] as usize];
         self.stream.items.push(item as u32);
         self.state.position.pass(kind, known_at);
         if let Some(id) = id.filter(|_| kind.is_label()) {
             let outcome = self.recall.learn_label(id, known_at, self.fraud[event], &mut self.state.orders);
-            self.stream.learn(outcome, known_at, self.items, &mut self.state.position);
+            self.stream.learn(&outcome, known_at, self.n_events, &mut self.state.position);
         }
     }
 
@@ -211,14 +217,14 @@ impl Pass<'_, '_> {
             Some(id) => self.recall.learn_label(id, time, fraud, &mut self.state.orders),
             None => self.recall.label_row(order, time, fraud),
         };
-        self.stream.learn(outcome, time, self.items, &mut self.state.position);
+        self.stream.learn(&outcome, time, self.n_events, &mut self.state.position);
     }
 }
 
 impl Stream {
-    /// Makes a label an item, with the keys of its order.
-    fn learn(&mut self, outcome: LabelOutcome<'_>, time: UnixMillis, items: &mut Items, position: &mut Position) {
-        let (label, of_order) = match outcome {
+    /// Makes a label an item, with the keys of its order. `n_events` is the number of the first label.
+    fn learn(&mut self, outcome: &LabelOutcome<'_>, time: UnixMillis, n_events: usize, position: &mut Position) {
+        let (label, keys) = match outcome {
             LabelOutcome::New(label, keys) => (label, keys),
             LabelOutcome::Same => return,
             LabelOutcome::Unknown => {
@@ -226,15 +232,10 @@ impl Stream {
                 return;
             }
         };
-        for (source, keys) in items.keys.iter_mut().enumerate() {
-            keys.push(match of_order {
-                OrderKeys::Row(order) => keys[order as usize],
-                OrderKeys::Stored(keys) => keys[source],
-            });
-        }
-        self.items.push((items.n_events() + self.news.len()) as u32);
-        self.news.push(news_of(&label));
+        self.items.push((n_events + self.news.len()) as u32);
+        self.news.push(news_of(label));
         self.news_time.push(time.0);
+        self.news_keys.push(keys.to_kept());
         position.n_labels += 1;
         position.known_at = position.known_at.max(Some(label.time));
     }
