@@ -139,6 +139,7 @@ impl<'a> Live<'a> {
         matrix: &Matrix,
         found: &mut Found,
     ) {
+        found.seen.clear();
         let is_alone = orders.len() + events.len() + labels.len() == 1;
         for order in orders.clone() {
             if self.read_row(order, now, matrix, found) {
@@ -268,7 +269,7 @@ struct Found {
     first_refusal: Option<String>,
     /// State files of the replay and of the live path.
     state_bytes: [Vec<u8>; 2],
-    /// The cells that differ: orders that have company in their millisecond are looked at twice.
+    /// The cells of this millisecond that differ: orders that have company there are looked at twice.
     seen: HashSet<(usize, usize)>,
 }
 

@@ -90,11 +90,14 @@ fn a_model_its_files_and_no_options_at_all_give_the_same_features() {
 fn the_features_that_train_writes_make_the_same_model() {
     let place = shop();
     place.ok("train --data a.csv --out out --trees 5");
+    let says_off = || place.json("out/report.json")["notes"].to_string().contains("default features are switched off");
+    assert!(says_off());
     let (model, state) = (place.read("out/model.ogm"), place.read("out/state.ogs"));
     place.write("f.toml", place.read("out/features.toml"));
     place.ok("train --data a.csv --out out --trees 5 --features f.toml");
     assert!(place.read("out/model.ogm") == model, "the model differs");
     assert!(place.read("out/state.ogs") == state, "the state differs");
+    assert!(!says_off(), "a file that lists its features leaves none out");
     assert_eq!(place.text("out/features.toml"), place.text("f.toml"));
 }
 
