@@ -151,13 +151,23 @@ def race(programs, data, rounds, say):
 
 
 def own(programs, say):
+    """The default catalogue on simulated streams of all kinds of events, and one event after the other as a service does."""
+    speed = programs / "examples/feature_speed"
     with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        done = subprocess.run([programs / "examples/feature_speed", "own", "--threads", str(THREADS), "--folder", folder],
-                              capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(done.stderr)
-        say(done.stdout.rstrip())
+        say("Default features of a simulated stream, table in memory, best of 3:")
+        for orders in (125_000, 250_000, 500_000, 1_000_000):
+            path = pathlib.Path(folder) / f"{orders}.csv"
+            subprocess.run([programs / "orderguard", "simulate", "--quiet", "--orders", str(orders), "-o", path], check=True)
+            for first in (30, 60, 1_000) if orders == 1_000_000 else (1_000,):
+                words = [speed, "catalogue", "--data", path, "--threads", THREADS, "--first", first]
+                found = min((run(words) for _ in range(3)), key=lambda found: found["seconds"])
+                say(f"  {found['n_orders']:9,} orders {found['n_events']:9,} other events {found['n_entities']:10,} entities "
+                    f"{found['n_features']:4} features {found['seconds']:7.2f} s {found['orders_per_second']:9,.0f} orders/s "
+                    f"{found['peak_rss_bytes'] / 1e6:7,.0f} MB")
+        found = run([speed, "live", "--data", path, "--threads", 1])
+        say(f"Live, {found['n_entities']:,} entities in memory, {found['n_features']} features, microseconds:")
+        for what in ("read_order", "extract", "learn", "features_and_update"):
+            say(f"  {what:20} {found[what]}")
 
 
 def main():
