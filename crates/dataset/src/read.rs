@@ -66,7 +66,7 @@ pub struct ReadOutcome {
 ///
 /// Columns of the roles `text` and `ignored` are not stored, nor those that `options` lets a file lack and no file has.
 /// A row is rejected when it has another number of fields than the header, is not UTF-8, has a field that is too long
-/// or a cell that [`parse`] refuses, has no time or no id where the schema has such a column (and `options` does not
+/// or a cell that [`parse`](orderguard_features::parse) refuses, has no time or no id where the schema has such a column (and `options` does not
 /// make it optional), says a kind of event that is not known, or when the file ends inside it. Events of other kinds than
 /// orders need no id, but a time. White space around a cell is cut off.
 ///

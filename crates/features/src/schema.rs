@@ -45,7 +45,7 @@ pub enum Role {
     Coupon,
     /// Entity: what was bought, as one text or hash; equal baskets have equal ones.
     Basket,
-    /// The kind of event that a row is (see [`EventKind`](crate::event::EventKind)); without such a column all rows are orders.
+    /// The kind of event that a row is (see [`EventKind`](crate::kind::EventKind)); without such a column all rows are orders.
     Event,
     /// Identifier of an event of any kind; a repeated one is ignored and counted. (`id` names the order that a row is, or is
     /// about.)
