@@ -17,7 +17,9 @@
 //! The newest [`Plan::exact_events`] events of an entity, by (time, `known_at`, contents), are exact. Older ones are *folded*: time
 //! is cut to the start of a bucket, and events of one bucket and currency become one row, which is known when the last of
 //! them was; those that became known within a day of the entity's last event are rows of their own, by 2^20 ms of that time,
-//! so that an order which becomes known a day late does not lose what was known before it. With n the newest event time of the entity and the window bounds `b_1 < b_2 < ..` of the plan (`delayed +
+//! so that an order which becomes known a day late does not lose what was known before it. With n the time of the entity's ninth
+//! newest event ([`AHEAD`] wrong dates in the future move nothing; none with fewer events; of the oldest exact one where
+//! fewer than nine are exact) and the window bounds `b_1 < b_2 < ..` of the plan (`delayed +
 //! over`), buckets are `2^k <= b_i / 256` ms wide and aligned to the epoch: an event starts in its bucket of `b_1`, and moves on from
 //! that of `b_i` to that of `b_i+1` once the bucket's start is older than `n - b_i`. Rows older than n less the retention
 //! (the longest bound plus [`LATENESS_ALLOWANCE`] and 2^20 ms) count for lifetimes only. Folded events keep their counts, sums,
@@ -47,6 +49,7 @@ pub use error::HistoryError;
 pub use history::EntityHistory;
 pub use layout::MAX_CELLS;
 pub use measure::{pack_place, unpack_place};
+pub use read::Near;
 pub use plan::{
     DECAY_HALF_LIVES, Input, MAX_INDEX, MAX_READINGS, MAX_SPAN, Measure, Plan, PlanError, Reading, Series, Test, Window,
 };
@@ -63,6 +66,9 @@ pub const ENTITY_LIFETIME: Span = Span::days(400);
 /// How much longer than the longest window rows are kept, so that an order which becomes known this late still sees all of
 /// its windows.
 pub const LATENESS_ALLOWANCE: Span = Span::DAY;
+
+/// So many events with a wrong date in the future make nothing of an entity look old.
+pub const AHEAD: usize = 8;
 
 /// The largest history value, of either sign; larger ones count as this. 2^46 hundredths are 7e11 major units.
 pub const MAX_VALUE: i64 = 1 << 46;

@@ -174,7 +174,7 @@ impl EntityHistory {
             _ => history.extra.get_or_insert_with(|| Box::new(Extra::new())).folded = folded,
         }
         let (folded, exact) = (read_labels(reader)?, read_labels(reader)?);
-        check_labels(plan, history.newest, &folded, &exact).map_err(|what| HistoryError::invalid(reader, what))?;
+        check_labels(plan, history.clock(plan), &folded, &exact).map_err(|what| HistoryError::invalid(reader, what))?;
         if !folded.is_empty() || !exact.is_empty() {
             let labels = Labels::from_parts(plan, &folded, &exact);
             history.extra.get_or_insert_with(|| Box::new(Extra::new())).labels = labels;
@@ -229,7 +229,7 @@ impl EntityHistory {
             self.take(plan, &Fresh { time, known_at, meta, series, cells: &cells[..filled] });
         }
         let first = self.log.times(layout)[self.log.start()];
-        if plan.retained(self.newest, first) == i64::MIN {
+        if plan.retained(self.clock(plan), first) == i64::MIN {
             return Err(HistoryError::invalid(reader, "events within the longest window"));
         }
         Ok(())
@@ -260,7 +260,7 @@ impl EntityHistory {
             }
         }
         let first_exact = self.log.times(layout)[self.log.start()];
-        let stands = time == i64::MIN || (time >= -2 * MAX_TIME && plan.fold(self.newest, time) == time);
+        let stands = time == i64::MIN || (time >= -2 * MAX_TIME && plan.fold(self.clock(plan), time) == time);
         if !stands || time > first_exact {
             return Err(HistoryError::invalid(reader, "folded rows in their buckets"));
         }
@@ -315,16 +315,16 @@ fn read_labels(reader: &mut SectionReader<'_>) -> Result<Vec<LabelRow>, HistoryE
     Ok(rows)
 }
 
-fn check_labels(plan: &Plan, newest: i64, folded: &[LabelRow], exact: &[LabelRow]) -> Result<(), &'static str> {
+fn check_labels(plan: &Plan, clock: i64, folded: &[LabelRow], exact: &[LabelRow]) -> Result<(), &'static str> {
     let last_known_at = folded.iter().chain(exact).map(|row| row.known_at).max().unwrap_or(i64::MIN);
     let key = |row: &LabelRow| (row.at, Plan::mark(row.known_at, last_known_at));
     let rising = exact.windows(2).all(|pair| (pair[0].at, pair[0].known_at) < (pair[1].at, pair[1].known_at));
     if !rising || !folded.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
         return Err("labels in order of time");
     }
-    let stands = |row: &LabelRow| row.at == i64::MIN || plan.fold(newest, row.at) == row.at;
+    let stands = |row: &LabelRow| row.at == i64::MIN || plan.fold(clock, row.at) == row.at;
     let joined = folded.last().zip(exact.first()).is_none_or(|(last, first)| last.at <= first.at);
-    let retained = exact.iter().all(|row| plan.retained(newest, row.at) > i64::MIN);
+    let retained = exact.iter().all(|row| plan.retained(clock, row.at) > i64::MIN);
     if !folded.iter().all(stands) || !joined || !retained || exact.len() > plan.exact_events {
         return Err("labels where they stand as seen from the newest event");
     }

@@ -15,7 +15,7 @@ pub(super) struct Folded {
     rows: Vec<i64>,
     /// Running totals of `rows`, `stride` cells each; the first two are unused.
     totals: Vec<i64>,
-    /// The newest event time at which a row moves to another bucket.
+    /// The last clock at which no row moves to another bucket.
     next_due: i64,
     /// The last known time at which a mark goes.
     next_merge: i64,
@@ -137,14 +137,14 @@ impl Folded {
     }
 
     /// Brings every row to where it stands as seen from `newest`. O(rows) when one moves, and nothing otherwise.
-    pub(super) fn settle(&mut self, plan: &Plan, newest: i64, last_known_at: i64) {
-        if newest <= self.next_due && last_known_at <= self.next_merge {
+    pub(super) fn settle(&mut self, plan: &Plan, clock: i64, last_known_at: i64) {
+        if clock <= self.next_due && last_known_at <= self.next_merge {
             return;
         }
         let (layout, width) = (&plan.layout, width(&plan.layout));
         let mut places: Vec<(i64, u32, i64, usize)> = (0..self.len())
             .map(|at| {
-                let (time, row) = (plan.fold(newest, self.times[at]), self.row(layout, at));
+                let (time, row) = (plan.fold(clock, self.times[at]), self.row(layout, at));
                 (time, currency(row), Plan::mark(row[KNOWN], last_known_at), at)
             })
             .collect();

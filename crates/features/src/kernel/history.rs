@@ -5,9 +5,9 @@ use super::labels::{LabelRow, Labels};
 use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::log::Log;
 use super::plan::Plan;
-use super::{ENTITY_LIFETIME, LabelNews, Occurrence};
+use super::{AHEAD, ENTITY_LIFETIME, LabelNews, Occurrence};
 
-/// What is remembered of one entity: 64 bytes and one allocation, and a second one for labels that came early or say
+/// What is remembered of one entity: 72 bytes and one allocation, and a second one for labels that came early or say
 /// fraud, and for folded events.
 #[derive(Clone, Debug)]
 pub struct EntityHistory {
@@ -19,6 +19,8 @@ pub struct EntityHistory {
     /// When the latest of the late events became known, those that are no longer exact among them: all others were known
     /// at their own time.
     pub(super) late_known: i64,
+    /// The longest time from an event to when it became known.
+    pub(super) lateness: i64,
     pub(super) extra: Option<Box<Extra>>,
     /// Of the first event, as far as readings ask for it.
     pub(super) currency: u32,
@@ -49,6 +51,7 @@ impl Default for EntityHistory {
             newest: i64::MIN,
             born: i64::MAX,
             late_known: i64::MIN,
+            lateness: 0,
             extra: None,
             currency: 0,
             mixed: false,
@@ -105,17 +108,18 @@ impl EntityHistory {
     fn put(&mut self, plan: &Plan, event: &Fresh<'_>) {
         let layout = &plan.layout;
         self.note(plan, event);
-        if plan.retained(self.newest, event.time) == i64::MIN {
+        let clock = self.clock(plan);
+        if plan.retained(clock, event.time) == i64::MIN {
             self.fold_event(plan, i64::MIN, event);
         } else if self.log.len() < plan.exact_events {
             self.log.insert(layout, event);
         } else if event.order() < self.log.order(layout, self.log.start()) {
-            self.fold_event(plan, plan.fold(self.newest, event.time), event);
+            self.fold_event(plan, plan.fold(clock, event.time), event);
         } else {
             // The event may come to stand first: only then is it clear which rows are of the time of the one that goes.
             self.log.insert(layout, event);
             let first = self.log.times(layout)[self.log.start()];
-            self.fold_first(plan, plan.fold(self.newest, first));
+            self.fold_first(plan, plan.fold(self.clock(plan), first));
         }
         self.settle(plan);
     }
@@ -134,7 +138,15 @@ impl EntityHistory {
         self.newest = self.newest.max(event.time);
         if event.known_at > event.time {
             self.late_known = self.late_known.max(event.known_at);
+            self.lateness = self.lateness.max(event.known_at - event.time);
         }
+    }
+
+    /// The event time from which ages are counted: that of the [`AHEAD`] + 1 newest event, so that a few with a wrong date in
+    /// the future make nothing look old. It never falls.
+    pub(super) fn clock(&self, plan: &Plan) -> i64 {
+        let ahead = AHEAD.min(plan.exact_events - 1);
+        if self.log.len() > ahead { self.log.times(&plan.layout)[self.log.end() - 1 - ahead] } else { i64::MIN }
     }
 
     /// Takes an event that is known to be exact, in order of time.
@@ -156,12 +168,13 @@ impl EntityHistory {
     /// Brings everything to where it stands as seen from the newest event.
     fn settle(&mut self, plan: &Plan) {
         let layout = &plan.layout;
-        while self.log.len() > 0 && plan.retained(self.newest, self.log.times(layout)[self.log.start()]) == i64::MIN {
+        let clock = self.clock(plan);
+        while plan.retained(clock, self.log.times(layout)[self.log.start()]) == i64::MIN {
             self.fold_first(plan, i64::MIN);
         }
         if let Some(extra) = &mut self.extra {
-            extra.folded.settle(plan, self.newest, self.newest.max(self.late_known));
-            extra.labels.settle(plan, self.newest);
+            extra.folded.settle(plan, clock, self.newest.max(self.late_known));
+            extra.labels.settle(plan, clock);
         }
     }
 
@@ -266,9 +279,9 @@ impl EntityHistory {
             return;
         }
         let (before, at) = (news.resolved_before, news.at.max(news.known_at));
-        let newest = self.newest;
+        let clock = self.clock(plan);
         let mut change = |resolved_at: i64, resolved: i32, frauds: i32| {
-            self.extra().labels.add(plan, newest, LabelRow { at: resolved_at, known_at: at, resolved, frauds });
+            self.extra().labels.add(plan, clock, LabelRow { at: resolved_at, known_at: at, resolved, frauds });
         };
         if at < before {
             change(at, 1, 0);

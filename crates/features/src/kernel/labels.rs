@@ -44,21 +44,21 @@ impl Labels {
     }
 
     /// Learns a change. O(1) for the newest, else O(rows).
-    pub(super) fn add(&mut self, plan: &Plan, newest: i64, change: LabelRow) {
+    pub(super) fn add(&mut self, plan: &Plan, clock: i64, change: LabelRow) {
         self.max_known_at = self.max_known_at.max(change.known_at);
-        self.settle(plan, newest);
+        self.settle(plan, clock);
         let exact = &self.rows[self.start..];
         let known = exact.binary_search_by_key(&change.key(), LabelRow::key);
-        let time = plan.retained(newest, change.at);
+        let time = plan.retained(clock, change.at);
         match known {
             _ if time == i64::MIN => self.fold(plan, time, change),
             Ok(at) => add_from(&mut self.rows[self.start + at..], change),
             Err(at) => {
                 if exact.len() >= plan.exact_events {
                     if at == 0 {
-                        return self.fold(plan, plan.fold(newest, change.at), change);
+                        return self.fold(plan, plan.fold(clock, change.at), change);
                     }
-                    self.fold_first(plan, plan.fold(newest, exact[0].at));
+                    self.fold_first(plan, plan.fold(clock, exact[0].at));
                     return self.insert(change);
                 }
                 self.insert(change);
@@ -101,19 +101,19 @@ impl Labels {
         add_from(&mut self.folded[at..], change);
     }
 
-    /// Brings every row to where it stands as seen from `newest`.
-    pub(super) fn settle(&mut self, plan: &Plan, newest: i64) {
-        while self.rows.get(self.start).is_some_and(|first| plan.retained(newest, first.at) == i64::MIN) {
+    /// Brings every row to where it stands as seen from `clock`.
+    pub(super) fn settle(&mut self, plan: &Plan, clock: i64) {
+        while self.rows.get(self.start).is_some_and(|first| plan.retained(clock, first.at) == i64::MIN) {
             self.fold_first(plan, i64::MIN);
         }
-        if newest <= self.next_due && self.max_known_at <= self.next_merge {
+        if clock <= self.next_due && self.max_known_at <= self.next_merge {
             return;
         }
         let old = std::mem::take(&mut self.folded);
         self.marks.clear();
         (self.next_due, self.next_merge) = (i64::MAX, i64::MAX);
         for at in 0..old.len() {
-            self.fold(plan, plan.fold(newest, old[at].at), own(&old, at));
+            self.fold(plan, plan.fold(clock, old[at].at), own(&old, at));
         }
     }
 

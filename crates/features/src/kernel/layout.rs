@@ -20,6 +20,9 @@ pub(super) const TOTALS: usize = 2;
 /// The most different series, and the most different values, keys and places, of one plan.
 pub const MAX_CELLS: usize = 64;
 
+/// No row has more cells: all counts, two a word, all sums, and two words for each square and decayed sum.
+pub(super) const MAX_STRIDE: usize = TOTALS + MAX_CELLS + MAX_CELLS + 2 * MAX_CELLS + 2 * MAX_CELLS;
+
 /// A value of a series: one number, one sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InputCell {

@@ -69,7 +69,7 @@ fn bounds(plan: &Plan) -> Vec<i64> {
 }
 
 /// Where a folded event stands, by the rule of the module's documentation.
-fn folded_time(bounds: &[i64], newest: i64, time: i64) -> i64 {
+fn folded_time(bounds: &[i64], clock: i64, time: i64) -> i64 {
     let mut start = time;
     for &bound in bounds {
         let mut width = 1;
@@ -77,15 +77,15 @@ fn folded_time(bounds: &[i64], newest: i64, time: i64) -> i64 {
             width *= 2;
         }
         start = start.div_euclid(width) * width;
-        if start >= newest - bound {
+        if start >= clock.saturating_sub(bound) {
             break;
         }
     }
-    exact_time(bounds, newest, start)
+    exact_time(bounds, clock, start)
 }
 
-fn exact_time(bounds: &[i64], newest: i64, time: i64) -> i64 {
-    if time < newest - bounds[bounds.len() - 1] { i64::MIN } else { time }
+fn exact_time(bounds: &[i64], clock: i64, time: i64) -> i64 {
+    if time < clock.saturating_sub(bounds[bounds.len() - 1]) { i64::MIN } else { time }
 }
 
 /// Keeps folded events that became known in the last day apart, by the quarter of an hour (2^20 ms) in which they became known.
@@ -157,8 +157,14 @@ impl Recount {
         }
     }
 
+    /// The time of the ninth newest event, or of an earlier one where fewer than nine are exact.
+    fn clock(&self, plan: &Plan) -> i64 {
+        let nth = 9.min(plan.exact_events);
+        if self.events.len() < nth { i64::MIN } else { self.events[self.events.len() - nth].time }
+    }
+
     fn rows(&self, plan: &Plan) -> Vec<Row<'_>> {
-        let Some(newest) = self.events.last().map(|event| event.time) else { return Vec::new() };
+        let clock = self.clock(plan);
         let bounds = bounds(plan);
         let n_folded = self.events.len().saturating_sub(plan.exact_events);
         let last_known_at = self.events.iter().map(|event| event.known_at).max().unwrap_or(i64::MIN);
@@ -166,9 +172,9 @@ impl Recount {
         let mut exact = Vec::new();
         for (i, event) in self.events.iter().enumerate() {
             let time = if i < n_folded {
-                folded_time(&bounds, newest, event.time)
+                folded_time(&bounds, clock, event.time)
             } else {
-                exact_time(&bounds, newest, event.time)
+                exact_time(&bounds, clock, event.time)
             };
             if i < n_folded || time == i64::MIN {
                 buckets.entry((time, event.currency, mark(event.known_at, last_known_at))).or_default().push(event);
@@ -188,14 +194,14 @@ impl Recount {
 
     /// (orders resolved, frauds) by labels in a window, as far as known at `now`.
     fn labelled(&self, plan: &Plan, now: i64, from: i64, to: i64) -> (i64, i64) {
-        let Some(newest) = self.events.last().map(|event| event.time) else { return (0, 0) };
+        let clock = self.clock(plan);
         let bounds = bounds(plan);
         let last_known_at = self.labels.keys().map(|key| key.1).max().unwrap_or(i64::MIN);
         let n_folded = self.labels.len().saturating_sub(plan.exact_events);
         // Bucket or exact pair -> (last known, resolved, frauds).
         let mut rows: BTreeMap<(i64, i64, bool), (i64, i64, i64)> = BTreeMap::new();
         for (i, (&(at, known_at), &(resolved, frauds))) in self.labels.iter().enumerate() {
-            let time = if i < n_folded { folded_time(&bounds, newest, at) } else { exact_time(&bounds, newest, at) };
+            let time = if i < n_folded { folded_time(&bounds, clock, at) } else { exact_time(&bounds, clock, at) };
             let exact = i >= n_folded && time != i64::MIN;
             let second = if exact { known_at } else { mark(known_at, last_known_at) };
             let row = rows.entry((time, second, exact)).or_insert((i64::MIN, 0, 0));

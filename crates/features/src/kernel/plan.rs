@@ -310,6 +310,11 @@ impl Plan {
         self.readings.len()
     }
 
+    /// Number of windows, each searched once per order.
+    pub fn n_windows(&self) -> usize {
+        self.layout.groups.len()
+    }
+
     /// The readings, in the order of the outputs.
     pub fn readings(&self) -> &[Reading] {
         &self.readings
@@ -340,22 +345,22 @@ impl Plan {
         self.readings.iter().enumerate().for_each(|(output, reading)| write(output, reading.first_seen()));
     }
 
-    /// Where a folded event of that time stands, `i64::MIN` for beyond the retention, seen from the newest event time.
+    /// Where a folded event of that time stands, `i64::MIN` for beyond the retention, seen from the clock.
     ///
-    /// Folding again gives the same, and folding a folded time for a later `newest` gives what folding the event's own
+    /// Folding again gives the same, and folding a folded time for a later clock gives what folding the event's own
     /// time would: each step looks at the bucket's start alone, and buckets nest.
-    pub(super) fn fold(&self, newest: i64, time: i64) -> i64 {
+    pub(super) fn fold(&self, clock: i64, time: i64) -> i64 {
         let mut start = time;
         for level in &self.levels {
             start = start >> level.log_width << level.log_width;
-            if newest.saturating_sub(start) <= level.bound {
+            if clock.saturating_sub(start) <= level.bound {
                 break;
             }
         }
-        self.retained(newest, start)
+        self.retained(clock, start)
     }
 
-    /// The newest event time up to which a folded row stays where it is.
+    /// The last clock up to which a folded row stays where it is.
     pub(super) fn moves_after(&self, start: i64) -> i64 {
         if start == i64::MIN {
             return i64::MAX;
@@ -384,8 +389,8 @@ impl Plan {
     }
 
     /// The time of an exact row, `i64::MIN` beyond the retention.
-    pub(super) fn retained(&self, newest: i64, time: i64) -> i64 {
-        if time < newest.saturating_sub(self.retention) { i64::MIN } else { time }
+    pub(super) fn retained(&self, clock: i64, time: i64) -> i64 {
+        if time < clock.saturating_sub(self.retention) { i64::MIN } else { time }
     }
 }
 

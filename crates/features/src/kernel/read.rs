@@ -1,35 +1,38 @@
-//! Reading: from rows to outputs, without changing or allocating anything (but see [`Reader::distinct`]).
+//! Reading: from rows to outputs, without changing or allocating anything.
 
 use super::folded::{self, Folded};
 use super::history::EntityHistory;
-use super::layout::{self, KNOWN, Layout, Moment, Op};
+use super::layout::{self, KNOWN, Layout, MAX_STRIDE, Moment, Op};
 use super::log::Log;
 use super::measure::{self, Moments};
 use super::plan::{Plan, Window};
 use super::{ENTITY_LIFETIME, MAX_TIME, MISSING, Occurrence};
 
-/// The rows of a window: exact ones `lo..hi`, folded ones `from..to`, and whether all that was ever dropped is in it.
+/// Where a window of an entity began and ended when it was searched last: where the next search begins.
+///
+/// It makes reading orders one after the other faster, and changes no value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Near {
+    lo: u32,
+    hi: u32,
+}
+
+/// The rows of a window: exact ones `lo..hi`, folded ones `from..to`.
 #[derive(Clone, Copy, Debug)]
-struct Range<'a> {
+struct View<'a> {
     lo: usize,
+    /// All of `lo..mid` was known.
+    mid: usize,
     hi: usize,
     from: usize,
     to: usize,
+    /// Whether all that was ever dropped is in it.
     lifetime: bool,
     /// The window's start.
     since: i64,
-    /// Pairs of running totals whose differences add up to what lies in it, where all of it was known.
-    ends: [Ends<'a>; 2],
-}
-
-/// The window searched last: a longer one with the same end is searched before its first row only.
-#[derive(Default)]
-struct Cursor {
-    back: i64,
-    /// 0 before the first search.
-    over: i64,
-    lo: usize,
-    hi: usize,
+    /// Running totals at the end of `lo..mid`, and before it.
+    upto: &'a [i64],
+    before: &'a [i64],
 }
 
 /// A row as a walk sees it.
@@ -49,10 +52,8 @@ enum Place {
     Exact(usize),
 }
 
-/// Running totals at the end of a run of rows, and before it; none for 0.
-type Ends<'a> = (Option<&'a [i64]>, Option<&'a [i64]>);
-
-const NO_ENDS: [Ends<'static>; 2] = [(None, None); 2];
+/// Totals of nothing.
+static NOTHING: [i64; MAX_STRIDE] = [0; MAX_STRIDE];
 
 struct Reader<'a> {
     layout: &'a Layout,
@@ -65,30 +66,54 @@ struct Reader<'a> {
     currency: u32,
     /// One past the last row that may be seen.
     end: usize,
-    /// Whether everything before `end` was known.
-    clear: bool,
+    /// All exact rows before this one were known.
+    clear: usize,
+    /// Whether all that is no longer exact was.
+    all_clear: bool,
 }
 
 impl EntityHistory {
     /// Computes every reading of the plan for `order` and hands each to `write` with its position, in no certain order.
     ///
-    /// O(log n) for each window and output where all rows up to the order's time were known by then; else O(rows) for
-    /// each. Extremes, distinct counts and gaps are O(rows in the window) always, of which a scan takes 4 to 16 at a time.
-    /// Inputs in the order's currency are O(rows) where the entity has several.
-    pub fn read(&self, plan: &Plan, order: &Occurrence<'_>, mut write: impl FnMut(usize, f32)) {
+    /// O(log n) for each window and output, n being the rows. Extremes, distinct counts and gaps are O(rows in the window),
+    /// of which a scan takes 4 to 16 at a time. Rows are looked at one by one where some may not have been known by the
+    /// order's time: those within the entity's longest lateness before it. Inputs in the order's currency are O(rows)
+    /// where the entity has several.
+    pub fn read(&self, plan: &Plan, order: &Occurrence<'_>, write: impl FnMut(usize, f32)) {
+        self.read_near(plan, order, &mut [], write);
+    }
+
+    /// As [`Self::read`], with one [`Near`] per window ([`Plan::n_windows`]) that this entity's last order left.
+    pub fn read_near(
+        &self,
+        plan: &Plan,
+        order: &Occurrence<'_>,
+        near: &mut [Near],
+        mut write: impl FnMut(usize, f32),
+    ) {
         let order = &Occurrence { time: order.time.clamp(-MAX_TIME, MAX_TIME), ..*order };
         let Some(reader) = Reader::new(self, plan, order) else {
             return plan.write_first_seen(write);
         };
-        let mut last = Cursor::default();
-        for group in &plan.layout.groups {
+        let mut last = (0, Near { lo: reader.end as u32, hi: reader.end as u32 });
+        for (index, group) in plan.layout.groups.iter().enumerate() {
             let delay = if group.of_labels { plan.label_delay } else { 0 };
-            let range = reader.range(group.window, delay, &mut last);
+            let back = group.window.delayed + delay;
+            if back != last.0 {
+                last = (back, Near { lo: last.1.hi, hi: last.1.hi });
+            }
+            // Without a trace of the last order, a window with the same end begins before the shorter one.
+            let from = near.get(index).copied().unwrap_or(last.1);
+            let view = reader.view(group.window, back, from);
+            last.1 = Near { lo: view.lo as u32, hi: view.hi as u32 };
+            if let Some(near) = near.get_mut(index) {
+                *near = last.1;
+            }
             for step in &group.steps {
-                let mut value = reader.value(step.op, group.window, range);
+                let mut value = reader.value(step.op, group.window, &view);
                 if let Some(versus) = step.versus {
-                    let range = reader.range(versus, delay, &mut Cursor::default());
-                    value = measure::over(value, reader.value(step.op, versus, range));
+                    let other = reader.view(versus, back, last.1);
+                    value = measure::over(value, reader.value(step.op, versus, &other));
                 }
                 write(step.output, value as f32);
             }
@@ -103,119 +128,147 @@ impl<'a> Reader<'a> {
             return None;
         }
         let (layout, log, now) = (&plan.layout, &history.log, order.time);
-        let times = log.times(layout);
-        let end = if history.newest < now {
-            log.end()
-        } else {
-            log.start() + times[log.start()..].partition_point(|&time| time < now)
-        };
-        let clear = history.late_known < now;
+        let (times, start) = (log.times(layout), log.start());
+        let end = if history.newest < now { log.end() } else { seek(times, start, log.end(), log.end(), now) };
+        let all_clear = history.late_known < now;
+        let mut clear = end;
+        if !all_clear {
+            clear = seek(times, start, end, end, now.saturating_sub(history.lateness));
+            while clear < end && log.row(layout, clear)[KNOWN] < now {
+                clear += 1;
+            }
+        }
         let currency = layout.currency(order);
         let folded = history.folded();
-        let reader = Self { layout, history, log, times, folded, order, currency, end, clear };
-        let last = if clear {
-            let exact = if end > log.start() { times[end - 1] } else { i64::MIN };
-            exact.max(history.late_known)
-        } else {
-            let mut last = i64::MIN;
-            reader.walk(reader.everything(), false, |row| last = last.max(row.cells[KNOWN]));
-            last
-        };
-        (last > i64::MIN && now.saturating_sub(last) <= ENTITY_LIFETIME.0).then_some(reader)
+        let reader = Self { layout, history, log, times, folded, order, currency, end, clear, all_clear };
+        (now.saturating_sub(reader.last_known()) <= ENTITY_LIFETIME.0).then_some(reader)
+    }
+
+    /// When the last of what was known became known; the time of the last clear row where that is recent enough.
+    fn last_known(&self) -> i64 {
+        let exact = if self.clear > self.start() { self.times[self.clear - 1] } else { i64::MIN };
+        if self.all_clear {
+            return exact.max(self.history.late_known);
+        }
+        if self.order.time.saturating_sub(exact) <= ENTITY_LIFETIME.0 {
+            return exact;
+        }
+        let mut last = i64::MIN;
+        self.walk(&self.everything(), false, |row| last = last.max(row.cells[KNOWN]));
+        last
     }
 
     fn start(&self) -> usize {
         self.log.start()
     }
 
-    fn everything(&self) -> Range<'a> {
+    fn everything(&self) -> View<'a> {
         let to = self.folded.map_or(0, Folded::len);
-        Range { lo: self.start(), hi: self.end, from: 0, to, lifetime: true, since: i64::MIN, ends: NO_ENDS }
+        let (lo, hi) = (self.start(), self.end);
+        let (upto, before) = (&NOTHING[..], &NOTHING[..]);
+        View { lo, mid: lo, hi, from: 0, to, lifetime: true, since: i64::MIN, upto, before }
     }
 
-    /// The rows of a window that lies a further `delay` back. `last` is what was searched before.
-    fn range(&self, window: Window, delay: i64, last: &mut Cursor) -> Range<'a> {
-        let (back, over) = (window.delayed + delay, window.over.unwrap_or(i64::MAX));
+    /// The rows of a window that ends `back` before the order; `near` is where they may be.
+    #[inline]
+    fn view(&self, window: Window, back: i64, near: Near) -> View<'a> {
         let until = self.order.time.saturating_sub(back);
-        if back != last.back || over < last.over || last.over == 0 {
-            let hi = match back {
-                0 => self.end,
-                _ => self.start() + self.times[self.start()..self.end].partition_point(|&time| time < until),
-            };
-            *last = Cursor { back, over, lo: hi, hi };
+        let start = self.start();
+        let hi = if back == 0 { self.end } else { seek(self.times, start, self.end, near.hi as usize, until) };
+        let lifetime = window.over.is_none();
+        let since = window.over.map_or(i64::MIN, |over| until.saturating_sub(over));
+        let lo = if lifetime { start } else { seek(self.times, start, hi, near.lo as usize, since) };
+        let (mut from, mut to) = (0, 0);
+        if let Some(folded) = self.folded {
+            to = folded.times().partition_point(|&time| time < until);
+            from = if lifetime { 0 } else { folded.times()[..to].partition_point(|&time| time < since) };
         }
-        let hi = last.hi;
-        let to = self.folded.map_or(0, |folded| folded.times().partition_point(|&time| time < until));
-        if window.over.is_none() {
-            return self.with_ends(Range { hi, to, ..self.everything() });
-        }
-        let since = until.saturating_sub(over);
-        let lo = self.start() + self.times[self.start()..last.lo].partition_point(|&time| time < since);
-        (last.lo, last.over) = (lo, over);
-        let from = self.folded.map_or(0, |folded| folded.times()[..to].partition_point(|&time| time < since));
-        self.with_ends(Range { lo, hi, from, to, lifetime: false, since, ends: NO_ENDS })
+        let mid = self.clear.clamp(lo, hi);
+        // What was dropped is in the base, unless there are folded rows.
+        let with_base = lifetime && self.folded.is_none() && self.log.base(self.layout)[KNOWN] < self.order.time;
+        let before = if with_base { &NOTHING[..self.layout.stride] } else { self.row(lo - 1) };
+        View { lo, mid, hi, from, to, lifetime, since, upto: self.row(mid - 1), before }
     }
 
     fn row(&self, at: usize) -> &'a [i64] {
         self.log.row(self.layout, at)
     }
 
-    /// Fills in the ends of a range.
-    fn with_ends(&self, range: Range<'a>) -> Range<'a> {
-        let before = if range.lifetime && self.folded.is_none() { None } else { Some(self.row(range.lo - 1)) };
-        let exact = (Some(self.row(range.hi - 1)), before);
-        let folded = self.folded.map_or((None, None), |folded| {
-            (folded.before(self.layout, range.to), folded.before(self.layout, range.from))
-        });
-        Range { ends: [exact, folded], ..range }
+    /// Whether differences of totals tell all of a view.
+    fn is_clear(&self, view: &View<'_>) -> bool {
+        self.all_clear && view.mid == view.hi
     }
 
-    /// Calls `see` for every known row of a range, from the oldest on; with `own_currency` those in the order's only.
-    fn walk(&self, range: Range<'a>, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
-        let layout = self.layout;
-        let mut show = |time: i64, cells: &'a [i64], before: Option<&'a [i64]>, place: Place| {
-            let known = cells[KNOWN] < self.order.time;
-            if known && !(own_currency && folded::currency(cells) != self.currency) {
-                see(Seen { time, cells, before, place });
-            }
-        };
-        match self.folded {
-            Some(folded) => {
-                for at in range.from..range.to {
-                    show(folded.times()[at], folded.row(layout, at), None, Place::Folded(at));
-                }
-            }
-            None if range.lifetime && self.log.base(layout)[KNOWN] > i64::MIN => {
-                show(i64::MIN, self.log.base(layout), None, Place::Base);
-            }
-            None => {}
+    /// The folded rows of a view where all were known: running totals at the end and before it.
+    fn folded_totals(&self, view: &View<'_>) -> Option<(&'a [i64], Option<&'a [i64]>)> {
+        let folded = self.folded.filter(|_| self.all_clear)?;
+        Some((folded.before(self.layout, view.to)?, folded.before(self.layout, view.from)))
+    }
+
+    /// Calls `see` for every known row of a view, from the oldest on; with `own_currency` those in the order's only.
+    fn walk(&self, view: &View<'a>, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
+        self.walk_folded(view, own_currency, &mut see);
+        let base = self.log.base(self.layout);
+        if self.folded.is_none() && view.lifetime && base[KNOWN] > i64::MIN && self.sees(base, own_currency) {
+            see(Seen { time: i64::MIN, cells: base, before: None, place: Place::Base });
         }
-        for at in range.lo..range.hi {
-            show(self.times[at], self.row(at), Some(self.row(at - 1)), Place::Exact(at));
+        self.walk_exact(view.lo, view.hi, own_currency, see);
+    }
+
+    /// Calls `see` for what totals do not tell of a view.
+    fn walk_rest(&self, view: &View<'a>, mut see: impl FnMut(Seen<'a>)) {
+        if !self.all_clear {
+            self.walk_folded(view, false, &mut see);
+        }
+        self.walk_exact(view.mid, view.hi, false, see);
+    }
+
+    fn walk_folded(&self, view: &View<'a>, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
+        let Some(folded) = self.folded else { return };
+        for at in view.from..view.to {
+            let cells = folded.row(self.layout, at);
+            if self.sees(cells, own_currency) {
+                see(Seen { time: folded.times()[at], cells, before: None, place: Place::Folded(at) });
+            }
         }
     }
 
-    fn count(&self, series: usize, range: Range<'a>) -> u64 {
-        let mut n = 0;
-        if self.clear {
-            for (row, before) in range.ends {
-                n += row.map_or(0, |row| layout::count(series, row, before));
+    fn walk_exact(&self, lo: usize, hi: usize, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
+        for at in lo..hi {
+            let cells = self.row(at);
+            if self.sees(cells, own_currency) {
+                see(Seen { time: self.times[at], cells, before: Some(self.row(at - 1)), place: Place::Exact(at) });
             }
-        } else {
-            self.walk(range, false, |seen| n += layout::count(series, seen.cells, seen.before));
+        }
+    }
+
+    /// Whether a row was known, and has the order's currency.
+    fn sees(&self, row: &[i64], own_currency: bool) -> bool {
+        row[KNOWN] < self.order.time && !(own_currency && folded::currency(row) != self.currency)
+    }
+
+    #[inline]
+    fn count(&self, series: usize, view: &View<'a>) -> u64 {
+        let mut n = layout::count(series, view.upto, Some(view.before));
+        if let Some((upto, before)) = self.folded_totals(view) {
+            n += layout::count(series, upto, before);
+        }
+        if !self.is_clear(view) {
+            self.walk_rest(view, |seen| n += layout::count(series, seen.cells, seen.before));
         }
         n
     }
 
-    /// Whether differences of totals will do; `None` where no row has the order's currency.
+    /// Whether differences of totals will do for the order's currency; `None` where no row has it.
     fn by_totals(&self, own_currency: bool) -> Option<bool> {
         if !own_currency || self.history.mixed {
-            return Some(self.clear && !own_currency);
+            return Some(!own_currency);
         }
-        (self.history.currency == self.currency).then_some(self.clear)
+        (self.history.currency == self.currency).then_some(true)
     }
 
-    fn moments(&self, input: usize, squares: bool, own_currency: bool, range: Range<'a>) -> Moments {
+    #[inline]
+    fn moments(&self, input: usize, squares: bool, own_currency: bool, view: &View<'a>) -> Moments {
         let mut moments = Moments::default();
         let mut add = |row: &[i64], before: Option<&[i64]>| {
             moments.n += self.layout.n_values(input, row, before);
@@ -227,24 +280,27 @@ impl<'a> Reader<'a> {
         };
         match self.by_totals(own_currency) {
             Some(true) => {
-                for (row, before) in range.ends {
-                    if let Some(row) = row {
-                        add(row, before);
-                    }
+                add(view.upto, Some(view.before));
+                if let Some((upto, before)) = self.folded_totals(view) {
+                    add(upto, before);
+                }
+                if !self.is_clear(view) {
+                    self.walk_rest(view, |seen| add(seen.cells, seen.before));
                 }
             }
-            Some(false) => self.walk(range, own_currency, |seen| add(seen.cells, seen.before)),
+            Some(false) => self.walk(view, own_currency, |seen| add(seen.cells, seen.before)),
             None => {}
         }
         moments
     }
 
-    fn value(&self, op: Op, window: Window, range: Range<'a>) -> f64 {
+    #[inline]
+    fn value(&self, op: Op, window: Window, view: &View<'a>) -> f64 {
         match op {
-            Op::Count { series } => self.count(series, range) as f64,
+            Op::Count { series } => self.count(series, view) as f64,
             Op::Moments { input, of, own, unit, per_currency } => {
                 let squares = matches!(of, Moment::Deviation | Moment::ZScore);
-                let moments = self.moments(input, squares, per_currency, range);
+                let moments = self.moments(input, squares, per_currency, view);
                 match of {
                     Moment::Sum => moments.sum(unit),
                     Moment::Mean => moments.mean(unit),
@@ -254,28 +310,28 @@ impl<'a> Reader<'a> {
                 }
             }
             Op::Extreme { input, largest, unit, per_currency } => {
-                self.extreme(input, largest, per_currency, range) / unit
+                self.extreme(input, largest, per_currency, view) / unit
             }
-            Op::Distinct { key } => self.distinct(key, range) as f64,
+            Op::Distinct { key } => self.distinct(key, view) as f64,
             Op::Quotient { above, below } => {
-                measure::over(self.count(above, range) as f64, self.count(below, range) as f64)
+                measure::over(self.count(above, view) as f64, self.count(below, view) as f64)
             }
-            Op::Decayed { decay, unit, per_currency } => self.decayed(decay, per_currency, range) / unit,
-            Op::SinceFirst { series, since } => self.age(self.first(series, since, range)),
-            Op::SinceLast { series, since } => self.age(self.last(series, since, range)),
+            Op::Decayed { decay, unit, per_currency } => self.decayed(decay, per_currency, view) / unit,
+            Op::SinceFirst { series, since } => self.age(self.first(series, since, view)),
+            Op::SinceLast { series, since } => self.age(self.last(series, since, view)),
             Op::IsNew => 0.0,
-            Op::GapVariation { series } => self.gap_variation(series, range),
-            Op::Speed { place, own } => self.speed(place, own, range),
+            Op::GapVariation { series } => self.gap_variation(series, view),
+            Op::Speed { place, own } => self.speed(place, own, view),
             Op::FraudCount => self.labels(window).1 as f64,
-            Op::Resolved => self.resolved(window, range).0 as f64,
+            Op::Resolved => self.resolved(window, view).0 as f64,
             Op::FraudRate => {
-                let (resolved, frauds) = self.resolved(window, range);
+                let (resolved, frauds) = self.resolved(window, view);
                 measure::over(frauds as f64, resolved as f64)
             }
         }
     }
 
-    fn extreme(&self, input: usize, largest: bool, own_currency: bool, range: Range<'a>) -> f64 {
+    fn extreme(&self, input: usize, largest: bool, own_currency: bool, view: &View<'a>) -> f64 {
         let Some(column) = self.layout.inputs[input].column else { return 0.0 };
         let values = self.log.column(self.layout, column);
         // MISSING is the smallest number of all.
@@ -284,54 +340,49 @@ impl<'a> Reader<'a> {
             found = if largest { found.max(value) } else { found.min(if value == MISSING { i64::MAX } else { value }) };
         };
         let pair = self.layout.stride + 2 * self.layout.extremes.iter().position(|&i| i == input).unwrap_or(0);
+        let mut see = |seen: Seen<'a>| match seen.place {
+            Place::Exact(at) => take(values[at]),
+            Place::Folded(_) if seen.cells[pair] <= seen.cells[pair + 1] => {
+                take(seen.cells[pair + usize::from(largest)]);
+            }
+            _ => {}
+        };
         match self.by_totals(own_currency) {
             Some(true) => {
-                values[range.lo..range.hi].iter().for_each(|&value| take(value));
-                for at in range.from..range.to {
-                    let row = self.folded.map_or(&[][..], |folded| folded.row(self.layout, at));
-                    if row[pair] <= row[pair + 1] {
-                        take(row[pair + usize::from(largest)]);
-                    }
-                }
+                self.walk_folded(view, false, &mut see);
+                self.walk_exact(view.mid, view.hi, false, see);
+                values[view.lo..view.mid].iter().for_each(|&value| take(value));
             }
-            Some(false) => self.walk(range, own_currency, |seen| match seen.place {
-                Place::Exact(at) => take(values[at]),
-                Place::Folded(_) if seen.cells[pair] <= seen.cells[pair + 1] => {
-                    take(seen.cells[pair + usize::from(largest)]);
-                }
-                _ => {}
-            }),
+            Some(false) => self.walk(view, own_currency, see),
             None => {}
         }
         if found == MISSING || found == i64::MAX { 0.0 } else { found as f64 }
     }
 
-    /// Distinct keys. Allocates where an event was not known by then: all keys are then gathered and sorted.
-    fn distinct(&self, key: usize, range: Range<'a>) -> usize {
-        let column = self.layout.keys[key].column;
-        if !self.clear {
-            let keys = self.log.column(self.layout, column);
-            let mut seen = Vec::new();
-            self.walk(range, false, |row| {
-                if let Place::Exact(at) = row.place {
-                    seen.push(keys[at]);
-                }
-            });
-            seen.sort_unstable();
-            seen.dedup();
-            return seen.iter().filter(|&&key| key != 0).count();
-        }
-        if range.hi == range.lo {
+    /// Distinct keys of the exact rows.
+    fn distinct(&self, key: usize, view: &View<'a>) -> usize {
+        if view.hi == view.lo {
             return 0;
         }
+        let column = self.layout.keys[key].column;
         // A key counts where it occurs for the first time: its previous time lies before the window, or before all that
         // is exact.
-        let since = range.since.max(self.times[self.start()]);
-        let previous = &self.log.column(self.layout, column + 1)[range.lo..range.hi];
-        previous.iter().map(|&time| usize::from(time < since)).sum()
+        let since = view.since.max(self.times[self.start()]);
+        let previous = &self.log.column(self.layout, column + 1)[view.lo..view.mid];
+        let mut n: usize = previous.iter().map(|&time| usize::from(time < since)).sum();
+        if view.mid < view.hi {
+            let keys = self.log.column(self.layout, column);
+            let is_known = |at: usize| self.row(at)[KNOWN] < self.order.time;
+            let counts = |&at: &usize| {
+                let earlier = || (view.lo..at).any(|other| keys[other] == keys[at] && is_known(other));
+                keys[at] != 0 && is_known(at) && !earlier()
+            };
+            n += (view.mid..view.hi).filter(counts).count();
+        }
+        n
     }
 
-    fn decayed(&self, decay: usize, own_currency: bool, range: Range<'a>) -> f64 {
+    fn decayed(&self, decay: usize, own_currency: bool, view: &View<'a>) -> f64 {
         let cell = &self.layout.decays[decay];
         let half_life = cell.half_life;
         let now = self.order.time.div_euclid(half_life);
@@ -344,26 +395,22 @@ impl<'a> Reader<'a> {
             }
             part = part.wrapping_add(more);
         };
+        let of_row = |seen: &Seen<'_>| self.layout.decay(cell, seen.cells, seen.before);
         match self.by_totals(own_currency) {
             Some(true) => {
-                if let Some(folded) = self.folded {
-                    for at in range.from..range.to {
-                        let of = folded.times()[at].div_euclid(half_life);
-                        add(of, self.layout.decay(cell, folded.row(self.layout, at), None));
-                    }
-                }
-                let mut lo = range.lo;
-                while lo < range.hi {
+                self.walk_folded(view, false, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
+                let mut lo = view.lo;
+                while lo < view.mid {
                     let of = self.times[lo].div_euclid(half_life);
                     let end = (of + 1) * half_life;
-                    let next = lo + self.times[lo..range.hi].partition_point(|&time| time < end);
+                    let next = seek(self.times, lo, view.mid, view.mid, end);
                     add(of, self.layout.decay(cell, self.row(next - 1), Some(self.row(lo - 1))));
                     lo = next;
                 }
+                let (lo, hi) = (view.mid, view.hi);
+                self.walk_exact(lo, hi, false, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
             }
-            Some(false) => self.walk(range, own_currency, |seen| {
-                add(seen.time.div_euclid(half_life), self.layout.decay(cell, seen.cells, seen.before));
-            }),
+            Some(false) => self.walk(view, own_currency, |seen| add(seen.time.div_euclid(half_life), of_row(&seen))),
             None => {}
         }
         total += measure::shift(part, now.saturating_sub(epoch));
@@ -375,10 +422,6 @@ impl<'a> Reader<'a> {
         time.map_or(-1.0, |time| self.order.time.saturating_sub(time) as f64 / 1_000.0)
     }
 
-    fn is_of(&self, series: usize, at: usize) -> bool {
-        layout::count(series, self.row(at), Some(self.row(at - 1))) > 0
-    }
-
     /// (first, last) time of the events of a folded row or the base.
     fn times_of(&self, since: usize, seen: &Seen<'a>) -> &'a [i64] {
         let at = self.layout.stride + 2 * (self.layout.extremes.len() + since);
@@ -388,58 +431,58 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn first(&self, series: usize, since: usize, range: Range<'a>) -> Option<i64> {
+    /// A view without its exact rows: they are newer than all others.
+    fn without_exact(view: &View<'a>) -> View<'a> {
+        View { lo: view.hi, mid: view.hi, ..*view }
+    }
+
+    fn first(&self, series: usize, since: usize, view: &View<'a>) -> Option<i64> {
         let mut first = i64::MAX;
-        if self.clear {
-            // Folded events are older than exact ones.
-            let folded = Range { lo: range.hi, hi: range.hi, ..range };
-            self.walk(folded, false, |seen| first = first.min(self.times_of(since, &seen)[0]));
-            if first < i64::MAX {
-                return Some(first);
-            }
-            let none = self.row(range.lo - 1);
-            if layout::count(series, self.row(range.hi - 1), Some(none)) == 0 {
-                return None;
-            }
-            let is_before = |at| layout::count(series, self.row(at), Some(none)) == 0;
-            return Some(self.times[range.lo + partition(range.lo, range.hi, is_before)]);
+        self.walk(&Self::without_exact(view), false, |seen| first = first.min(self.times_of(since, &seen)[0]));
+        if first < i64::MAX {
+            return Some(first);
         }
-        self.walk(range, false, |seen| match seen.place {
-            Place::Exact(_) if layout::count(series, seen.cells, seen.before) > 0 => first = first.min(seen.time),
-            Place::Exact(_) => {}
-            _ => first = first.min(self.times_of(since, &seen)[0]),
+        let none = self.row(view.lo - 1);
+        let is_before = |at| layout::count(series, self.row(at), Some(none)) == 0;
+        let at = view.lo + partition(view.lo, view.mid, is_before);
+        if at < view.mid {
+            return Some(self.times[at]);
+        }
+        self.walk_exact(view.mid, view.hi, false, |seen| {
+            if layout::count(series, seen.cells, seen.before) > 0 {
+                first = first.min(seen.time);
+            }
         });
         (first < i64::MAX).then_some(first)
     }
 
-    fn last(&self, series: usize, since: usize, range: Range<'a>) -> Option<i64> {
+    fn last(&self, series: usize, since: usize, view: &View<'a>) -> Option<i64> {
         let mut last = i64::MIN;
-        if self.clear && range.hi > range.lo {
-            if self.is_of(series, range.hi - 1) {
-                return Some(self.times[range.hi - 1]);
+        self.walk_exact(view.mid, view.hi, false, |seen| {
+            if layout::count(series, seen.cells, seen.before) > 0 {
+                last = last.max(seen.time);
             }
-            let all = self.row(range.hi - 1);
-            if layout::count(series, all, Some(self.row(range.lo - 1))) > 0 {
-                // The first row after which no more come is the last of the series.
-                let at =
-                    range.lo + partition(range.lo, range.hi, |at| layout::count(series, all, Some(self.row(at))) > 0);
-                return Some(self.times[at]);
-            }
-        }
-        // Where all is known, the exact rows have none.
-        let range = if self.clear { Range { lo: range.hi, ..range } } else { range };
-        self.walk(range, false, |seen| match seen.place {
-            Place::Exact(_) if layout::count(series, seen.cells, seen.before) > 0 => last = last.max(seen.time),
-            Place::Exact(_) => {}
-            _ => last = last.max(self.times_of(since, &seen)[1]),
         });
+        if last > i64::MIN {
+            return Some(last);
+        }
+        let all = self.row(view.mid - 1);
+        if view.mid > view.lo && layout::count(series, all, Some(self.row(view.lo - 1))) > 0 {
+            if layout::count(series, all, Some(self.row(view.mid - 2))) > 0 {
+                return Some(self.times[view.mid - 1]);
+            }
+            // The first row after which no more come is the last of the series.
+            let is_before = |at| layout::count(series, all, Some(self.row(at))) > 0;
+            return Some(self.times[view.lo + partition(view.lo, view.mid, is_before)]);
+        }
+        self.walk(&Self::without_exact(view), false, |seen| last = last.max(self.times_of(since, &seen)[1]));
         (last > i64::MIN).then_some(last)
     }
 
-    fn gap_variation(&self, series: usize, range: Range<'a>) -> f64 {
+    fn gap_variation(&self, series: usize, view: &View<'a>) -> f64 {
         let (mut n, mut sum, mut squares, mut previous) = (0, 0, 0, None);
-        self.walk(range, false, |seen| {
-            if matches!(seen.place, Place::Exact(_)) && layout::count(series, seen.cells, seen.before) > 0 {
+        self.walk_exact(view.lo, view.hi, false, |seen| {
+            if layout::count(series, seen.cells, seen.before) > 0 {
                 if let Some(previous) = previous {
                     let gap = i128::from(seen.time) - i128::from(previous);
                     (n, sum, squares) = (n + 1, sum + gap, squares + gap * gap);
@@ -450,10 +493,10 @@ impl<'a> Reader<'a> {
         measure::gap_variation(n, sum, squares)
     }
 
-    fn speed(&self, place: usize, own: usize, range: Range<'a>) -> f64 {
+    fn speed(&self, place: usize, own: usize, view: &View<'a>) -> f64 {
         let places = self.log.column(self.layout, self.layout.places[place].column);
         let known = |&at: &usize| places[at] != MISSING && self.row(at)[KNOWN] < self.order.time;
-        let from = (range.lo..range.hi).rev().find(known);
+        let from = (view.lo..view.hi).rev().find(known);
         let (there, since) = from.map_or((MISSING, self.order.time), |at| (places[at], self.times[at]));
         measure::speed(there, self.order.raw(own), self.order.time.saturating_sub(since))
     }
@@ -467,12 +510,39 @@ impl<'a> Reader<'a> {
         (resolved, frauds.max(0))
     }
 
-    /// (orders resolved, frauds), of which the orders of `range` fall due by themselves.
-    fn resolved(&self, window: Window, range: Range<'a>) -> (i64, i64) {
+    /// (orders resolved, frauds), of which the orders of the view fall due by themselves.
+    fn resolved(&self, window: Window, view: &View<'a>) -> (i64, i64) {
         let (resolved, frauds) = self.labels(window);
-        let due = self.count(self.layout.orders, range) as i64;
+        let due = self.count(self.layout.orders, view) as i64;
         ((due + resolved).max(frauds), frauds)
     }
+}
+
+/// The first position in `start..end` whose time is not before `key`, searched outwards from `near`: O(log of how far).
+#[inline]
+fn seek(times: &[i64], start: usize, end: usize, near: usize, key: i64) -> usize {
+    let near = near.clamp(start, end);
+    let mut step = 1;
+    if near < end && times[near] < key {
+        let (mut lo, mut hi) = (near + 1, near + 1);
+        while hi < end && times[hi] < key {
+            lo = hi + 1;
+            hi += step;
+            step *= 2;
+        }
+        let hi = hi.min(end);
+        return lo + times[lo..hi].partition_point(|&time| time < key);
+    }
+    let mut hi = near;
+    while hi > start {
+        let probe = hi.saturating_sub(step).max(start);
+        if times[probe] < key {
+            return probe + 1 + times[probe + 1..hi].partition_point(|&time| time < key);
+        }
+        hi = probe;
+        step *= 2;
+    }
+    start
 }
 
 /// Number of positions of `lo..hi`, from `lo` on, for which `is_before` holds.
