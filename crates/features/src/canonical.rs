@@ -142,6 +142,10 @@ fn sort_rows(
     } else {
         row.sort_by_cached_key(sort_key);
     }
+    if row.iter().zip(0..).all(|(&row, at)| row == at) {
+        let known_at = known_at.unwrap_or_else(|| times.clone());
+        return CanonicalRows { row, hash: hashes, id: ids, event_id: event_ids, time: times, known_at };
+    }
     let sorted = |ids: Option<Vec<OrderId>>| ids.map(|ids| row.iter().map(|&r| ids[r as usize]).collect());
     let time: Vec<UnixMillis> = row.iter().map(|&r| times[r as usize]).collect();
     CanonicalRows {
@@ -172,11 +176,13 @@ fn row_hashes(table: &OrderTable, kinds: &[EventKind], n_threads: usize) -> Vec<
             _ => Vec::new(),
         })
         .collect();
-    let jobs: Vec<usize> = (0..table.n_rows).step_by(65_536).collect();
-    let chunk = |start: usize| {
-        let mut bytes: Vec<u8> = Vec::with_capacity(table.columns.len() * 8);
-        let rows = start..(start + 65_536).min(table.n_rows);
-        rows.map(|row| {
+    const BLOCK: usize = 16_384;
+    let mut hashes = vec![0; table.n_rows];
+    let jobs: Vec<_> = hashes.chunks_mut(BLOCK).enumerate().collect();
+    parallel::run(n_threads, jobs, |(block, hashes): (usize, &mut [u64])| {
+        let mut bytes: Vec<u8> = Vec::with_capacity(table.columns.len() * 8 + 1);
+        for (i, hash) in hashes.iter_mut().enumerate() {
+            let row = block * BLOCK + i;
             bytes.clear();
             for (column, level_hashes) in table.columns.iter().zip(&level_hashes) {
                 let word = match column {
@@ -190,11 +196,10 @@ fn row_hashes(table: &OrderTable, kinds: &[EventKind], n_threads: usize) -> Vec<
                 bytes.extend(word.to_le_bytes());
             }
             bytes.extend(kinds.get(row).map(|&kind| kind as u8));
-            xxhash_rust::xxh3::xxh3_64(&bytes)
-        })
-        .collect::<Vec<_>>()
-    };
-    parallel::run(n_threads, jobs, chunk).into_iter().flatten().collect()
+            *hash = xxhash_rust::xxh3::xxh3_64(&bytes);
+        }
+    });
+    hashes
 }
 
 /// The currency of each level of a text column.

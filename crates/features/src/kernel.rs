@@ -47,12 +47,13 @@ mod tests;
 
 pub use error::HistoryError;
 pub use history::EntityHistory;
+pub(crate) use history::Room;
 pub use layout::MAX_CELLS;
 pub use measure::{pack_place, unpack_place};
-pub use read::Near;
 pub use plan::{
     DECAY_HALF_LIVES, Input, MAX_INDEX, MAX_READINGS, MAX_SPAN, Measure, Plan, PlanError, Reading, Series, Test, Window,
 };
+pub use read::Near;
 
 use crate::kind::EventKind;
 use crate::time::Span;

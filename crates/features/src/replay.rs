@@ -26,6 +26,7 @@ use crate::table::{EventTable, OrderTable};
 use crate::time::UnixMillis;
 use items::Items;
 use recall::Recall;
+use slot::SlotRoom;
 use stream::Stream;
 
 /// Orders with the other events and the labels of the same time.
@@ -127,8 +128,10 @@ pub fn replay(
     let total = extractor.slots.len() + 2;
     own::check_columns(extractor, input.orders)?;
     let n_rows = input.rows.len();
-    let mut matrix = Matrix::missing(n_rows, extractor.n_features());
-    let mut hidden: Vec<Vec<f32>> = vec![vec![f32::NAN; n_rows]; extractor.row_len() - extractor.n_features()];
+    // Every cell is written: memory that is not touched before costs nothing until then.
+    let n_features = extractor.n_features();
+    let mut matrix = Matrix::from_columns(n_rows, n_features, vec![0.0; n_rows * n_features]);
+    let mut hidden: Vec<Vec<f32>> = (n_features..extractor.row_len()).map(|_| vec![0.0; n_rows]).collect();
     let mut columns: Vec<Option<&mut [f32]>> =
         matrix.columns_mut().chain(hidden.iter_mut().map(Vec::as_mut_slice)).map(Some).collect();
 
@@ -160,7 +163,7 @@ pub fn replay(
 /// What is left once the stream is settled: entities, the network, and what the state takes over.
 struct HistoryReplay<'a> {
     extractor: &'a Extractor,
-    items: &'a Items,
+    items: &'a Items<'a>,
     stream: &'a Stream,
     n_threads: usize,
 }
@@ -198,8 +201,9 @@ impl HistoryReplay<'_> {
             recall.hand_over(items, orders, event_ids);
         };
         let by_shard = |n_threads: usize| {
+            let mut room = SlotRoom::default();
             for (done, (slot, histories, outputs)) in sharded.into_iter().enumerate() {
-                slot::replay_slot(slot, items, stream, histories, outputs, n_threads);
+                slot::replay_slot(slot, items, stream, histories, outputs, (&mut room, n_threads));
                 progress(n_ordered + done + 1);
             }
         };
@@ -219,23 +223,22 @@ impl HistoryReplay<'_> {
 /// The network, event by event: the orders of one millisecond are read before any event of it is learned.
 fn replay_network(
     plan: &NetworkPlan,
-    items: &Items,
+    items: &Items<'_>,
     stream: &Stream,
     network: &mut Network,
     outputs: &mut [&mut [f32]],
 ) {
     for group in stream.milliseconds(items) {
         for &item in group.iter().filter(|&&item| items.is_order(item)) {
-            let item = item as usize;
-            let write = |output: usize, value: f32| outputs[output][item] = value;
-            plan.read(network, items.heads[item].time, |source| items.keys[source][item], write);
+            let write = |output: usize, value: f32| outputs[output][item as usize] = value;
+            plan.read(network, items.head(item).time, |source| items.key(source, item), write);
         }
         for &item in group {
-            let key_of = |source: usize| items.keys[source][item as usize];
+            let key_of = |source: usize| items.key(source, item);
             if let Some(news) = stream.news(items, item) {
                 plan.learn_label(network, news, key_of);
             } else if !stream.is_repeated(item) {
-                plan.learn(network, items.heads[item as usize].known_at, key_of);
+                plan.learn(network, items.known_at(item), key_of);
             }
         }
     }

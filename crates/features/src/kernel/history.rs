@@ -28,6 +28,12 @@ pub struct EntityHistory {
     pub(super) mixed: bool,
 }
 
+/// Memory that the histories of one shard use one after the other while many events are learned.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    cells: Box<[i64]>,
+}
+
 /// What few entities have.
 #[derive(Clone, Debug)]
 pub(super) struct Extra {
@@ -62,7 +68,12 @@ impl Default for EntityHistory {
 impl EntityHistory {
     /// Whether nothing was ever learned.
     pub fn is_empty(&self) -> bool {
-        self.log.is_new()
+        self.newest == i64::MIN
+    }
+
+    /// Number of exact events.
+    pub(crate) fn len(&self) -> usize {
+        self.log.len()
     }
 
     /// The newest event's time.
@@ -105,6 +116,20 @@ impl EntityHistory {
         self.put(plan, &event);
     }
 
+    /// Makes ready to learn `n` events one after the other: the history lives in `room` until [`Self::leave`].
+    pub(crate) fn enter(&mut self, plan: &Plan, room: &mut Room, n: usize) {
+        self.log.enter(&plan.layout, &mut room.cells, n.min(plan.exact_events + 1));
+    }
+
+    /// The end of [`Self::enter`].
+    pub(crate) fn leave(&mut self, plan: &Plan, room: &mut Room) {
+        if self.is_empty() {
+            room.cells = std::mem::take(&mut self.log).into_cells();
+        } else {
+            self.log.leave(&plan.layout, &mut room.cells);
+        }
+    }
+
     fn put(&mut self, plan: &Plan, event: &Fresh<'_>) {
         let layout = &plan.layout;
         self.note(plan, event);
@@ -129,8 +154,6 @@ impl EntityHistory {
         let currency = (event.meta >> 32) as u32;
         if self.is_empty() {
             self.log.reserve(&plan.layout, 1);
-        }
-        if self.newest == i64::MIN {
             self.currency = currency;
         }
         self.mixed |= self.currency != currency;

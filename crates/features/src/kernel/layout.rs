@@ -102,7 +102,38 @@ pub(super) struct Step {
 pub(super) struct Group {
     pub(super) window: Window,
     pub(super) of_labels: bool,
+    /// Whether anything but labels is looked at.
+    pub(super) reads_rows: bool,
     pub(super) steps: Vec<Step>,
+    /// Steps that are a difference of two totals where all is exact and known, in a form that takes a few instructions.
+    pub(super) plain: Vec<Plain>,
+    /// The steps that are not among them.
+    pub(super) rest: Vec<Step>,
+}
+
+/// See [`Group::plain`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Plain {
+    Count { output: usize, series: usize },
+    Sum { output: usize, input: usize, unit: f64, per_currency: bool },
+    Mean { output: usize, input: usize, unit: f64, per_currency: bool },
+}
+
+impl Plain {
+    fn of(step: &Step) -> Option<Self> {
+        let output = step.output;
+        match step.op {
+            _ if step.versus.is_some() => None,
+            Op::Count { series } => Some(Self::Count { output, series }),
+            Op::Moments { input, of: Moment::Sum, unit, per_currency, .. } => {
+                Some(Self::Sum { output, input, unit, per_currency })
+            }
+            Op::Moments { input, of: Moment::Mean, unit, per_currency, .. } => {
+                Some(Self::Mean { output, input, unit, per_currency })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// See the module.
@@ -128,8 +159,8 @@ pub(super) struct Layout {
     /// The series of all orders, where labels are read.
     pub(super) orders: usize,
     pub(super) groups: Vec<Group>,
-    used_values: Vec<usize>,
-    used_keys: Vec<usize>,
+    pub(super) used_values: Vec<usize>,
+    pub(super) used_keys: Vec<usize>,
 }
 
 /// An event by cells: what a row is made of.
@@ -177,9 +208,23 @@ impl Layout {
             let window = r.span(r.window.over);
             let step = Step { output, op, versus: r.versus.map(|over| r.span(Some(over))) };
             match layout.groups.iter_mut().find(|g| (g.window, g.of_labels) == (window, of_labels)) {
-                Some(group) => group.steps.push(step),
-                None => layout.groups.push(Group { window, of_labels, steps: vec![step] }),
+                Some(group) => {
+                    group.reads_rows |= op != Op::FraudCount;
+                    group.steps.push(step);
+                }
+                None => layout.groups.push(Group {
+                    window,
+                    of_labels,
+                    reads_rows: op != Op::FraudCount,
+                    steps: vec![step],
+                    plain: Vec::new(),
+                    rest: Vec::new(),
+                }),
             }
+        }
+        for group in &mut layout.groups {
+            group.plain = group.steps.iter().filter_map(Plain::of).collect();
+            group.rest = group.steps.iter().filter(|step| Plain::of(step).is_none()).copied().collect();
         }
         // Nested windows one after the other, the longest last: each is searched in what the one before left over.
         layout.groups.sort_by_key(|g| (g.of_labels, g.window.delayed, g.window.over.unwrap_or(i64::MAX)));

@@ -235,15 +235,25 @@ impl Log {
 
     /// Moves to a new allocation for `capacity` rows, the base among them.
     fn grow(&mut self, layout: &Layout, capacity: usize) {
+        self.move_to(layout, vec![0; Self::n_cells(layout, capacity)].into(), capacity);
+    }
+
+    /// Cells for so many rows.
+    fn n_cells(layout: &Layout, capacity: usize) -> usize {
+        2 * layout.sinces.len() + capacity * (1 + layout.n_columns + layout.stride)
+    }
+
+    /// Moves to cells that hold at least `capacity` rows, whatever they held before, and leaves the old ones.
+    fn move_to(&mut self, layout: &Layout, cells: Box<[i64]>, capacity: usize) -> Box<[i64]> {
         let head = 2 * layout.sinces.len();
-        let row_cells = 1 + layout.n_columns + layout.stride;
-        let mut grown =
-            Self { cells: vec![0; head + capacity * row_cells].into(), start: 1, end: 1, capacity: capacity as u32 };
+        let mut grown = Self { cells, start: 1, end: 1, capacity: capacity as u32 };
         if self.is_new() {
             for pair in grown.cells[..head].chunks_exact_mut(2) {
                 (pair[0], pair[1]) = (i64::MAX, i64::MIN);
             }
-            grown.base_mut(layout)[KNOWN] = i64::MIN;
+            let base = grown.base_mut(layout);
+            base.fill(0);
+            base[KNOWN] = i64::MIN;
         } else {
             let first = self.start() - 1;
             grown.end = self.end - first as u32;
@@ -257,7 +267,28 @@ impl Log {
             let to = grown.row_at(layout, 0);
             grown.cells[to..to + end - from].copy_from_slice(&self.cells[from..end]);
         }
-        *self = grown;
+        std::mem::replace(self, grown).cells
+    }
+
+    /// Moves into `room`, with space for `n` rows more, so that learning many at once allocates nothing.
+    pub(super) fn enter(&mut self, layout: &Layout, room: &mut Box<[i64]>, n: usize) {
+        let capacity = self.len() + 1 + n;
+        let needed = Self::n_cells(layout, capacity);
+        if room.len() < needed {
+            *room = vec![0; needed + needed / 2].into();
+        }
+        self.move_to(layout, std::mem::take(room), capacity);
+    }
+
+    /// The allocation alone.
+    pub(super) fn into_cells(self) -> Box<[i64]> {
+        self.cells
+    }
+
+    /// Moves out of the room into an allocation of its own, and gives the room back.
+    pub(super) fn leave(&mut self, layout: &Layout, room: &mut Box<[i64]>) {
+        let capacity = self.len() + 2 + self.len() / 8;
+        *room = self.move_to(layout, vec![0; Self::n_cells(layout, capacity)].into(), capacity);
     }
 
     /// Sets aside room for `n` rows, to be filled one by one.

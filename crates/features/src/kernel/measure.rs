@@ -76,7 +76,14 @@ impl Moments {
 
 /// As `as` does it, and much faster for numbers of 64 bits.
 fn to_f64(n: i128) -> f64 {
-    i64::try_from(n).map_or_else(|_| n as f64, |n| n as f64)
+    let short = n as i64;
+    if i128::from(short) == n { short as f64 } else { long_to_f64(n) }
+}
+
+#[cold]
+#[inline(never)]
+fn long_to_f64(n: i128) -> f64 {
+    n as f64
 }
 
 /// `above / below`, 0 where there is nothing below the line.

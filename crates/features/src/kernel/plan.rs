@@ -310,6 +310,16 @@ impl Plan {
         self.readings.len()
     }
 
+    /// The values of events that are looked at, rising.
+    pub(crate) fn used_values(&self) -> &[usize] {
+        &self.layout.used_values
+    }
+
+    /// The keys of events that are looked at, rising.
+    pub(crate) fn used_keys(&self) -> &[usize] {
+        &self.layout.used_keys
+    }
+
     /// Number of windows, each searched once per order.
     pub fn n_windows(&self) -> usize {
         self.layout.groups.len()

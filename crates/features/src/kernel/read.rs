@@ -2,7 +2,7 @@
 
 use super::folded::{self, Folded};
 use super::history::EntityHistory;
-use super::layout::{self, KNOWN, Layout, MAX_STRIDE, Moment, Op};
+use super::layout::{self, KNOWN, Layout, MAX_STRIDE, Moment, Op, Plain};
 use super::log::Log;
 use super::measure::{self, Moments};
 use super::plan::{Plan, Window};
@@ -62,6 +62,8 @@ struct Reader<'a> {
     times: &'a [i64],
     folded: Option<&'a Folded>,
     order: &'a Occurrence<'a>,
+    /// The order's time.
+    now: i64,
     /// The order's currency, as far as readings ask for it.
     currency: u32,
     /// One past the last row that may be seen.
@@ -70,6 +72,10 @@ struct Reader<'a> {
     clear: usize,
     /// Whether all that is no longer exact was.
     all_clear: bool,
+    /// Whether all is exact and of one currency, and what was dropped was known.
+    is_plain: bool,
+    /// Whether that currency is the order's, where it is asked for.
+    same_currency: bool,
 }
 
 impl EntityHistory {
@@ -84,14 +90,7 @@ impl EntityHistory {
     }
 
     /// As [`Self::read`], with one [`Near`] per window ([`Plan::n_windows`]) that this entity's last order left.
-    pub fn read_near(
-        &self,
-        plan: &Plan,
-        order: &Occurrence<'_>,
-        near: &mut [Near],
-        mut write: impl FnMut(usize, f32),
-    ) {
-        let order = &Occurrence { time: order.time.clamp(-MAX_TIME, MAX_TIME), ..*order };
+    pub fn read_near(&self, plan: &Plan, order: &Occurrence<'_>, near: &mut [Near], mut write: impl FnMut(usize, f32)) {
         let Some(reader) = Reader::new(self, plan, order) else {
             return plan.write_first_seen(write);
         };
@@ -104,12 +103,16 @@ impl EntityHistory {
             }
             // Without a trace of the last order, a window with the same end begins before the shorter one.
             let from = near.get(index).copied().unwrap_or(last.1);
-            let view = reader.view(group.window, back, from);
-            last.1 = Near { lo: view.lo as u32, hi: view.hi as u32 };
-            if let Some(near) = near.get_mut(index) {
-                *near = last.1;
+            let view = if group.reads_rows { reader.view(group.window, back, from) } else { reader.everything() };
+            if group.reads_rows {
+                last.1 = Near { lo: view.lo as u32, hi: view.hi as u32 };
+                near.get_mut(index).into_iter().for_each(|near| *near = last.1);
             }
-            for step in &group.steps {
+            let is_plain = reader.is_plain && view.mid == view.hi;
+            if is_plain {
+                reader.plain(&group.plain, &view, &mut write);
+            }
+            for step in if is_plain { &group.rest } else { &group.steps } {
                 let mut value = reader.value(step.op, group.window, &view);
                 if let Some(versus) = step.versus {
                     let other = reader.view(versus, back, last.1);
@@ -127,7 +130,7 @@ impl<'a> Reader<'a> {
         if history.is_empty() {
             return None;
         }
-        let (layout, log, now) = (&plan.layout, &history.log, order.time);
+        let (layout, log, now) = (&plan.layout, &history.log, order.time.clamp(-MAX_TIME, MAX_TIME));
         let (times, start) = (log.times(layout), log.start());
         let end = if history.newest < now { log.end() } else { seek(times, start, log.end(), log.end(), now) };
         let all_clear = history.late_known < now;
@@ -140,7 +143,23 @@ impl<'a> Reader<'a> {
         }
         let currency = layout.currency(order);
         let folded = history.folded();
-        let reader = Self { layout, history, log, times, folded, order, currency, end, clear, all_clear };
+        let is_plain = all_clear && folded.is_none() && !history.mixed;
+        let same_currency = history.currency == currency;
+        let reader = Self {
+            layout,
+            history,
+            log,
+            times,
+            folded,
+            order,
+            now,
+            currency,
+            end,
+            clear,
+            all_clear,
+            is_plain,
+            same_currency,
+        };
         (now.saturating_sub(reader.last_known()) <= ENTITY_LIFETIME.0).then_some(reader)
     }
 
@@ -150,7 +169,7 @@ impl<'a> Reader<'a> {
         if self.all_clear {
             return exact.max(self.history.late_known);
         }
-        if self.order.time.saturating_sub(exact) <= ENTITY_LIFETIME.0 {
+        if self.now.saturating_sub(exact) <= ENTITY_LIFETIME.0 {
             return exact;
         }
         let mut last = i64::MIN;
@@ -172,7 +191,7 @@ impl<'a> Reader<'a> {
     /// The rows of a window that ends `back` before the order; `near` is where they may be.
     #[inline]
     fn view(&self, window: Window, back: i64, near: Near) -> View<'a> {
-        let until = self.order.time.saturating_sub(back);
+        let until = self.now.saturating_sub(back);
         let start = self.start();
         let hi = if back == 0 { self.end } else { seek(self.times, start, self.end, near.hi as usize, until) };
         let lifetime = window.over.is_none();
@@ -185,7 +204,7 @@ impl<'a> Reader<'a> {
         }
         let mid = self.clear.clamp(lo, hi);
         // What was dropped is in the base, unless there are folded rows.
-        let with_base = lifetime && self.folded.is_none() && self.log.base(self.layout)[KNOWN] < self.order.time;
+        let with_base = lifetime && self.folded.is_none() && self.log.base(self.layout)[KNOWN] < self.now;
         let before = if with_base { &NOTHING[..self.layout.stride] } else { self.row(lo - 1) };
         View { lo, mid, hi, from, to, lifetime, since, upto: self.row(mid - 1), before }
     }
@@ -244,7 +263,7 @@ impl<'a> Reader<'a> {
 
     /// Whether a row was known, and has the order's currency.
     fn sees(&self, row: &[i64], own_currency: bool) -> bool {
-        row[KNOWN] < self.order.time && !(own_currency && folded::currency(row) != self.currency)
+        row[KNOWN] < self.now && !(own_currency && folded::currency(row) != self.currency)
     }
 
     #[inline]
@@ -292,6 +311,31 @@ impl<'a> Reader<'a> {
             None => {}
         }
         moments
+    }
+
+    #[inline]
+    fn plain(&self, steps: &[Plain], view: &View<'a>, write: &mut impl FnMut(usize, f32)) {
+        let (upto, before) = (view.upto, view.before);
+        let moments = |input: usize, per_currency: bool| {
+            let n = self.layout.n_values(input, upto, Some(before));
+            let sum = self.layout.sum(input, upto, Some(before));
+            if per_currency && !self.same_currency { (0, 0) } else { (n, sum) }
+        };
+        for step in steps {
+            match *step {
+                Plain::Count { output, series } => {
+                    write(output, layout::count(series, upto, Some(before)) as f64 as f32);
+                }
+                Plain::Sum { output, input, unit, per_currency } => {
+                    write(output, (moments(input, per_currency).1 as f64 / unit) as f32);
+                }
+                Plain::Mean { output, input, unit, per_currency } => {
+                    let (n, sum) = moments(input, per_currency);
+                    let mean = if n == 0 { 0.0 } else { sum as f64 / n as f64 / unit };
+                    write(output, mean as f32);
+                }
+            }
+        }
     }
 
     #[inline]
@@ -372,7 +416,7 @@ impl<'a> Reader<'a> {
         let mut n: usize = previous.iter().map(|&time| usize::from(time < since)).sum();
         if view.mid < view.hi {
             let keys = self.log.column(self.layout, column);
-            let is_known = |at: usize| self.row(at)[KNOWN] < self.order.time;
+            let is_known = |at: usize| self.row(at)[KNOWN] < self.now;
             let counts = |&at: &usize| {
                 let earlier = || (view.lo..at).any(|other| keys[other] == keys[at] && is_known(other));
                 keys[at] != 0 && is_known(at) && !earlier()
@@ -385,7 +429,7 @@ impl<'a> Reader<'a> {
     fn decayed(&self, decay: usize, own_currency: bool, view: &View<'a>) -> f64 {
         let cell = &self.layout.decays[decay];
         let half_life = cell.half_life;
-        let now = self.order.time.div_euclid(half_life);
+        let now = self.now.div_euclid(half_life);
         // The parts of one half-life since the epoch, from the oldest on: whole numbers, so that their order is nothing.
         let (mut total, mut epoch, mut part) = (0_i128, i64::MIN, 0_i128);
         let mut add = |of: i64, more: i128| {
@@ -414,12 +458,12 @@ impl<'a> Reader<'a> {
             None => {}
         }
         total += measure::shift(part, now.saturating_sub(epoch));
-        measure::decayed(self.order.time, half_life, total)
+        measure::decayed(self.now, half_life, total)
     }
 
     /// Seconds since then; -1 for never.
     fn age(&self, time: Option<i64>) -> f64 {
-        time.map_or(-1.0, |time| self.order.time.saturating_sub(time) as f64 / 1_000.0)
+        time.map_or(-1.0, |time| self.now.saturating_sub(time) as f64 / 1_000.0)
     }
 
     /// (first, last) time of the events of a folded row or the base.
@@ -495,18 +539,18 @@ impl<'a> Reader<'a> {
 
     fn speed(&self, place: usize, own: usize, view: &View<'a>) -> f64 {
         let places = self.log.column(self.layout, self.layout.places[place].column);
-        let known = |&at: &usize| places[at] != MISSING && self.row(at)[KNOWN] < self.order.time;
+        let known = |&at: &usize| places[at] != MISSING && self.row(at)[KNOWN] < self.now;
         let from = (view.lo..view.hi).rev().find(known);
-        let (there, since) = from.map_or((MISSING, self.order.time), |at| (places[at], self.times[at]));
-        measure::speed(there, self.order.raw(own), self.order.time.saturating_sub(since))
+        let (there, since) = from.map_or((MISSING, self.now), |at| (places[at], self.times[at]));
+        measure::speed(there, self.order.raw(own), self.now.saturating_sub(since))
     }
 
     /// (orders resolved, frauds) by labels.
     fn labels(&self, window: Window) -> (i64, i64) {
         let Some(extra) = &self.history.extra else { return (0, 0) };
-        let to = self.order.time.saturating_sub(window.delayed);
+        let to = self.now.saturating_sub(window.delayed);
         let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
-        let (resolved, frauds) = extra.labels.between(self.order.time, from, to);
+        let (resolved, frauds) = extra.labels.between(self.now, from, to);
         (resolved, frauds.max(0))
     }
 
@@ -524,6 +568,11 @@ fn seek(times: &[i64], start: usize, end: usize, near: usize, key: i64) -> usize
     let near = near.clamp(start, end);
     let mut step = 1;
     if near < end && times[near] < key {
+        // Mostly one or two rows on.
+        let few = (near + 4).min(end);
+        if let Some(at) = times[near + 1..few].iter().position(|&time| time >= key) {
+            return near + 1 + at;
+        }
         let (mut lo, mut hi) = (near + 1, near + 1);
         while hi < end && times[hi] < key {
             lo = hi + 1;

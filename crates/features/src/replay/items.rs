@@ -1,11 +1,13 @@
-//! Orders and events as history sees them: numbers and keys, side by side.
+//! Orders and events as history sees them: numbers and keys, where the tables have them.
 //!
-//! Items are numbered: orders in canonical order, then events in canonical order, then the labels as they are learned.
+//! Items are numbered: orders in canonical order, then events in canonical order, then the labels as they are learned. Of
+//! orders nothing is copied but what one shard of one slot needs, when it does; what events take from their orders stands
+//! beside them.
 
 use super::stream::Stream;
 use super::{Head, ReplayInput};
 use crate::canonical::{CanonicalRows, currency_codes, hash_levels};
-use crate::extract::{Extractor, HistoryValue, Source, fixed_point, place_value};
+use crate::extract::{Extractor, HistoryValue, Slot, Source, fixed_point, place_value};
 use crate::kernel::Occurrence;
 use crate::kind::EventKind;
 use crate::language::resolve::PointSource;
@@ -15,231 +17,206 @@ use crate::state::AGE;
 use crate::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
 
 /// See the module.
-pub(super) struct Items {
+pub(super) struct Items<'a> {
     pub(super) n_orders: usize,
-    /// Per order and event.
-    pub(super) heads: Vec<Head>,
-    /// Per key source, one key per item; 0 where missing.
-    pub(super) keys: Vec<Vec<u64>>,
-    n_values: usize,
-    /// `n_values` per order and event.
-    values: Vec<i64>,
-    n_distinct: usize,
-    /// The first `n_distinct` keys of each order and event, once [`Self::settle`] was called.
-    distinct: Vec<u64>,
+    orders: Side<'a>,
+    events: Option<Side<'a>>,
+    /// Per key source, one key per event and label; 0 where missing.
+    late_keys: Vec<Vec<u64>>,
+    /// Per event, milliseconds since the order that it is about.
+    ages: Vec<i64>,
 }
 
 /// One of the two tables.
 struct Side<'a> {
-    table: &'a OrderTable,
     rows: &'a CanonicalRows,
     kinds: Option<&'a [EventKind]>,
+    /// Per row of the table, where amounts are read.
+    currency: Option<Vec<u32>>,
+    /// By index of the value.
+    values: Vec<ValueColumn<'a>>,
+    /// By key source.
+    keys: Vec<Option<KeyColumn<'a>>>,
 }
 
-impl Side<'_> {
-    /// Whether the values of a column count: an order lacks what is known only later.
-    fn reads(&self, extractor: &Extractor, column: usize) -> bool {
-        let kind = if self.kinds.is_some() { EventKind::Login } else { EventKind::Order };
-        extractor.is_known(column, kind)
-    }
+/// A text column as keys of one source.
+struct KeyColumn<'a> {
+    codes: &'a [u32],
+    of_level: Vec<u64>,
+}
 
-    fn text(&self, extractor: &Extractor, column: usize) -> Option<&TextColumn> {
-        match &self.table.columns[column] {
-            ColumnData::Text(text) if self.reads(extractor, column) => Some(text),
+/// Whether the values of a column count: an order lacks what is known only later.
+fn reads(extractor: &Extractor, kinds: Option<&[EventKind]>, column: usize) -> bool {
+    extractor.is_known(column, if kinds.is_some() { EventKind::Login } else { EventKind::Order })
+}
+
+impl<'a> Side<'a> {
+    fn new(
+        extractor: &Extractor,
+        table: &'a OrderTable,
+        rows: &'a CanonicalRows,
+        kinds: Option<&'a [EventKind]>,
+        n_threads: usize,
+    ) -> Self {
+        let reads = |column: usize| reads(extractor, kinds, column);
+        let currency = extractor
+            .schema
+            .find(Role::Currency)
+            .filter(|&column| extractor.reads_amount && reads(column))
+            .map(|column| currency_codes(&table.columns[column], table.n_rows));
+        let mut values = vec![amount_column(extractor, table, &reads)];
+        values.resize_with(extractor.n_values() - extractor.values.len(), || ValueColumn::Missing);
+        values.extend(extractor.values.iter().map(|value| value_column(extractor, table, value, &reads)));
+        let text = |column: usize| match &table.columns[column] {
+            ColumnData::Text(text) if reads(column) => Some(text),
             _ => None,
+        };
+        let keys_of = |source: &Source| Some(key_column(extractor, text(source.column)?, source, n_threads));
+        Self { rows, kinds, currency, values, keys: extractor.sources.iter().map(keys_of).collect() }
+    }
+
+    fn head(&self, i: usize) -> Head {
+        let row = self.rows.row[i] as usize;
+        Head {
+            time: self.rows.time[i].0,
+            known_at: self.rows.known_at[i].0,
+            currency: self.currency.as_ref().map_or(0, |codes| codes[row]),
+            kind: self.kinds.map_or(EventKind::Order, |kinds| kinds[row]),
+        }
+    }
+
+    fn key(&self, source: usize, i: usize) -> u64 {
+        self.keys[source].as_ref().map_or(0, |column| column.of_row(self.rows.row[i]))
+    }
+}
+
+impl KeyColumn<'_> {
+    fn of_row(&self, row: u32) -> u64 {
+        match self.codes[row as usize] {
+            MISSING_CODE => 0,
+            code => self.of_level[code as usize],
         }
     }
 }
 
-impl Items {
-    pub(super) fn new(extractor: &Extractor, input: &ReplayInput<'_>, n_threads: usize) -> Self {
-        let mut sides = vec![Side { table: input.orders, rows: input.rows, kinds: None }];
-        sides.extend(input.events.map(|(events, rows)| Side {
-            table: &events.table,
-            rows,
-            kinds: Some(&events.kinds),
-        }));
-        let n_values = extractor.n_values();
-        let mut heads = Vec::new();
-        let mut values = Vec::new();
-        let mut keys: Vec<Vec<u64>> = vec![Vec::new(); extractor.sources.len()];
-        for side in &sides {
-            heads.extend(heads_of(extractor, side, n_threads));
-            values.extend(values_of(extractor, side, n_values, n_threads));
-            for (keys, source) in keys.iter_mut().zip(&extractor.sources) {
-                let of_side = keys_of(extractor, side, source, n_threads);
-                if keys.is_empty() { *keys = of_side } else { keys.extend(of_side) }
-            }
-        }
-        let n_distinct = extractor.n_distinct;
-        Self { n_orders: input.rows.len(), heads, keys, n_values, values, n_distinct, distinct: Vec::new() }
+impl<'a> Items<'a> {
+    pub(super) fn new(extractor: &Extractor, input: &ReplayInput<'a>, n_threads: usize) -> Self {
+        let orders = Side::new(extractor, input.orders, input.rows, None, n_threads);
+        let events = input
+            .events
+            .map(|(events, rows)| Side::new(extractor, &events.table, rows, Some(&events.kinds), n_threads));
+        let sources: Vec<usize> = (0..extractor.sources.len()).collect();
+        let late_keys = parallel::run(n_threads, sources, |source| {
+            let of_events = |side: &Side<'_>| (0..side.rows.len()).map(|i| side.key(source, i)).collect();
+            events.as_ref().map_or_else(Vec::new, of_events)
+        });
+        let ages = vec![MISSING_I64; events.as_ref().map_or(0, |side| side.rows.len())];
+        Self { n_orders: input.rows.len(), orders, events, late_keys, ages }
     }
 
     /// Orders and events.
     pub(super) fn n_events(&self) -> usize {
-        self.heads.len()
+        self.n_orders + self.ages.len()
     }
 
     pub(super) fn is_order(&self, item: u32) -> bool {
         (item as usize) < self.n_orders
     }
 
-    /// Gives events the keys and ages that they have from their orders, labels the keys of theirs, and copies the keys that
-    /// are counted distinct.
-    pub(super) fn settle(&mut self, stream: &Stream, n_threads: usize) {
-        for inherited in &stream.inherited {
-            self.values[inherited.item * self.n_values + AGE] = inherited.age;
-        }
-        parallel::run(
-            n_threads,
-            self.keys.iter_mut().enumerate().collect(),
-            |(source, keys): (usize, &mut Vec<u64>)| {
-                for inherited in &stream.inherited {
-                    if keys[inherited.item] == 0 {
-                        keys[inherited.item] = inherited.keys.of_source(source, keys);
-                    }
-                }
-                keys.reserve_exact(stream.news_keys.len());
-                for of_label in &stream.news_keys {
-                    let key = of_label.of_source(source, keys);
-                    keys.push(key);
-                }
-            },
-        );
-        self.gather_distinct(n_threads);
+    /// Key sources.
+    pub(super) fn n_sources(&self) -> usize {
+        self.late_keys.len()
     }
 
-    fn gather_distinct(&mut self, n_threads: usize) {
-        let n = self.n_distinct;
-        self.distinct = vec![0; n * self.heads.len()];
-        if n == 0 {
-            return;
+    /// The key of an item, 0 where it has none.
+    pub(super) fn key(&self, source: usize, item: u32) -> u64 {
+        match (item as usize).checked_sub(self.n_orders) {
+            None => self.orders.key(source, item as usize),
+            Some(late) => self.late_keys[source][late],
         }
-        let keys = &self.keys[..n];
-        let jobs: Vec<_> = self.distinct.chunks_mut(BLOCK * n).enumerate().collect();
-        parallel::run(n_threads, jobs, |(block, out)| {
-            for (source, keys) in keys.iter().enumerate() {
-                let keys = &keys[block * BLOCK..];
-                out.iter_mut().skip(source).step_by(n).zip(keys).for_each(|(place, &key)| *place = key);
+    }
+
+    /// Times, currency and kind of an order or event.
+    pub(super) fn head(&self, item: u32) -> Head {
+        match (item as usize).checked_sub(self.n_orders) {
+            None => self.orders.head(item as usize),
+            Some(event) => self.events.as_ref().map_or_else(Head::default, |side| side.head(event)),
+        }
+    }
+
+    /// When an order or event became known.
+    pub(super) fn known_at(&self, item: u32) -> i64 {
+        match ((item as usize).checked_sub(self.n_orders), &self.events) {
+            (Some(event), Some(side)) => side.rows.known_at[event].0,
+            _ => self.orders.rows.known_at[item as usize].0,
+        }
+    }
+
+    /// The kind of an order or event.
+    pub(super) fn kind(&self, item: u32) -> EventKind {
+        match ((item as usize).checked_sub(self.n_orders), &self.events) {
+            (Some(event), Some(Side { rows, kinds: Some(kinds), .. })) => kinds[rows.row[event] as usize],
+            _ => EventKind::Order,
+        }
+    }
+
+    /// Gives events the keys and ages that they have from their orders, and labels the keys of theirs.
+    pub(super) fn settle(&mut self, stream: &Stream, n_threads: usize) {
+        let (n_orders, orders) = (self.n_orders, &self.orders);
+        for inherited in &stream.inherited {
+            self.ages[inherited.item - n_orders] = inherited.age;
+        }
+        let sources: Vec<_> = self.late_keys.iter_mut().enumerate().collect();
+        parallel::run(n_threads, sources, |(source, keys): (usize, &mut Vec<u64>)| {
+            let of_order = |order: u32| orders.key(source, order as usize);
+            for inherited in &stream.inherited {
+                let key = &mut keys[inherited.item - n_orders];
+                if *key == 0 {
+                    *key = inherited.keys.of_source(source, of_order);
+                }
             }
+            keys.extend(stream.news_keys.iter().map(|of_label| of_label.of_source(source, of_order)));
         });
     }
 
-    /// Copies what history is told of some orders and events next to each other: an entity's items lie far apart in the
-    /// stream, and one miss of the cache for each would cost more than all that is computed of it. `wanted` are in the order of
-    /// the stream; of items that are labels only the time is copied.
-    pub(super) fn gather(&self, wanted: &[u32], stream: &Stream) -> Gathered {
-        let n_events = self.n_events();
-        let blank = Head { time: 0, known_at: 0, currency: 0, kind: EventKind::Order };
-        let head = |&item: &u32| self.heads.get(item as usize).copied().unwrap_or(blank);
-        let heads = wanted.iter().map(head).collect();
-        let times = wanted.iter().map(|&item| stream.time(self, item)).collect();
-        let repeated = wanted.iter().map(|&item| stream.is_repeated(item)).collect();
-        let mut values = vec![MISSING_I64; wanted.len() * self.n_values];
-        let mut distinct = vec![0; wanted.len() * self.n_distinct];
-        let places = values.chunks_exact_mut(self.n_values.max(1)).zip(wanted);
-        for (place, &item) in places.filter(|&(_, &item)| (item as usize) < n_events) {
-            place.copy_from_slice(&self.values[item as usize * self.n_values..][..self.n_values]);
-        }
-        let places = distinct.chunks_exact_mut(self.n_distinct.max(1)).zip(wanted);
-        for (place, &item) in places.filter(|&(_, &item)| (item as usize) < n_events) {
-            place.copy_from_slice(&self.distinct[item as usize * self.n_distinct..][..self.n_distinct]);
-        }
-        Gathered { times, repeated, heads, n_values: self.n_values, values, n_distinct: self.n_distinct, distinct }
+    /// A value of an order or event.
+    pub(super) fn value(&self, index: usize, item: u32) -> i64 {
+        let (side, i) = match ((item as usize).checked_sub(self.n_orders), &self.events) {
+            (Some(event), Some(_)) if index == AGE => return self.ages[event],
+            (Some(event), Some(side)) => (side, event),
+            _ => (&self.orders, item as usize),
+        };
+        side.values[index].of_row(side.rows.row[i] as usize)
     }
 
-    /// An order or event as history sees it.
-    pub(super) fn occurrence(&self, item: u32) -> Occurrence<'_> {
-        let item = item as usize;
-        let head = &self.heads[item];
-        Occurrence {
-            time: head.time,
-            known_at: head.known_at,
-            kind: head.kind,
-            currency: head.currency,
-            values: &self.values[item * self.n_values..(item + 1) * self.n_values],
-            keys: &self.distinct[item * self.n_distinct..(item + 1) * self.n_distinct],
-        }
+    /// An order or event as history sees it; `values` and `keys` are room.
+    pub(super) fn occurrence<'b>(
+        &self,
+        slot: &Slot,
+        item: u32,
+        values: &'b mut Vec<i64>,
+        keys: &'b mut Vec<u64>,
+    ) -> Occurrence<'b> {
+        let (used_values, used_keys) = (slot.plan.used_values(), slot.plan.used_keys());
+        let width = |used: &[usize]| used.last().map_or(0, |last| last + 1);
+        refill(values, width(used_values), MISSING_I64);
+        refill(keys, width(used_keys), 0);
+        used_values.iter().for_each(|&index| values[index] = self.value(index, item));
+        used_keys.iter().for_each(|&source| keys[source] = self.key(source, item));
+        self.head(item).occurrence(values, keys)
     }
 }
 
-/// Some items of the stream, side by side.
-pub(super) struct Gathered {
-    /// When each was learned.
-    pub(super) times: Vec<i64>,
-    /// Whether each is an order that history ignores.
-    pub(super) repeated: Vec<bool>,
-    heads: Vec<Head>,
-    n_values: usize,
-    values: Vec<i64>,
-    n_distinct: usize,
-    distinct: Vec<u64>,
+fn refill<T: Copy>(vec: &mut Vec<T>, n: usize, value: T) {
+    vec.clear();
+    vec.resize(n, value);
 }
 
-impl Gathered {
-    /// The order or event at a position, as history sees it.
-    pub(super) fn occurrence(&self, at: usize) -> Occurrence<'_> {
-        let head = &self.heads[at];
-        Occurrence {
-            time: head.time,
-            known_at: head.known_at,
-            kind: head.kind,
-            currency: head.currency,
-            values: &self.values[at * self.n_values..][..self.n_values],
-            keys: &self.distinct[at * self.n_distinct..][..self.n_distinct],
-        }
+impl Head {
+    pub(super) fn occurrence<'b>(&self, values: &'b [i64], keys: &'b [u64]) -> Occurrence<'b> {
+        let Self { time, known_at, currency, kind } = *self;
+        Occurrence { time, known_at, kind, currency, values, keys }
     }
-}
-
-fn heads_of(extractor: &Extractor, side: &Side<'_>, n_threads: usize) -> Vec<Head> {
-    let currency = extractor
-        .schema
-        .find(Role::Currency)
-        .filter(|&column| extractor.reads_amount && side.reads(extractor, column))
-        .map(|column| currency_codes(&side.table.columns[column], side.table.n_rows));
-    let head = |i: usize| {
-        let row = side.rows.row[i] as usize;
-        Head {
-            time: side.rows.time[i].0,
-            known_at: side.rows.known_at[i].0,
-            currency: currency.as_ref().map_or(0, |codes| codes[row]),
-            kind: side.kinds.map_or(EventKind::Order, |kinds| kinds[row]),
-        }
-    };
-    by_block(side.rows.len(), n_threads, head)
-}
-
-/// Computes one thing of each row, block by block in parallel.
-fn by_block<T: Copy + Default + Send>(n: usize, n_threads: usize, of_row: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let mut all = vec![T::default(); n];
-    parallel::run(n_threads, all.chunks_mut(BLOCK).enumerate().collect(), |(block, out): (usize, &mut [T])| {
-        out.iter_mut().enumerate().for_each(|(i, place)| *place = of_row(block * BLOCK + i));
-    });
-    all
-}
-
-/// Rows per job.
-const BLOCK: usize = 16_384;
-
-fn values_of(extractor: &Extractor, side: &Side<'_>, n_values: usize, n_threads: usize) -> Vec<i64> {
-    let columns: Vec<(usize, ValueColumn<'_>)> = std::iter::once((0, amount_column(extractor, side)))
-        .chain(
-            extractor
-                .values
-                .iter()
-                .enumerate()
-                .map(|(i, value)| (i + n_values - extractor.values.len(), value_column(extractor, side, value))),
-        )
-        .collect();
-    let mut values = vec![MISSING_I64; n_values * side.rows.len()];
-    let jobs: Vec<_> = values.chunks_mut(BLOCK * n_values).enumerate().collect();
-    parallel::run(n_threads, jobs, |(block, out)| {
-        let rows = &side.rows.row[block * BLOCK..];
-        for (index, column) in &columns {
-            column.fill(rows, out.iter_mut().skip(*index).step_by(n_values));
-        }
-    });
-    values
 }
 
 /// Where the values of one index come from.
@@ -253,27 +230,23 @@ enum ValueColumn<'a> {
 }
 
 impl ValueColumn<'_> {
-    fn fill<'b>(&self, rows: &[u32], out: impl Iterator<Item = &'b mut i64>) {
-        let places = out.zip(rows).map(|(place, &row)| (place, row as usize));
+    fn of_row(&self, row: usize) -> i64 {
         match self {
-            Self::Missing => {}
-            Self::Whole(values) => places.for_each(|(place, row)| *place = values[row]),
-            Self::Number(values) => places.for_each(|(place, row)| *place = fixed_point(values[row])),
-            Self::Level(codes, of_level) => places.for_each(|(place, row)| {
-                if codes[row] != MISSING_CODE {
-                    *place = of_level[codes[row] as usize];
-                }
-            }),
-            Self::Point(latitude, longitude) => places.for_each(|(place, row)| {
-                *place = place_value(Some((latitude[row], longitude[row])));
-            }),
+            Self::Missing => MISSING_I64,
+            Self::Whole(values) => values[row],
+            Self::Number(values) => fixed_point(values[row]),
+            Self::Level(codes, of_level) => match codes[row] {
+                MISSING_CODE => MISSING_I64,
+                code => of_level[code as usize],
+            },
+            Self::Point(latitude, longitude) => place_value(Some((latitude[row], longitude[row]))),
         }
     }
 }
 
-fn amount_column<'a>(extractor: &Extractor, side: &Side<'a>) -> ValueColumn<'a> {
+fn amount_column<'a>(extractor: &Extractor, table: &'a OrderTable, reads: &impl Fn(usize) -> bool) -> ValueColumn<'a> {
     match extractor.schema.find(Role::Amount) {
-        Some(column) if extractor.reads_amount && side.reads(extractor, column) => match &side.table.columns[column] {
+        Some(column) if extractor.reads_amount && reads(column) => match &table.columns[column] {
             ColumnData::Amount(amounts) => ValueColumn::Whole(amounts),
             _ => ValueColumn::Missing,
         },
@@ -281,11 +254,16 @@ fn amount_column<'a>(extractor: &Extractor, side: &Side<'a>) -> ValueColumn<'a> 
     }
 }
 
-fn value_column<'a>(extractor: &Extractor, side: &Side<'a>, value: &HistoryValue) -> ValueColumn<'a> {
-    if !value.columns().iter().all(|&column| side.reads(extractor, column)) {
+fn value_column<'a>(
+    extractor: &Extractor,
+    table: &'a OrderTable,
+    value: &HistoryValue,
+    reads: &impl Fn(usize) -> bool,
+) -> ValueColumn<'a> {
+    if !value.columns().into_iter().all(reads) {
         return ValueColumn::Missing;
     }
-    let columns = &side.table.columns;
+    let columns = &table.columns;
     match value {
         HistoryValue::Number(column) => match &columns[*column] {
             ColumnData::Number(numbers) => ValueColumn::Number(numbers),
@@ -315,9 +293,7 @@ fn value_column<'a>(extractor: &Extractor, side: &Side<'a>, value: &HistoryValue
     }
 }
 
-fn keys_of(extractor: &Extractor, side: &Side<'_>, source: &Source, n_threads: usize) -> Vec<u64> {
-    let Some(text) = side.text(extractor, source.column) else { return vec![0; side.rows.len()] };
+fn key_column<'a>(extractor: &Extractor, text: &'a TextColumn, source: &Source, n_threads: usize) -> KeyColumn<'a> {
     let of_level = hash_levels(text.levels.len(), n_threads, |code| source.key(&extractor.key, text.levels.get(code)));
-    let of_code = |code: u32| if code == MISSING_CODE { 0 } else { of_level[code as usize] };
-    by_block(side.rows.len(), n_threads, |i| of_code(text.codes[side.rows.row[i] as usize]))
+    KeyColumn { codes: &text.codes, of_level }
 }

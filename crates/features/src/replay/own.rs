@@ -45,6 +45,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn fill(&self, own: &Own, column: &mut [f32]) {
+        column.fill(f32::NAN);
         let rows = &self.rows.row;
         let mut by_row = |value: &dyn Fn(usize) -> f32| {
             column.iter_mut().zip(rows).for_each(|(cell, &row)| *cell = value(row as usize));

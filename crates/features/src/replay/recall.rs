@@ -59,10 +59,10 @@ pub(super) enum KeptKeys {
 }
 
 impl KeptKeys {
-    /// The key of one source, of which `keys` holds those of all items.
-    pub(super) fn of_source(&self, source: usize, keys: &[u64]) -> u64 {
+    /// The key of one source; `of_order` gives that of an order of this replay.
+    pub(super) fn of_source(&self, source: usize, of_order: impl Fn(u32) -> u64) -> u64 {
         match self {
-            Self::Row(order) => keys[*order as usize],
+            Self::Row(order) => of_order(*order),
             Self::Stored(stored) => stored[source],
         }
     }
@@ -184,7 +184,7 @@ impl<'a> Recall<'a> {
     }
 
     /// Leaves all that was taken in the state.
-    pub(super) fn hand_over(self, items: &Items, orders: &mut OrderIndex, event_ids: &mut EventIds) {
+    pub(super) fn hand_over(self, items: &Items<'_>, orders: &mut OrderIndex, event_ids: &mut EventIds) {
         // Of orders that share an id, the latest counts; so of events.
         let latest: Vec<u32> = if self.taken.len() == self.order_of.len() {
             self.taken.clone()
@@ -197,8 +197,8 @@ impl<'a> Recall<'a> {
             self.labelled.get(&order).copied().unwrap_or_else(|| self.record(order))
         };
         let keys = |i: usize, room: &mut [u64]| {
-            let order = latest[i] as usize;
-            room.iter_mut().zip(&items.keys).for_each(|(place, keys)| *place = keys[order]);
+            let places = room.iter_mut().take(items.n_sources()).enumerate();
+            places.for_each(|(source, place)| *place = items.key(source, latest[i]));
         };
         let known_at = |order: &u32| self.rows.known_at[*order as usize];
         orders.extend(self.taken.iter().map(known_at), latest.len(), record, keys);

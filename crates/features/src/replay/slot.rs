@@ -1,11 +1,13 @@
 //! The replay of one slot: its entities one after the other, shard by shard.
 
-use super::items::{Gathered, Items};
-use super::partition::{Member, NOWHERE, Partition, split};
+use std::sync::{Mutex, PoisonError};
+
+use super::items::Items;
+use super::partition::{BLOCK, Member, NOWHERE, Partition, ShardMembers, split};
 use super::stream::Stream;
 use crate::extract::Slot;
 use crate::identity::EntityKey;
-use crate::kernel::{EntityHistory, LabelNews, Occurrence};
+use crate::kernel::{EntityHistory, LabelNews, Near, Occurrence, Room};
 use crate::parallel;
 use crate::shards::Shard;
 use crate::state::Histories;
@@ -13,52 +15,84 @@ use crate::state::Histories;
 /// Rows that are brought from shard order to row order at once, so that what they read stays in the cache.
 const TILE: usize = 1_024;
 
+/// Memory that slots use one after the other.
+#[derive(Default)]
+pub(super) struct SlotRoom {
+    partition: Partition,
+    cells: Vec<f32>,
+    /// As many as there are threads at work.
+    shards: Mutex<Vec<ShardRoom>>,
+}
+
+/// Memory that shards use one after the other.
+#[derive(Default)]
+struct ShardRoom {
+    entities: Entities,
+    history: Room,
+    near: Vec<Near>,
+}
+
 /// Replays all entities of a slot, and writes one column per output of its plan.
 pub(super) fn replay_slot(
     slot: &Slot,
-    items: &Items,
+    items: &Items<'_>,
     stream: &Stream,
     histories: &mut Histories,
-    columns: Vec<&mut [f32]>,
-    n_threads: usize,
+    mut columns: Vec<&mut [f32]>,
+    (room, n_threads): (&mut SlotRoom, usize),
 ) {
-    let partition = Partition::new(slot, items, stream, n_threads);
+    let SlotRoom { partition, cells, shards } = room;
     let n_outputs = slot.plan.n_outputs();
-    let n_places = *partition.order_starts.last().expect("one start more than shards");
-    let mut cells = vec![0.0; n_places * n_outputs];
-    let cell_starts: Vec<usize> = partition.order_starts.iter().map(|start| start * n_outputs).collect();
-    let jobs: Vec<_> = histories
-        .shards_mut()
-        .iter_mut()
-        .zip(split(&mut cells, &cell_starts))
-        .zip(partition.starts.windows(2))
-        .map(|((shard, cells), range)| (shard, cells, &partition.members[range[0]..range[1]]))
-        .filter(|(_, _, members)| !members.is_empty())
-        .collect();
-    parallel::run(n_threads, jobs, |(shard, cells, members)| {
-        ShardReplay { slot, items, stream, cells }.run(shard, members);
-    });
-    scatter(&partition.places, &cells, columns, n_threads);
+    for block in stream.items.chunks(BLOCK) {
+        partition.fill(slot, items, stream, block, n_threads);
+        let n_places = *partition.order_starts.last().expect("one start more than shards");
+        // Every place is written before it is read.
+        cells.resize(n_places * n_outputs, 0.0);
+        let jobs: Vec<_> = histories
+            .shards_mut()
+            .iter_mut()
+            .zip(split(cells, &partition.order_starts, n_outputs))
+            .zip(partition.shards())
+            .filter(|(_, members)| !members.members.is_empty())
+            .collect();
+        let pool = || shards.lock().unwrap_or_else(PoisonError::into_inner);
+        parallel::run(n_threads, jobs, |((shard, cells), members)| {
+            let mut room = pool().pop().unwrap_or_default();
+            ShardReplay { slot, items, stream, cells }.run(shard, members, &mut room);
+            pool().push(room);
+        });
+        let n_orders = partition.places.len();
+        let of_block = columns
+            .iter_mut()
+            .map(|column| column.split_off_mut(..n_orders).expect("one cell per order, block by block"))
+            .collect();
+        scatter(&partition.places, cells, of_block, n_threads);
+    }
 }
 
 /// Replays the whole shop, the entity of all events.
 pub(super) fn replay_shop(
     slot: &Slot,
-    items: &Items,
+    items: &Items<'_>,
     stream: &Stream,
     histories: &mut Histories,
     columns: &mut [&mut [f32]],
 ) {
     let key = slot.key(|_| 0);
     let mut history = histories.get_mut(EntityKey(key)).map(std::mem::take).unwrap_or_default();
+    let mut near = vec![Near::default(); slot.plan.n_windows()];
+    let (mut values, mut keys) = (Vec::new(), Vec::new());
     for group in stream.milliseconds(items) {
         for &item in group.iter().filter(|&&item| items.is_order(item)) {
             let write = |output: usize, value: f32| columns[output][item as usize] = value;
-            read(slot, &history, &items.occurrence(item), write);
+            read(slot, &history, &items.occurrence(slot, item, &mut values, &mut keys), &mut near, write);
         }
         for &item in group {
-            let is_repeated = stream.is_repeated(item);
-            learn(slot, &mut history, stream.news(items, item), is_repeated, || items.occurrence(item));
+            match stream.news(items, item) {
+                Some(news) => learn_label(slot, &mut history, news),
+                None if stream.is_repeated(item) => {}
+                None => history.observe(&slot.plan, &items.occurrence(slot, item, &mut values, &mut keys)),
+            }
         }
     }
     if history.is_empty() {
@@ -70,24 +104,25 @@ pub(super) fn replay_shop(
 
 struct ShardReplay<'a> {
     slot: &'a Slot,
-    items: &'a Items,
+    items: &'a Items<'a>,
     stream: &'a Stream,
     /// One row of outputs per order of the shard.
     cells: &'a mut [f32],
 }
 
 impl ShardReplay<'_> {
-    fn run(mut self, shard: &mut Shard<EntityKey, EntityHistory>, members: &[Member]) {
-        let items: Vec<u32> = members.iter().map(|member| member.item).collect();
-        let gathered = self.items.gather(&items, self.stream);
-        let entities = Entities::new(members);
-        for (key, members_of) in entities.iter() {
+    fn run(mut self, shard: &mut Shard<EntityKey, EntityHistory>, members: ShardMembers<'_>, room: &mut ShardRoom) {
+        let ShardRoom { entities, history: room, near } = room;
+        entities.fill(members.members);
+        for (key, of_entity) in entities.iter() {
             let key = EntityKey(key);
+            near.clear();
+            near.resize(self.slot.plan.n_windows(), Near::default());
             if let Some(history) = shard.get_mut(key) {
-                self.entity(history, members, members_of, &gathered);
+                self.entity(history, of_entity, members, (room, near));
             } else {
                 let mut history = EntityHistory::default();
-                self.entity(&mut history, members, members_of, &gathered);
+                self.entity(&mut history, of_entity, members, (room, near));
                 // An entity that only repeated orders name was learned nothing of.
                 if !history.is_empty() {
                     shard.insert(key, history);
@@ -97,71 +132,87 @@ impl ShardReplay<'_> {
     }
 
     /// One entity: the orders of one millisecond are read before anything of it is learned.
-    fn entity(&mut self, history: &mut EntityHistory, members: &[Member], of_entity: &[u32], gathered: &Gathered) {
-        let n_outputs = self.slot.plan.n_outputs();
-        let mut rest = of_entity;
-        while let Some(&first) = rest.first() {
-            let now = gathered.times[first as usize];
-            let n_now = 1 + rest[1..].iter().take_while(|&&at| gathered.times[at as usize] == now).count();
-            let (group, later) = rest.split_at(n_now);
-            rest = later;
-            for &at in group {
-                let Member { item, place, .. } = members[at as usize];
-                if self.items.is_order(item) {
-                    let cells = &mut self.cells[place as usize * n_outputs..][..n_outputs];
-                    read(self.slot, history, &gathered.occurrence(at as usize), |output, value| cells[output] = value);
+    fn entity(
+        &mut self,
+        history: &mut EntityHistory,
+        of_entity: &[u32],
+        shard: ShardMembers<'_>,
+        (room, near): (&mut Room, &mut [Near]),
+    ) {
+        let plan = &self.slot.plan;
+        let n_outputs = plan.n_outputs();
+        // Few events more than there are fit in, or make it grow once.
+        let in_room = of_entity.len() > history.len() / 4;
+        if in_room {
+            history.enter(plan, room, of_entity.len());
+        }
+        let learned_at = |at: u32| shard.members[at as usize].learned_at;
+        for now in of_entity.chunk_by(|&a, &b| learned_at(a) == learned_at(b)) {
+            for &at in now {
+                let member = &shard.members[at as usize];
+                if self.items.is_order(member.item) {
+                    let cells = &mut self.cells[member.place as usize * n_outputs..][..n_outputs];
+                    let write = |output: usize, value: f32| cells[output] = value;
+                    read(self.slot, history, &shard.occurrence(at as usize), near, write);
                 }
             }
-            for &at in group {
-                let news = self.stream.news(self.items, members[at as usize].item);
-                let is_repeated = gathered.repeated[at as usize];
-                learn(self.slot, history, news, is_repeated, || gathered.occurrence(at as usize));
+            for &at in now {
+                let member = &shard.members[at as usize];
+                match self.stream.news(self.items, member.item) {
+                    Some(news) => learn_label(self.slot, history, news),
+                    None if member.is_repeated => {}
+                    None => history.observe(plan, &shard.occurrence(at as usize)),
+                }
             }
+        }
+        if in_room {
+            history.leave(plan, room);
         }
     }
 }
 
-fn read(slot: &Slot, history: &EntityHistory, order: &Occurrence<'_>, write: impl FnMut(usize, f32)) {
+fn read(
+    slot: &Slot,
+    history: &EntityHistory,
+    order: &Occurrence<'_>,
+    near: &mut [Near],
+    write: impl FnMut(usize, f32),
+) {
     if history.is_empty() {
         slot.plan.write_first_seen(write);
     } else {
-        history.read(&slot.plan, order, write);
+        history.read_near(&slot.plan, order, near, write);
     }
 }
 
-/// Learns an order, event or label, unless history ignores it.
-fn learn<'a>(
-    slot: &Slot,
-    history: &mut EntityHistory,
-    news: Option<&LabelNews>,
-    is_repeated: bool,
-    occurrence: impl Fn() -> Occurrence<'a>,
-) {
-    if let Some(news) = news {
-        if slot.reads_labels && !history.is_empty() {
-            history.learn_label(&slot.plan, news);
-        }
-    } else if !is_repeated {
-        history.observe(&slot.plan, &occurrence());
+fn learn_label(slot: &Slot, history: &mut EntityHistory, news: &LabelNews) {
+    if slot.reads_labels && !history.is_empty() {
+        history.learn_label(&slot.plan, news);
     }
 }
 
 /// The members of a shard by entity: entities in rising order of their keys, members in the order of the stream.
+#[derive(Default)]
 struct Entities {
     keys: Vec<(u64, u32)>,
     /// Members of group `g` are `members[ends[g - 1]..ends[g]]`.
     ends: Vec<u32>,
     members: Vec<u32>,
+    /// Open addressing: the group of a key, or `u32::MAX`.
+    table: Vec<u32>,
+    group_of: Vec<u32>,
 }
 
 impl Entities {
-    fn new(members: &[Member]) -> Self {
-        // Open addressing; keys are hashes, whose low bits serve as they are.
+    fn fill(&mut self, members: &[Member]) {
+        let Self { keys, ends, members: sorted, table, group_of } = self;
+        // Keys are hashes, whose low bits serve as they are.
         let n_slots = (members.len() * 2).next_power_of_two();
-        let mut table = vec![u32::MAX; n_slots];
-        let mut keys: Vec<(u64, u32)> = Vec::new();
-        let mut counts: Vec<u32> = Vec::new();
-        let mut group_of = Vec::with_capacity(members.len());
+        table.clear();
+        table.resize(n_slots, u32::MAX);
+        keys.clear();
+        ends.clear();
+        group_of.clear();
         for member in members {
             let mut at = member.key as usize & (n_slots - 1);
             let group = loop {
@@ -169,30 +220,29 @@ impl Entities {
                     u32::MAX => {
                         table[at] = keys.len() as u32;
                         keys.push((member.key, keys.len() as u32));
-                        counts.push(0);
+                        ends.push(0);
                         break keys.len() - 1;
                     }
                     group if keys[group as usize].0 == member.key => break group as usize,
                     _ => at = (at + 1) & (n_slots - 1),
                 }
             };
-            counts[group] += 1;
+            ends[group] += 1;
             group_of.push(group as u32);
         }
-        let mut next = counts;
         let mut total = 0;
-        for count in &mut next {
-            (*count, total) = (total, total + *count);
+        for end in ends.iter_mut() {
+            (*end, total) = (total, total + *end);
         }
-        let mut sorted = vec![0; members.len()];
+        sorted.resize(members.len(), 0);
         for (member, &group) in group_of.iter().enumerate() {
-            sorted[next[group as usize] as usize] = member as u32;
-            next[group as usize] += 1;
+            sorted[ends[group as usize] as usize] = member as u32;
+            ends[group as usize] += 1;
         }
         keys.sort_unstable();
-        Self { keys, ends: next, members: sorted }
     }
 
+    /// Each entity's key and members.
     fn iter(&self) -> impl Iterator<Item = (u64, &[u32])> {
         self.keys.iter().map(|&(key, group)| {
             let group = group as usize;

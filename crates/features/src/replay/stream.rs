@@ -19,6 +19,7 @@ pub(super) struct Stream {
     pub(super) items: Vec<u32>,
     /// Per order.
     pub(super) repeated: Vec<bool>,
+    any_repeated: bool,
     /// Items from [`Items::n_events`] on.
     news: Vec<LabelNews>,
     /// When each of them was learned by the clock of the stream.
@@ -62,6 +63,7 @@ impl Stream {
             stream: Self {
                 items: Vec::with_capacity(input.rows.len() + n_events + labels.len()),
                 repeated: vec![false; input.rows.len()],
+                any_repeated: false,
                 news: Vec::new(),
                 news_time: Vec::new(),
                 news_keys: Vec::new(),
@@ -80,25 +82,25 @@ impl Stream {
     }
 
     /// The label that an item is, `None` for orders and events.
-    pub(super) fn news(&self, items: &Items, item: u32) -> Option<&LabelNews> {
+    pub(super) fn news(&self, items: &Items<'_>, item: u32) -> Option<&LabelNews> {
         self.news.get((item as usize).checked_sub(items.n_events())?)
     }
 
     /// Whether an item is an order that history ignores.
     pub(super) fn is_repeated(&self, item: u32) -> bool {
-        self.repeated.get(item as usize).copied().unwrap_or(false)
+        self.any_repeated && self.repeated.get(item as usize).copied().unwrap_or(false)
     }
 
     /// When an item was learned.
-    pub(super) fn time(&self, items: &Items, item: u32) -> i64 {
+    pub(super) fn time(&self, items: &Items<'_>, item: u32) -> i64 {
         match (item as usize).checked_sub(items.n_events()) {
             Some(news) => self.news_time[news],
-            None => items.heads[item as usize].known_at,
+            None => items.known_at(item),
         }
     }
 
     /// The items in groups of one millisecond.
-    pub(super) fn milliseconds<'a>(&'a self, items: &'a Items) -> impl Iterator<Item = &'a [u32]> {
+    pub(super) fn milliseconds<'a>(&'a self, items: &'a Items<'_>) -> impl Iterator<Item = &'a [u32]> {
         self.items.chunk_by(|&a, &b| self.time(items, a) == self.time(items, b))
     }
 }
@@ -179,6 +181,7 @@ impl Pass<'_, '_> {
             state.position.pass(EventKind::Order, known_at);
         } else {
             self.stream.repeated[order] = true;
+            self.stream.any_repeated = true;
             state.position.n_repeated += 1;
         }
     }
