@@ -278,6 +278,35 @@ fn contents_veto_names() {
 }
 
 #[test]
+fn a_few_coupons_are_coupons_and_yes_and_no_is_not() {
+    let n = 100_000;
+    let used_by_some = |name, n_distinct| ColumnProfile { n_missing: 80_000, ..column(name, n_distinct) };
+    let columns = vec![
+        label("fraud", 900, 99_100),
+        used_by_some("coupon", 5),
+        used_by_some("VoucherCode", 20),
+        used_by_some("promo_code", 9_000),
+        integers("discount", n, 2),
+        used_by_some("coupon_used", 2),
+        decimals("coupon_value", n, 40, 2),
+        decimals("discount_applied", n, 40, 2),
+    ];
+    let proposal = infer_default(&profile(n, columns)).unwrap();
+    check(
+        &proposal,
+        &[
+            ("coupon", Role::Coupon),
+            ("VoucherCode", Role::Coupon),
+            ("promo_code", Role::Coupon),
+            ("discount", Role::Number),
+            ("coupon_used", Role::Category),
+            ("coupon_value", Role::Number),
+            ("discount_applied", Role::Number),
+        ],
+    );
+}
+
+#[test]
 fn what_comes_after_the_order_is_known_later() {
     let n = 10_000;
     let refund = ColumnProfile { n_missing: 9_000, ..column("refund_reason", 6) };

@@ -305,6 +305,8 @@ fn coupons_for_everybody_count_together_with_others() {
     let observed = Observed::new(&schema, &orders, &rows(), None);
     let catalogue = catalogue(&schema, TablesPresent::ALL, &observed);
     assert!(names(&catalogue).contains(&"count(order) by the_device + the_coupon over 30d".to_owned()));
+    assert!(names(&catalogue).contains(&"category(the_coupon)".to_owned()));
+    assert!(!names(&catalogue).iter().any(|name| name.contains("by the_coupon")), "{:?}", names(&catalogue));
     assert!(catalogue.off.iter().all(|off| !off.why.contains("coupon")), "{:#?}", catalogue.off);
 }
 

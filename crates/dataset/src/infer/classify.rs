@@ -85,8 +85,8 @@ fn entity(column: &Evidence<'_>) -> Option<Decision> {
             _ => column.is_integer() || !column.is_number(),
         };
         let fits = fits && has_shape_of(column, role);
-        // Twenty values in thousands of rows each are kinds of a thing, not things; merchants may be that few.
-        let are_kinds = !matches!(role, Role::Merchant | Role::Bin)
+        // Twenty values in thousands of rows each are kinds of a thing, not things; merchants and coupons may be that few.
+        let are_kinds = !matches!(role, Role::Merchant | Role::Bin | Role::Coupon)
             && profile.n_distinct <= 20
             && profile.n_distinct.saturating_mul(1_000) < column.n_present;
         let two_values = profile.n_distinct <= 2 && column.n_present > 20;
@@ -114,14 +114,9 @@ fn has_shape_of(column: &Evidence<'_>, role: Role) -> bool {
     match role {
         // Six to eight digits.
         Role::Bin => column.at_least(profile.n_integer, 0.9) && (6..=8).contains(&profile.max_len),
-        // A few coupons are kinds of a discount; a column of yes and no says whether one was used.
-        Role::Coupon => profile.n_distinct > MAX_KINDS_OF_COUPON,
         _ => true,
     }
 }
-
-/// A column of so many coupons is a category.
-const MAX_KINDS_OF_COUPON: u64 = 20;
 
 /// Whether the values can be those of a place's role.
 pub(crate) fn can_be_place(column: &Evidence<'_>, role: Role) -> bool {

@@ -158,8 +158,11 @@ impl Builder<'_> {
             let feature = match column.role {
                 Role::Number => Feature::Number(name),
                 Role::Timestamp => Feature::Since(name),
-                // Regions have too many levels to learn from few frauds; other countries are compared with this one.
-                Role::Category | Role::Currency | Role::BillingCountry => Feature::Category(Place::Column(name)),
+                // Regions have too many levels to learn from few frauds; other countries are compared with this one. Coupons
+                // that many use are kinds of a discount.
+                Role::Category | Role::Currency | Role::BillingCountry | Role::Coupon => {
+                    Feature::Category(Place::Column(name))
+                }
                 _ => continue,
             };
             if resolve::columns(self.schema, self.tables, &feature).is_ok() {
