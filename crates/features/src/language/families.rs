@@ -224,6 +224,9 @@ pub(super) const ALWAYS: [Family; 15] = [
             "rate(return per order) by {account} over 90d shrink 10 to {goods}",
             "rate(refund per order) by {account} over 90d shrink 10",
             "count(refund_claim) by {account} over 90d",
+            // Whoever is known by now claims again from another account.
+            "count(refund_claim) by {device} over 90d",
+            "count(refund_claim) by {shipping_address} over 90d",
             // A claim that names no order has no age, so the rest of the share is claims without a purchase.
             "share(refund_claim) by {account} over 90d where age >= 0s",
         ],
