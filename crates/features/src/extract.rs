@@ -115,8 +115,17 @@ pub(crate) fn point_of(latitude: f64, longitude: f64) -> Option<(f64, f64)> {
     (!latitude.is_nan() && !longitude.is_nan()).then_some((latitude, longitude))
 }
 
+/// What history keeps of a place: the nearest hundredth of a degree, about a kilometre. That is enough to see an impossible
+/// journey, and too little to find a door.
 pub(crate) fn place_value(point: Option<(f64, f64)>) -> i64 {
-    point.map_or(MISSING_I64, |(latitude, longitude)| kernel::pack_place(latitude, longitude))
+    let coarse = |degrees: f64| (degrees * 100.0).round() / 100.0;
+    match point {
+        // What lies just outside the globe is not to be rounded onto it.
+        Some((latitude, longitude)) if kernel::pack_place(latitude, longitude) != MISSING_I64 => {
+            kernel::pack_place(coarse(latitude), coarse(longitude))
+        }
+        _ => MISSING_I64,
+    }
 }
 
 /// An entity that some feature counts over.
@@ -416,5 +425,20 @@ impl Extractor {
             values,
             keys: &keys[..self.n_distinct],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_keeps_places_to_a_kilometre() {
+        let kept = |latitude: f64, longitude: f64| kernel::unpack_place(place_value(Some((latitude, longitude))));
+        assert_eq!(kept(52.229_675, 21.012_228), Some((52.23, 21.01)));
+        assert_eq!(kept(-33.868_82, 151.209_29), Some((-33.87, 151.21)));
+        assert_eq!(kept(-90.0, 180.0), Some((-90.0, 180.0)));
+        assert_eq!((kept(90.004, 0.0), kept(0.0, f64::NAN)), (None, None));
+        assert_eq!(place_value(None), MISSING_I64);
     }
 }
