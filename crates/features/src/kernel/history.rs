@@ -34,6 +34,8 @@ pub(crate) struct Room {
     cells: Box<[i64]>,
 }
 
+const FEW_CELLS: usize = 8;
+
 /// What few entities have.
 #[derive(Clone, Debug)]
 pub(super) struct Extra {
@@ -108,8 +110,16 @@ impl EntityHistory {
         if !plan.stores(event.kind) {
             return;
         }
-        let mut cells = [0; MAX_CELLS];
-        let event = plan.layout.fresh(event, &mut cells);
+        // Few events have many, and zeros take time.
+        let (mut few, mut many);
+        let cells = if plan.layout.n_cells() <= FEW_CELLS {
+            few = [0; FEW_CELLS];
+            &mut few[..]
+        } else {
+            many = [0; MAX_CELLS];
+            &mut many[..]
+        };
+        let event = plan.layout.fresh(event, cells);
         if self.last_known_at().is_some_and(|last| event.known_at.abs_diff(last) > ENTITY_LIFETIME.0 as u64) {
             *self = Self::default();
         }

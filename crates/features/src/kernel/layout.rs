@@ -366,7 +366,7 @@ impl Layout {
     }
 
     /// An event as cells, into `cells`.
-    pub(super) fn fresh<'a>(&self, event: &Occurrence<'_>, cells: &'a mut [i64; MAX_CELLS]) -> Fresh<'a> {
+    pub(super) fn fresh<'a>(&self, event: &Occurrence<'_>, cells: &'a mut [i64]) -> Fresh<'a> {
         let mut series = 0;
         for (i, s) in self.series.iter().enumerate() {
             series |= u64::from(s.holds(event)) << i;
@@ -384,6 +384,11 @@ impl Layout {
         let time = event.time.clamp(-MAX_TIME, MAX_TIME);
         let known_at = event.known_at.clamp(time, MAX_TIME);
         Fresh { time, known_at, meta, series, cells: &cells[..n] }
+    }
+
+    /// Number of cells of an event.
+    pub(super) fn n_cells(&self) -> usize {
+        self.inputs.len() + self.keys.len() + self.places.len()
     }
 
     pub(super) fn key_cell(&self, cells: &[i64], key: usize) -> i64 {

@@ -22,7 +22,7 @@ impl Moments {
     }
 
     pub(super) fn mean(&self, unit: f64) -> f64 {
-        if self.n == 0 { 0.0 } else { to_f64(self.sum) / self.n as f64 / unit }
+        if self.n == 0 { 0.0 } else { to_f64(self.sum) / (self.n as f64 * unit) }
     }
 
     /// The sample variance in squared whole numbers; 0 with fewer than two values.

@@ -2,7 +2,7 @@
 
 use super::folded::{self, Folded};
 use super::history::EntityHistory;
-use super::layout::{self, KNOWN, Layout, MAX_STRIDE, Moment, Op, Plain};
+use super::layout::{self, Group, KNOWN, Layout, MAX_STRIDE, Moment, Op, Plain, Step};
 use super::log::Log;
 use super::measure::{self, Moments};
 use super::plan::{Plan, Window};
@@ -98,27 +98,27 @@ impl EntityHistory {
         for (index, group) in plan.layout.groups.iter().enumerate() {
             let delay = if group.of_labels { plan.label_delay } else { 0 };
             let back = group.window.delayed + delay;
+            if !group.reads_rows {
+                let all = reader.everything();
+                group.steps.iter().for_each(|step| reader.step(step, group.window, back, &all, &mut write));
+                continue;
+            }
             if back != last.0 {
                 last = (back, Near { lo: last.1.hi, hi: last.1.hi });
             }
             // Without a trace of the last order, a window with the same end begins before the shorter one.
             let from = near.get(index).copied().unwrap_or(last.1);
-            let view = if group.reads_rows { reader.view(group.window, back, from) } else { reader.everything() };
-            if group.reads_rows {
-                last.1 = Near { lo: view.lo as u32, hi: view.hi as u32 };
-                near.get_mut(index).into_iter().for_each(|near| *near = last.1);
-            }
-            let is_plain = reader.is_plain && view.mid == view.hi;
-            if is_plain {
-                reader.plain(&group.plain, &view, &mut write);
-            }
-            for step in if is_plain { &group.rest } else { &group.steps } {
-                let mut value = reader.value(step.op, group.window, &view);
-                if let Some(versus) = step.versus {
-                    let other = reader.view(versus, back, last.1);
-                    value = measure::over(value, reader.value(step.op, versus, &other));
+            last.1 = reader.place(group.window, back, from);
+            near.get_mut(index).into_iter().for_each(|near| *near = last.1);
+            if reader.is_plain {
+                reader.plain(group, last.1, &mut write);
+                if group.rest.is_empty() {
+                    continue;
                 }
-                write(step.output, value as f32);
+            }
+            let view = reader.view(group.window, back, last.1);
+            for step in if reader.is_plain { &group.rest } else { &group.steps } {
+                reader.step(step, group.window, back, &view, &mut write);
             }
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         }
         let currency = layout.currency(order);
         let folded = history.folded();
-        let is_plain = all_clear && folded.is_none() && !history.mixed;
+        let is_plain = all_clear && clear == end && folded.is_none() && !history.mixed;
         let same_currency = history.currency == currency;
         let reader = Self {
             layout,
@@ -188,15 +188,24 @@ impl<'a> Reader<'a> {
         View { lo, mid: lo, hi, from: 0, to, lifetime: true, since: i64::MIN, upto, before }
     }
 
-    /// The rows of a window that ends `back` before the order; `near` is where they may be.
+    /// The exact rows of a window that ends `back` before the order; `near` is where they may be.
     #[inline]
-    fn view(&self, window: Window, back: i64, near: Near) -> View<'a> {
+    fn place(&self, window: Window, back: i64, near: Near) -> Near {
         let until = self.now.saturating_sub(back);
         let start = self.start();
         let hi = if back == 0 { self.end } else { seek(self.times, start, self.end, near.hi as usize, until) };
+        let lo = window.over.map_or(start, |over| {
+            seek(self.times, start, hi, near.lo as usize, until.saturating_sub(over))
+        });
+        Near { lo: lo as u32, hi: hi as u32 }
+    }
+
+    /// The rows of such a window, its exact ones at `at`.
+    fn view(&self, window: Window, back: i64, at: Near) -> View<'a> {
+        let until = self.now.saturating_sub(back);
+        let (lo, hi) = (at.lo as usize, at.hi as usize);
         let lifetime = window.over.is_none();
         let since = window.over.map_or(i64::MIN, |over| until.saturating_sub(over));
-        let lo = if lifetime { start } else { seek(self.times, start, hi, near.lo as usize, since) };
         let (mut from, mut to) = (0, 0);
         if let Some(folded) = self.folded {
             to = folded.times().partition_point(|&time| time < until);
@@ -204,9 +213,28 @@ impl<'a> Reader<'a> {
         }
         let mid = self.clear.clamp(lo, hi);
         // What was dropped is in the base, unless there are folded rows.
-        let with_base = lifetime && self.folded.is_none() && self.log.base(self.layout)[KNOWN] < self.now;
-        let before = if with_base { &NOTHING[..self.layout.stride] } else { self.row(lo - 1) };
+        let before = self.before(lo, lifetime && self.folded.is_none());
         View { lo, mid, hi, from, to, lifetime, since, upto: self.row(mid - 1), before }
+    }
+
+    /// Running totals before the exact rows of a window; nothing if what the base stands for is in it and was known.
+    #[inline]
+    fn before(&self, lo: usize, with_base: bool) -> &'a [i64] {
+        if with_base && self.log.base(self.layout)[KNOWN] < self.now {
+            return &NOTHING[..self.layout.stride];
+        }
+        self.row(lo - 1)
+    }
+
+    /// Writes one output.
+    fn step(&self, step: &Step, window: Window, back: i64, view: &View<'a>, write: &mut impl FnMut(usize, f32)) {
+        let mut value = self.value(step.op, window, view);
+        if let Some(versus) = step.versus {
+            let near = Near { lo: view.lo as u32, hi: view.hi as u32 };
+            let other = self.view(versus, back, self.place(versus, back, near));
+            value = measure::over(value, self.value(step.op, versus, &other));
+        }
+        write(step.output, value as f32);
     }
 
     fn row(&self, at: usize) -> &'a [i64] {
@@ -313,15 +341,17 @@ impl<'a> Reader<'a> {
         moments
     }
 
+    /// Writes the plain outputs of a group whose exact rows are at `at`.
     #[inline]
-    fn plain(&self, steps: &[Plain], view: &View<'a>, write: &mut impl FnMut(usize, f32)) {
-        let (upto, before) = (view.upto, view.before);
+    fn plain(&self, group: &Group, at: Near, write: &mut impl FnMut(usize, f32)) {
+        let before = self.before(at.lo as usize, group.window.over.is_none());
+        let upto = self.row(at.hi as usize - 1);
         let moments = |input: usize, per_currency: bool| {
             let n = self.layout.n_values(input, upto, Some(before));
             let sum = self.layout.sum(input, upto, Some(before));
             if per_currency && !self.same_currency { (0, 0) } else { (n, sum) }
         };
-        for step in steps {
+        for step in &group.plain {
             match *step {
                 Plain::Count { output, series } => {
                     write(output, layout::count(series, upto, Some(before)) as f64 as f32);
@@ -331,7 +361,7 @@ impl<'a> Reader<'a> {
                 }
                 Plain::Mean { output, input, unit, per_currency } => {
                     let (n, sum) = moments(input, per_currency);
-                    let mean = if n == 0 { 0.0 } else { sum as f64 / n as f64 / unit };
+                    let mean = if n == 0 { 0.0 } else { sum as f64 / (n as f64 * unit) };
                     write(output, mean as f32);
                 }
             }

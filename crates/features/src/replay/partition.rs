@@ -30,8 +30,6 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Member {
     pub(super) key: u64,
-    /// When it was learned.
-    pub(super) learned_at: i64,
     head: Head,
     pub(super) item: u32,
     /// Of an order, its place among the orders of its shard.
@@ -67,6 +65,13 @@ pub(super) struct ShardMembers<'a> {
     keys: &'a [u64],
     n_values: usize,
     n_keys: usize,
+}
+
+impl Member {
+    /// When it was learned.
+    pub(super) fn learned_at(&self) -> i64 {
+        self.head.known_at
+    }
 }
 
 impl ShardMembers<'_> {
@@ -244,7 +249,6 @@ impl<'a> Look<'a> {
         let mut member = Member { key, item, place, ..Member::default() };
         if (item as usize) < self.n_events {
             member.head = self.items.head(item);
-            member.learned_at = member.head.known_at;
             member.is_repeated = self.stream.is_repeated(item);
             for &index in self.values {
                 piece.values[at * self.n_values + index] = self.items.value(index, item);
@@ -253,7 +257,7 @@ impl<'a> Look<'a> {
                 piece.keys[at * self.n_keys + source] = self.items.key(source, item);
             }
         } else {
-            member.learned_at = self.stream.time(self.items, item);
+            member.head.known_at = self.stream.time(self.items, item);
         }
         piece.members[at] = member;
     }

@@ -146,7 +146,7 @@ impl ShardReplay<'_> {
         if in_room {
             history.enter(plan, room, of_entity.len());
         }
-        let learned_at = |at: u32| shard.members[at as usize].learned_at;
+        let learned_at = |at: u32| shard.members[at as usize].learned_at();
         for now in of_entity.chunk_by(|&a, &b| learned_at(a) == learned_at(b)) {
             for &at in now {
                 let member = &shard.members[at as usize];
