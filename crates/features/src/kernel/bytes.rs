@@ -115,9 +115,11 @@ impl EntityHistory {
     fn write_exact(&self, plan: &Plan, out: &mut Vec<u8>) {
         let (layout, log) = (&plan.layout, &self.log);
         let mut last = 0;
+        let mut counts = vec![0; layout.stride];
         put(out, log.len() as u64);
         for at in log.start()..log.end() {
-            let (row, before) = (log.row(layout, at), log.row(layout, at - 1));
+            log.own_counts(layout, at, &mut counts);
+            let row = log.row(layout, at);
             let time = log.times(layout)[at];
             put(out, zigzag(time - last));
             put(out, (row[KNOWN] - time) as u64);
@@ -125,11 +127,11 @@ impl EntityHistory {
             if layout.per_currency {
                 put(out, folded::currency(row).into());
             }
-            let is_of = |series: usize| layout::count(series, row, Some(before)) > 0;
+            let is_of = |series: usize| layout::count(series, &counts, None) > 0;
             put(out, (0..layout.series.len()).fold(0, |bits, series| bits | u64::from(is_of(series)) << series));
             for (i, _) in layout.inputs.iter().enumerate().filter(|(_, c)| is_of(c.series)) {
-                let has = layout.n_values(i, row, Some(before)) > 0;
-                put_cell(out, if has { layout.sum(i, row, Some(before)) } else { MISSING });
+                let has = layout.n_values(i, &counts, None) > 0;
+                put_cell(out, if has { layout.sum(i, &counts, None) } else { MISSING });
             }
             for cell in layout.keys.iter().filter(|c| is_of(c.series)) {
                 out.extend(log.column(layout, cell.column)[at].to_le_bytes());
@@ -246,9 +248,9 @@ impl EntityHistory {
         for series in 0..layout.series.len() {
             layout::add_half(&mut row, series, get_u32(reader)?);
         }
-        for (i, input) in layout.inputs.iter().enumerate() {
-            layout::add_half(&mut row, layout.series.len() + i, get_u32(reader)?);
-            row[layout.sums + i] = unzigzag(get(reader)?);
+        for input in &layout.inputs {
+            layout::add_half(&mut row, input.n, get_u32(reader)?);
+            row[input.sum] = unzigzag(get(reader)?);
             if let Some(at) = input.squares {
                 (row[at], row[at + 1]) = (reader.i64()?, reader.i64()?);
             }

@@ -13,7 +13,8 @@ pub(super) struct Folded {
     marks: Vec<i64>,
     /// What each row counts, as in the log but not running, then the extremes (smallest, largest) and times (first, last).
     rows: Vec<i64>,
-    /// Running totals of `rows`, `stride` cells each; the first two are unused.
+    /// Running totals of `rows`, `stride` cells each; the first two are unused. Those by currency are of the rows with the
+    /// row's own.
     totals: Vec<i64>,
     /// The last clock at which no row moves to another bucket.
     next_due: i64,
@@ -64,10 +65,7 @@ fn weigh(layout: &Layout, row: &mut [i64], time: i64) {
             None => i128::from(layout::count(decay.series, row, None)),
             Some(input) => i128::from(layout.sum(input, row, None)),
         };
-        row[decay.at] = 0;
-        if decay.at >= layout.wide {
-            row[decay.at + 1] = 0;
-        }
+        layout.clear_decay(row, decay);
         if time > i64::MIN {
             let (_, weight) = decay_weight(time, decay.half_life);
             layout.add_decay(row, decay, of_events * i128::from(weight));
@@ -101,6 +99,12 @@ impl Folded {
     pub(super) fn before(&self, layout: &Layout, at: usize) -> Option<&[i64]> {
         let end = at * layout.stride;
         at.checked_sub(1).map(|_| &self.totals[end - layout.stride..end])
+    }
+
+    /// Running totals in a currency of all rows before `at`; `None` for nothing. O(rows of other currencies in between).
+    pub(super) fn own_before(&self, layout: &Layout, at: usize, of: u32) -> Option<&[i64]> {
+        let last = (0..at).rev().find(|&at| currency(self.row(layout, at)) == of)?;
+        self.before(layout, last + 1)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -179,13 +183,20 @@ impl Folded {
         let (stride, width) = (layout.stride, width(layout));
         self.totals.resize(self.len() * stride, 0);
         for at in from..self.len() {
-            if at > 0 {
-                self.totals.copy_within((at - 1) * stride..at * stride, at * stride);
-            } else {
-                self.totals[..stride].fill(0);
-            }
             let row = &self.rows[at * width..at * width + stride];
-            layout.add_totals(&mut self.totals[at * stride..(at + 1) * stride], row);
+            let (earlier, totals) = self.totals.split_at_mut(at * stride);
+            let totals = &mut totals[..stride];
+            totals.fill(0);
+            if at > 0 {
+                layout.common.copy(totals, &earlier[(at - 1) * stride..]);
+            }
+            if !layout.own.is_empty() {
+                let same = |&at: &usize| currency(&self.rows[at * width..]) == currency(row);
+                if let Some(last) = (0..at).rev().find(same) {
+                    layout.own.copy(totals, &earlier[last * stride..]);
+                }
+            }
+            layout.add_totals(totals, row);
         }
     }
 }

@@ -235,8 +235,7 @@ impl EntityHistory {
         }
         self.unfold_base(plan);
         let mut row = self.take_scratch(plan);
-        row[..layout.stride].copy_from_slice(self.log.row(layout, first));
-        layout.subtract_totals(&mut row[..layout.stride], self.log.base(layout));
+        self.log.own_counts(layout, first, &mut row[..layout.stride]);
         self.log.pairs_of_first(layout, &mut row[layout.stride..]);
         self.log.drop_first(layout);
         self.log.base_mut(layout)[KNOWN] = i64::MIN;

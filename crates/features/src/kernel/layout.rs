@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! row-major   known_at | currency, tie | counts, two a word | sums | decayed counts | squares, decayed sums (two words each)
+//!             | the same of what counts in the order's currency only: running totals of the rows of one currency
 //! columns     time | key, previous time of that key (per distinct count) | value (per min and max) | place
 //! ```
 
@@ -21,13 +22,21 @@ pub(super) const TOTALS: usize = 2;
 pub const MAX_CELLS: usize = 64;
 
 /// No row has more cells: all counts, two a word, all sums, and two words for each square and decayed sum.
-pub(super) const MAX_STRIDE: usize = TOTALS + MAX_CELLS + MAX_CELLS + 2 * MAX_CELLS + 2 * MAX_CELLS;
+pub(super) const MAX_STRIDE: usize = TOTALS + 1 + MAX_CELLS + MAX_CELLS + 2 * MAX_CELLS + 2 * MAX_CELLS;
+
+/// Totals of nothing.
+pub(super) static NOTHING: [i64; MAX_STRIDE] = [0; MAX_STRIDE];
 
 /// A value of a series: one number, one sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InputCell {
     pub(super) series: usize,
     pub(super) index: usize,
+    /// Whether its totals are those of the rows in one currency.
+    pub(super) own_currency: bool,
+    /// Half with the number of values, see [`count`], and position of their sum.
+    pub(super) n: usize,
+    pub(super) sum: usize,
     /// Position of the sum of squares, if any reading needs it.
     pub(super) squares: Option<usize>,
     /// Column with the values themselves, if any reading needs their extremes.
@@ -57,6 +66,20 @@ pub(super) struct DecayCell {
     pub(super) input: Option<usize>,
     pub(super) half_life: i64,
     pub(super) at: usize,
+}
+
+impl DecayCell {
+    fn is_wide(&self) -> bool {
+        self.input.is_some()
+    }
+}
+
+/// A part of a row's totals: one-word cells `from..wide`, two-word cells `wide..end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    from: usize,
+    wide: usize,
+    end: usize,
 }
 
 /// What one reading does, by positions.
@@ -107,6 +130,8 @@ pub(super) struct Group {
     pub(super) steps: Vec<Step>,
     /// Steps that are a difference of two totals where all is exact and known, in a form that takes a few instructions.
     pub(super) plain: Vec<Plain>,
+    /// Whether some of them are of the order's currency.
+    pub(super) plain_own: bool,
     /// The steps that are not among them.
     pub(super) rest: Vec<Step>,
 }
@@ -148,9 +173,9 @@ pub(super) struct Layout {
     pub(super) sinces: Vec<usize>,
     /// Inputs of which extremes are read.
     pub(super) extremes: Vec<usize>,
-    /// First of the sums, first of the two-word totals, end.
-    pub(super) sums: usize,
-    pub(super) wide: usize,
+    /// Totals of all rows, and of the rows in one currency.
+    pub(super) common: Part,
+    pub(super) own: Part,
     pub(super) stride: usize,
     /// Columns beside the times.
     pub(super) n_columns: usize,
@@ -218,12 +243,16 @@ impl Layout {
                     reads_rows: op != Op::FraudCount,
                     steps: vec![step],
                     plain: Vec::new(),
+                    plain_own: false,
                     rest: Vec::new(),
                 }),
             }
         }
         for group in &mut layout.groups {
             group.plain = group.steps.iter().filter_map(Plain::of).collect();
+            group.plain_own = group.plain.iter().any(|step| {
+                matches!(step, Plain::Sum { per_currency: true, .. } | Plain::Mean { per_currency: true, .. })
+            });
             group.rest = group.steps.iter().filter(|step| Plain::of(step).is_none()).copied().collect();
         }
         // Nested windows one after the other, the longest last: each is searched in what the one before left over.
@@ -237,7 +266,11 @@ impl Layout {
         let mut input = |input: Input| {
             self.per_currency |= input.per_currency;
             position(&mut self.used_values, input.index);
-            position(&mut self.inputs, InputCell { series, index: input.index, squares: None, column: None })
+            let (index, own_currency) = (input.index, input.per_currency);
+            position(
+                &mut self.inputs,
+                InputCell { series, index, own_currency, n: 0, sum: 0, squares: None, column: None },
+            )
         };
         let moments = |input: usize, of: Moment, value: Input| Op::Moments {
             input,
@@ -309,23 +342,10 @@ impl Layout {
             Op::Extreme { input, .. } => Some(input),
             _ => None,
         };
-        self.sums = TOTALS + (self.series.len() + self.inputs.len()).div_ceil(2);
-        let mut at = self.sums + self.inputs.len();
-        for decay in self.decays.iter_mut().filter(|decay| decay.input.is_none()) {
-            decay.at = at;
-            at += 1;
-        }
-        self.wide = at;
-        for decay in self.decays.iter_mut().filter(|decay| decay.input.is_some()) {
-            decay.at = at;
-            at += 2;
-        }
+        self.common = self.place_part(TOTALS, self.series.len(), false, ops, squares);
+        self.own = self.place_part(self.common.end, 0, true, ops, squares);
         let mut column = 0;
         for (i, input) in self.inputs.iter_mut().enumerate() {
-            if needs(i, squares) {
-                input.squares = Some(at);
-                at += 2;
-            }
             if needs(i, extreme) {
                 input.column = Some(column);
                 self.extremes.push(i);
@@ -340,10 +360,49 @@ impl Layout {
             place.column = column;
             column += 1;
         }
-        self.stride = at;
+        self.stride = self.own.end;
         self.n_columns = column;
         self.used_values.sort_unstable();
         self.used_keys.sort_unstable();
+    }
+
+    /// Places the totals of the inputs that are, or are not, by currency, behind some counts of series.
+    fn place_part(
+        &mut self,
+        from: usize,
+        n_series: usize,
+        own_currency: bool,
+        ops: &[Op],
+        squares: impl Fn(&Op) -> Option<usize>,
+    ) -> Part {
+        let mut half = 2 * (from - TOTALS) + n_series;
+        for input in self.inputs.iter_mut().filter(|input| input.own_currency == own_currency) {
+            input.n = half;
+            half += 1;
+        }
+        let mut at = TOTALS + half.div_ceil(2);
+        for input in self.inputs.iter_mut().filter(|input| input.own_currency == own_currency) {
+            input.sum = at;
+            at += 1;
+        }
+        for decay in self.decays.iter_mut().filter(|decay| decay.input.is_none() && !own_currency) {
+            decay.at = at;
+            at += 1;
+        }
+        let wide = at;
+        for decay in &mut self.decays {
+            if decay.input.is_some_and(|input| self.inputs[input].own_currency == own_currency) {
+                decay.at = at;
+                at += 2;
+            }
+        }
+        for (i, input) in self.inputs.iter_mut().enumerate() {
+            if input.own_currency == own_currency && ops.iter().any(|op| squares(op) == Some(i)) {
+                input.squares = Some(at);
+                at += 2;
+            }
+        }
+        Part { from, wide, end: at }
     }
 
     /// The currency as far as readings ask for it.
@@ -399,7 +458,7 @@ impl Layout {
         cells[self.inputs.len() + self.keys.len() + place]
     }
 
-    /// Adds what an event counts to running totals.
+    /// Adds what an event counts to running totals, those of its own currency among them.
     pub(super) fn add_event(&self, row: &mut [i64], event: &Fresh<'_>) {
         let mut rest = event.series;
         while rest != 0 {
@@ -407,11 +466,10 @@ impl Layout {
             add_half(row, series, 1);
             rest &= rest - 1;
         }
-        for (i, input) in self.inputs.iter().enumerate() {
-            let value = event.cells[i];
+        for (input, &value) in self.inputs.iter().zip(event.cells) {
             if value != MISSING {
-                add_half(row, self.series.len() + i, 1);
-                row[self.sums + i] = row[self.sums + i].wrapping_add(value);
+                add_half(row, input.n, 1);
+                row[input.sum] = row[input.sum].wrapping_add(value);
                 if let Some(at) = input.squares {
                     add_wide(row, at, i128::from(value) * i128::from(value));
                 }
@@ -427,54 +485,85 @@ impl Layout {
     }
 
     pub(super) fn add_decay(&self, row: &mut [i64], decay: &DecayCell, part: i128) {
-        if decay.at < self.wide {
-            row[decay.at] = row[decay.at].wrapping_add(part as i64);
-        } else {
+        if decay.is_wide() {
             add_wide(row, decay.at, part);
+        } else {
+            row[decay.at] = row[decay.at].wrapping_add(part as i64);
         }
+    }
+
+    /// Sets the total of a decay to nothing.
+    pub(super) fn clear_decay(&self, row: &mut [i64], decay: &DecayCell) {
+        row[decay.at..=decay.at + usize::from(decay.is_wide())].fill(0);
     }
 
     /// `row + change`, total by total.
     pub(super) fn add_totals(&self, row: &mut [i64], change: &[i64]) {
-        for at in TOTALS..self.wide {
-            row[at] = row[at].wrapping_add(change[at]);
-        }
-        for at in (self.wide..self.stride).step_by(2) {
-            add_wide(row, at, wide(change, at));
-        }
+        self.common.add(row, change);
+        self.own.add(row, change);
     }
 
-    /// `row - before`, total by total.
-    pub(super) fn subtract_totals(&self, row: &mut [i64], before: &[i64]) {
-        for at in TOTALS..self.wide {
-            row[at] = row[at].wrapping_sub(before[at]);
-        }
-        for at in (self.wide..self.stride).step_by(2) {
-            add_wide(row, at, wide(before, at).wrapping_neg());
-        }
+    /// What one row counts by itself, where it holds running totals: its totals less those before it, which for its
+    /// currency are those of an earlier row.
+    pub(super) fn subtract_totals(&self, row: &mut [i64], before: &[i64], own_before: &[i64]) {
+        self.common.subtract(row, before);
+        self.own.subtract(row, own_before);
     }
 
     /// Number of values of an input: a difference of two rows, as [`count`].
     pub(super) fn n_values(&self, input: usize, row: &[i64], before: Option<&[i64]>) -> u64 {
-        count(self.series.len() + input, row, before)
+        count(self.inputs[input].n, row, before)
     }
 
     /// Sum of the values of an input, likewise.
     pub(super) fn sum(&self, input: usize, row: &[i64], before: Option<&[i64]>) -> i64 {
-        row[self.sums + input].wrapping_sub(before.map_or(0, |before| before[self.sums + input]))
+        let at = self.inputs[input].sum;
+        row[at].wrapping_sub(before.map_or(0, |before| before[at]))
     }
 
     /// A decayed total, likewise.
     pub(super) fn decay(&self, decay: &DecayCell, row: &[i64], before: Option<&[i64]>) -> i128 {
-        if decay.at < self.wide {
-            i128::from(row[decay.at].wrapping_sub(before.map_or(0, |before| before[decay.at])))
-        } else {
+        if decay.is_wide() {
             wide(row, decay.at).wrapping_sub(before.map_or(0, |before| wide(before, decay.at)))
+        } else {
+            i128::from(row[decay.at].wrapping_sub(before.map_or(0, |before| before[decay.at])))
         }
     }
 }
 
-/// Number of events of a series: a difference of two rows, the second absent for the totals themselves.
+impl Part {
+    /// Whether it has no totals.
+    pub(super) fn is_empty(self) -> bool {
+        self.from == self.end
+    }
+
+    /// `row + change`.
+    pub(super) fn add(self, row: &mut [i64], change: &[i64]) {
+        for at in self.from..self.wide {
+            row[at] = row[at].wrapping_add(change[at]);
+        }
+        for at in (self.wide..self.end).step_by(2) {
+            add_wide(row, at, wide(change, at));
+        }
+    }
+
+    /// `row - before`.
+    fn subtract(self, row: &mut [i64], before: &[i64]) {
+        for at in self.from..self.wide {
+            row[at] = row[at].wrapping_sub(before[at]);
+        }
+        for at in (self.wide..self.end).step_by(2) {
+            add_wide(row, at, wide(before, at).wrapping_neg());
+        }
+    }
+
+    /// Takes the totals of another row.
+    pub(super) fn copy(self, row: &mut [i64], from: &[i64]) {
+        row[self.from..self.end].copy_from_slice(&from[self.from..self.end]);
+    }
+}
+
+/// Number of events of a series, or of values: a difference of two rows, the second absent for the totals themselves.
 pub(super) fn count(series: usize, row: &[i64], before: Option<&[i64]>) -> u64 {
     u64::from(half(row, series).wrapping_sub(before.map_or(0, |before| half(before, series))))
 }

@@ -7,8 +7,8 @@
 //! ```
 
 use super::MISSING;
-use super::folded::widen;
-use super::layout::{self, Fresh, KNOWN, Layout, META};
+use super::folded::{currency, widen};
+use super::layout::{self, Fresh, KNOWN, Layout, MAX_STRIDE, META, NOTHING};
 
 /// Exact rows `start..end`; row `start - 1` is the base.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,15 @@ pub(super) struct Log {
     start: u32,
     end: u32,
     capacity: u32,
+    /// Running totals of currencies at the last row of each that is gone, but for that of the base. Those of currencies
+    /// that no row has may be missing: their totals start anew.
+    gone: Option<Box<Gone>>,
 }
+
+type Gone = Vec<(u32, Box<[i64]>)>;
+
+/// So many currencies are remembered before those that no row has are forgotten.
+const MAX_GONE: usize = 16;
 
 /// Marks the previous time of a row without a key: later than any window.
 const NO_KEY: i64 = i64::MAX;
@@ -42,7 +50,33 @@ impl Log {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        8 * self.cells.len()
+        let of_gone = |(_, cells): &(u32, Box<[i64]>)| size_of::<(u32, Box<[i64]>)>() + 8 * cells.len();
+        8 * self.cells.len() + self.gone.iter().flat_map(|gone| gone.iter()).map(of_gone).sum::<usize>()
+    }
+
+    /// Running totals of a currency before a row: those of the last row before it that has the currency, the base among
+    /// them; `None` for nothing. O(rows of other currencies in between).
+    pub(super) fn own_before(&self, layout: &Layout, row: usize, of: u32) -> Option<&[i64]> {
+        for at in (self.start() - 1..row).rev() {
+            let cells = self.row(layout, at);
+            if currency(cells) == of {
+                return Some(cells);
+            }
+        }
+        let mut gone = self.gone.iter().flat_map(|gone| gone.iter());
+        gone.find(|(currency, _)| *currency == of).map(|(_, cells)| &**cells)
+    }
+
+    /// What a row counts by itself.
+    pub(super) fn own_counts(&self, layout: &Layout, row: usize, into: &mut [i64]) {
+        let cells = self.row(layout, row);
+        into.copy_from_slice(cells);
+        let nothing = &NOTHING[..layout.stride];
+        let own_before = match layout.own.is_empty() {
+            true => nothing,
+            false => self.own_before(layout, row, currency(cells)).unwrap_or(nothing),
+        };
+        layout.subtract_totals(into, self.row(layout, row - 1), own_before);
     }
 
     /// All times, by row number; those before `start` mean nothing.
@@ -124,19 +158,36 @@ impl Log {
         self.cells[first_column + at] = event.time;
         self.fill_columns(layout, at, event);
         // The event's own totals first, for the later rows; then those before it.
+        let mut own_before = [0; MAX_STRIDE];
+        let of = (event.meta >> 32) as u32;
+        let by_currency = !layout.own.is_empty();
+        // Mostly the row before has the same currency.
+        if by_currency
+            && (at < end || currency(self.row(layout, at - 1)) != of)
+            && let Some(cells) = self.own_before(layout, at, of)
+        {
+            own_before[..stride].copy_from_slice(cells);
+        }
         let from = self.row_at(layout, at - 1);
         let (before, rest) = self.cells[from..].split_at_mut(stride);
         let (row, later) = rest.split_at_mut(stride);
         if at == end {
             row.copy_from_slice(before);
+            if by_currency && currency(before) != of {
+                layout.own.copy(row, &own_before);
+            }
             layout.add_event(row, event);
         } else {
             row.fill(0);
             layout.add_event(row, event);
             for other in later[..(end - at) * stride].chunks_exact_mut(stride) {
-                layout.add_totals(other, row);
+                layout.common.add(other, row);
+                if by_currency && currency(other) == of {
+                    layout.own.add(other, row);
+                }
             }
-            layout.add_totals(row, before);
+            layout.common.add(row, before);
+            layout.own.add(row, &own_before);
         }
         (row[KNOWN], row[META]) = (event.known_at, event.meta as i64);
     }
@@ -170,11 +221,15 @@ impl Log {
 
     /// Lets the base count what a row counts, and all rows with it.
     pub(super) fn raise(&mut self, layout: &Layout, row: &[i64]) {
-        for at in self.start() - 1..self.end() {
-            layout.add_totals(self.row_mut(layout, at), row);
-        }
         let base = self.base_mut(layout);
         (base[KNOWN], base[META]) = (row[KNOWN], row[META]);
+        for at in self.start() - 1..self.end() {
+            let other = self.row_mut(layout, at);
+            layout.common.add(other, row);
+            if currency(other) == currency(row) {
+                layout.own.add(other, row);
+            }
+        }
     }
 
     /// Takes the first row out: it becomes the base, whose cells other than the totals the caller sets.
@@ -193,7 +248,24 @@ impl Log {
                 }
             }
         }
+        let (base, row) = (self.row(layout, first - 1), self.row(layout, first));
+        if !layout.own.is_empty() && currency(base) != currency(row) {
+            let (of, cells) = (currency(base), base.into());
+            self.keep_gone(layout, of, cells);
+        }
         self.start += 1;
+    }
+
+    fn keep_gone(&mut self, layout: &Layout, of: u32, cells: Box<[i64]>) {
+        let mut gone = self.gone.take().unwrap_or_default();
+        match gone.iter_mut().find(|(currency, _)| *currency == of) {
+            Some(place) => place.1 = cells,
+            None => gone.push((of, cells)),
+        }
+        if gone.len() > MAX_GONE {
+            gone.retain(|(of, _)| (self.start()..self.end()).any(|at| currency(self.row(layout, at)) == *of));
+        }
+        self.gone = Some(gone);
     }
 
     /// Smallest and largest value, and first and last time, of the first row, as pairs behind the totals of a folded row.
@@ -246,7 +318,8 @@ impl Log {
     /// Moves to cells that hold at least `capacity` rows, whatever they held before, and leaves the old ones.
     fn move_to(&mut self, layout: &Layout, cells: Box<[i64]>, capacity: usize) -> Box<[i64]> {
         let head = 2 * layout.sinces.len();
-        let mut grown = Self { cells, start: 1, end: 1, capacity: capacity as u32 };
+        let gone = self.gone.take();
+        let mut grown = Self { cells, start: 1, end: 1, capacity: capacity as u32, gone };
         if self.is_new() {
             for pair in grown.cells[..head].chunks_exact_mut(2) {
                 (pair[0], pair[1]) = (i64::MAX, i64::MIN);

@@ -2,7 +2,7 @@
 
 use super::folded::{self, Folded};
 use super::history::EntityHistory;
-use super::layout::{self, Group, KNOWN, Layout, MAX_STRIDE, Moment, Op, Plain, Step};
+use super::layout::{self, Group, KNOWN, Layout, Moment, NOTHING, Op, Plain, Step};
 use super::log::Log;
 use super::measure::{self, Moments};
 use super::plan::{Plan, Window};
@@ -31,6 +31,14 @@ struct View<'a> {
     /// The window's start.
     since: i64,
     /// Running totals at the end of `lo..mid`, and before it.
+    all: Ends<'a>,
+    /// Those in the order's currency, where they are asked for.
+    own: Ends<'a>,
+}
+
+/// Running totals at the end of a run of rows, and before it.
+#[derive(Clone, Copy, Debug)]
+struct Ends<'a> {
     upto: &'a [i64],
     before: &'a [i64],
 }
@@ -52,9 +60,6 @@ enum Place {
     Exact(usize),
 }
 
-/// Totals of nothing.
-static NOTHING: [i64; MAX_STRIDE] = [0; MAX_STRIDE];
-
 struct Reader<'a> {
     layout: &'a Layout,
     history: &'a EntityHistory,
@@ -72,10 +77,8 @@ struct Reader<'a> {
     clear: usize,
     /// Whether all that is no longer exact was.
     all_clear: bool,
-    /// Whether all is exact and of one currency, and what was dropped was known.
+    /// Whether all is exact, and that and what was dropped was known.
     is_plain: bool,
-    /// Whether that currency is the order's, where it is asked for.
-    same_currency: bool,
 }
 
 impl EntityHistory {
@@ -83,8 +86,8 @@ impl EntityHistory {
     ///
     /// O(log n) for each window and output, n being the rows. Extremes, distinct counts and gaps are O(rows in the window),
     /// of which a scan takes 4 to 16 at a time. Rows are looked at one by one where some may not have been known by the
-    /// order's time: those within the entity's longest lateness before it. Inputs in the order's currency are O(rows)
-    /// where the entity has several.
+    /// order's time: those within the entity's longest lateness before it. Inputs in the order's currency
+    /// are looked for in the rows next to the ends of the window: O(rows of other currencies in between).
     pub fn read(&self, plan: &Plan, order: &Occurrence<'_>, write: impl FnMut(usize, f32)) {
         self.read_near(plan, order, &mut [], write);
     }
@@ -143,23 +146,9 @@ impl<'a> Reader<'a> {
         }
         let currency = layout.currency(order);
         let folded = history.folded();
-        let is_plain = all_clear && clear == end && folded.is_none() && !history.mixed;
-        let same_currency = history.currency == currency;
-        let reader = Self {
-            layout,
-            history,
-            log,
-            times,
-            folded,
-            order,
-            now,
-            currency,
-            end,
-            clear,
-            all_clear,
-            is_plain,
-            same_currency,
-        };
+        let is_plain = all_clear && clear == end && folded.is_none();
+        let reader =
+            Self { layout, history, log, times, folded, order, now, currency, end, clear, all_clear, is_plain };
         (now.saturating_sub(reader.last_known()) <= ENTITY_LIFETIME.0).then_some(reader)
     }
 
@@ -184,8 +173,8 @@ impl<'a> Reader<'a> {
     fn everything(&self) -> View<'a> {
         let to = self.folded.map_or(0, Folded::len);
         let (lo, hi) = (self.start(), self.end);
-        let (upto, before) = (&NOTHING[..], &NOTHING[..]);
-        View { lo, mid: lo, hi, from: 0, to, lifetime: true, since: i64::MIN, upto, before }
+        let nothing = Ends { upto: &NOTHING, before: &NOTHING };
+        View { lo, mid: lo, hi, from: 0, to, lifetime: true, since: i64::MIN, all: nothing, own: nothing }
     }
 
     /// The exact rows of a window that ends `back` before the order; `near` is where they may be.
@@ -194,9 +183,8 @@ impl<'a> Reader<'a> {
         let until = self.now.saturating_sub(back);
         let start = self.start();
         let hi = if back == 0 { self.end } else { seek(self.times, start, self.end, near.hi as usize, until) };
-        let lo = window.over.map_or(start, |over| {
-            seek(self.times, start, hi, near.lo as usize, until.saturating_sub(over))
-        });
+        let lo =
+            window.over.map_or(start, |over| seek(self.times, start, hi, near.lo as usize, until.saturating_sub(over)));
         Near { lo: lo as u32, hi: hi as u32 }
     }
 
@@ -213,17 +201,34 @@ impl<'a> Reader<'a> {
         }
         let mid = self.clear.clamp(lo, hi);
         // What was dropped is in the base, unless there are folded rows.
-        let before = self.before(lo, lifetime && self.folded.is_none());
-        View { lo, mid, hi, from, to, lifetime, since, upto: self.row(mid - 1), before }
+        let with_base = lifetime && self.folded.is_none();
+        let own = if self.layout.own.is_empty() { self.everything().own } else { self.own_ends(lo, mid, with_base) };
+        View { lo, mid, hi, from, to, lifetime, since, all: self.ends(lo, mid, with_base), own }
     }
 
-    /// Running totals before the exact rows of a window; nothing if what the base stands for is in it and was known.
+    /// Running totals before and after exact rows; none before if what the base stands for counts with them and was known.
     #[inline]
-    fn before(&self, lo: usize, with_base: bool) -> &'a [i64] {
-        if with_base && self.log.base(self.layout)[KNOWN] < self.now {
-            return &NOTHING[..self.layout.stride];
+    fn ends(&self, lo: usize, hi: usize, with_base: bool) -> Ends<'a> {
+        let with_base = with_base && self.log.base(self.layout)[KNOWN] < self.now;
+        let before = if with_base { &NOTHING[..self.layout.stride] } else { self.row(lo - 1) };
+        Ends { upto: self.row(hi - 1), before }
+    }
+
+    /// The same in the order's currency.
+    #[inline]
+    fn own_ends(&self, lo: usize, hi: usize, with_base: bool) -> Ends<'a> {
+        let with_base = with_base && self.log.base(self.layout)[KNOWN] < self.now;
+        let before = if with_base { &NOTHING[..self.layout.stride] } else { self.own_before(lo) };
+        Ends { upto: self.own_before(hi), before }
+    }
+
+    /// Running totals in the order's currency before an exact row.
+    #[inline]
+    fn own_before(&self, row: usize) -> &'a [i64] {
+        if self.history.mixed || self.history.currency != self.currency {
+            return self.log.own_before(self.layout, row, self.currency).unwrap_or(&NOTHING[..self.layout.stride]);
         }
-        self.row(lo - 1)
+        self.row(row - 1)
     }
 
     /// Writes one output.
@@ -247,9 +252,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The folded rows of a view where all were known: running totals at the end and before it.
-    fn folded_totals(&self, view: &View<'_>) -> Option<(&'a [i64], Option<&'a [i64]>)> {
+    fn folded_totals(&self, view: &View<'_>, own_currency: bool) -> Option<(&'a [i64], Option<&'a [i64]>)> {
         let folded = self.folded.filter(|_| self.all_clear)?;
-        Some((folded.before(self.layout, view.to)?, folded.before(self.layout, view.from)))
+        let before = |at: usize| match own_currency {
+            true => folded.own_before(self.layout, at, self.currency),
+            false => folded.before(self.layout, at),
+        };
+        Some((before(view.to)?, before(view.from)))
     }
 
     /// Calls `see` for every known row of a view, from the oldest on; with `own_currency` those in the order's only.
@@ -263,11 +272,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Calls `see` for what totals do not tell of a view.
-    fn walk_rest(&self, view: &View<'a>, mut see: impl FnMut(Seen<'a>)) {
+    fn walk_rest(&self, view: &View<'a>, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
         if !self.all_clear {
-            self.walk_folded(view, false, &mut see);
+            self.walk_folded(view, own_currency, &mut see);
         }
-        self.walk_exact(view.mid, view.hi, false, see);
+        self.walk_exact(view.mid, view.hi, own_currency, see);
     }
 
     fn walk_folded(&self, view: &View<'a>, own_currency: bool, mut see: impl FnMut(Seen<'a>)) {
@@ -284,7 +293,8 @@ impl<'a> Reader<'a> {
         for at in lo..hi {
             let cells = self.row(at);
             if self.sees(cells, own_currency) {
-                see(Seen { time: self.times[at], cells, before: Some(self.row(at - 1)), place: Place::Exact(at) });
+                let before = if own_currency { self.own_before(at) } else { self.row(at - 1) };
+                see(Seen { time: self.times[at], cells, before: Some(before), place: Place::Exact(at) });
             }
         }
     }
@@ -296,26 +306,19 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn count(&self, series: usize, view: &View<'a>) -> u64 {
-        let mut n = layout::count(series, view.upto, Some(view.before));
-        if let Some((upto, before)) = self.folded_totals(view) {
+        let mut n = layout::count(series, view.all.upto, Some(view.all.before));
+        if let Some((upto, before)) = self.folded_totals(view, false) {
             n += layout::count(series, upto, before);
         }
         if !self.is_clear(view) {
-            self.walk_rest(view, |seen| n += layout::count(series, seen.cells, seen.before));
+            self.walk_rest(view, false, |seen| n += layout::count(series, seen.cells, seen.before));
         }
         n
     }
 
-    /// Whether differences of totals will do for the order's currency; `None` where no row has it.
-    fn by_totals(&self, own_currency: bool) -> Option<bool> {
-        if !own_currency || self.history.mixed {
-            return Some(!own_currency);
-        }
-        (self.history.currency == self.currency).then_some(true)
-    }
-
     #[inline]
     fn moments(&self, input: usize, squares: bool, own_currency: bool, view: &View<'a>) -> Moments {
+        let Ends { upto, before } = if own_currency { view.own } else { view.all };
         let mut moments = Moments::default();
         let mut add = |row: &[i64], before: Option<&[i64]>| {
             moments.n += self.layout.n_values(input, row, before);
@@ -325,18 +328,12 @@ impl<'a> Reader<'a> {
                 moments.squares = moments.squares.wrapping_add(layout::wide(row, at).wrapping_sub(below));
             }
         };
-        match self.by_totals(own_currency) {
-            Some(true) => {
-                add(view.upto, Some(view.before));
-                if let Some((upto, before)) = self.folded_totals(view) {
-                    add(upto, before);
-                }
-                if !self.is_clear(view) {
-                    self.walk_rest(view, |seen| add(seen.cells, seen.before));
-                }
-            }
-            Some(false) => self.walk(view, own_currency, |seen| add(seen.cells, seen.before)),
-            None => {}
+        add(upto, Some(before));
+        if let Some((upto, before)) = self.folded_totals(view, own_currency) {
+            add(upto, before);
+        }
+        if !self.is_clear(view) {
+            self.walk_rest(view, own_currency, |seen| add(seen.cells, seen.before));
         }
         moments
     }
@@ -344,17 +341,17 @@ impl<'a> Reader<'a> {
     /// Writes the plain outputs of a group whose exact rows are at `at`.
     #[inline]
     fn plain(&self, group: &Group, at: Near, write: &mut impl FnMut(usize, f32)) {
-        let before = self.before(at.lo as usize, group.window.over.is_none());
-        let upto = self.row(at.hi as usize - 1);
+        let (lo, hi, with_base) = (at.lo as usize, at.hi as usize, group.window.over.is_none());
+        let all = self.ends(lo, hi, with_base);
+        let own = if group.plain_own { self.own_ends(lo, hi, with_base) } else { all };
         let moments = |input: usize, per_currency: bool| {
-            let n = self.layout.n_values(input, upto, Some(before));
-            let sum = self.layout.sum(input, upto, Some(before));
-            if per_currency && !self.same_currency { (0, 0) } else { (n, sum) }
+            let Ends { upto, before } = if per_currency { own } else { all };
+            (self.layout.n_values(input, upto, Some(before)), self.layout.sum(input, upto, Some(before)))
         };
         for step in &group.plain {
             match *step {
                 Plain::Count { output, series } => {
-                    write(output, layout::count(series, upto, Some(before)) as f64 as f32);
+                    write(output, layout::count(series, all.upto, Some(all.before)) as f64 as f32);
                 }
                 Plain::Sum { output, input, unit, per_currency } => {
                     write(output, (moments(input, per_currency).1 as f64 / unit) as f32);
@@ -421,14 +418,12 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         };
-        match self.by_totals(own_currency) {
-            Some(true) => {
-                self.walk_folded(view, false, &mut see);
-                self.walk_exact(view.mid, view.hi, false, see);
-                values[view.lo..view.mid].iter().for_each(|&value| take(value));
-            }
-            Some(false) => self.walk(view, own_currency, see),
-            None => {}
+        self.walk_folded(view, own_currency, &mut see);
+        if own_currency && self.history.mixed {
+            self.walk_exact(view.lo, view.hi, true, see);
+        } else if !own_currency || self.history.currency == self.currency {
+            self.walk_exact(view.mid, view.hi, own_currency, see);
+            values[view.lo..view.mid].iter().for_each(|&value| take(value));
         }
         if found == MISSING || found == i64::MAX { 0.0 } else { found as f64 }
     }
@@ -470,23 +465,19 @@ impl<'a> Reader<'a> {
             part = part.wrapping_add(more);
         };
         let of_row = |seen: &Seen<'_>| self.layout.decay(cell, seen.cells, seen.before);
-        match self.by_totals(own_currency) {
-            Some(true) => {
-                self.walk_folded(view, false, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
-                let mut lo = view.lo;
-                while lo < view.mid {
-                    let of = self.times[lo].div_euclid(half_life);
-                    let end = (of + 1) * half_life;
-                    let next = seek(self.times, lo, view.mid, view.mid, end);
-                    add(of, self.layout.decay(cell, self.row(next - 1), Some(self.row(lo - 1))));
-                    lo = next;
-                }
-                let (lo, hi) = (view.mid, view.hi);
-                self.walk_exact(lo, hi, false, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
-            }
-            Some(false) => self.walk(view, own_currency, |seen| add(seen.time.div_euclid(half_life), of_row(&seen))),
-            None => {}
+        self.walk_folded(view, own_currency, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
+        let mut lo = view.lo;
+        while lo < view.mid {
+            let of = self.times[lo].div_euclid(half_life);
+            let end = (of + 1) * half_life;
+            let next = seek(self.times, lo, view.mid, view.mid, end);
+            let Ends { upto, before } =
+                if own_currency { self.own_ends(lo, next, false) } else { self.ends(lo, next, false) };
+            add(of, self.layout.decay(cell, upto, Some(before)));
+            lo = next;
         }
+        let (lo, hi) = (view.mid, view.hi);
+        self.walk_exact(lo, hi, own_currency, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
         total += measure::shift(part, now.saturating_sub(epoch));
         measure::decayed(self.now, half_life, total)
     }
