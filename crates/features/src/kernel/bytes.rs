@@ -89,6 +89,7 @@ impl EntityHistory {
         self.write_exact(plan, out);
         match (self.folded(), self.dropped(plan)) {
             (Some(folded), _) => {
+                let folded = folded.settled(plan, self.clock(plan), self.newest.max(self.late_known));
                 put(out, folded.len() as u64);
                 for (at, &time) in folded.times().iter().enumerate() {
                     write_folded(plan, time, folded.row(&plan.layout, at), out);

@@ -1,4 +1,9 @@
 //! Folded rows: what is left of the events that an entity has too many of.
+//!
+//! As the clock goes on, rows move to wider buckets. To move each at its time would take a hot entity longer than all else, so
+//! rows are moved many at once; until then a search looks at where they would stand, which tells the same of all that adds up.
+
+use std::borrow::Cow;
 
 use super::MISSING;
 use super::layout::{self, KNOWN, Layout, META};
@@ -20,6 +25,11 @@ pub(super) struct Folded {
     next_due: i64,
     /// The last known time at which a mark goes.
     next_merge: i64,
+    /// When the last of all rows became known.
+    max_known_at: i64,
+    /// Rows taken in since all were moved, and how many there were then.
+    n_new: usize,
+    n_moved: usize,
 }
 
 /// Cells of one row.
@@ -91,6 +101,38 @@ impl Folded {
         (self.times[at], currency(self.row(layout, at)), self.marks[at])
     }
 
+    /// When the last of all rows became known.
+    pub(super) fn max_known_at(&self) -> i64 {
+        self.max_known_at
+    }
+
+    /// Whether every row stands where it does as seen from the clock.
+    pub(super) fn is_settled(&self, clock: i64, last_known_at: i64) -> bool {
+        clock <= self.next_due && last_known_at <= self.next_merge
+    }
+
+    /// All rows where they stand as seen from the clock.
+    pub(super) fn settled(&self, plan: &Plan, clock: i64, last_known_at: i64) -> Cow<'_, Self> {
+        if self.is_settled(clock, last_known_at) {
+            return Cow::Borrowed(self);
+        }
+        let mut settled = self.clone();
+        settled.move_all(plan, clock, last_known_at);
+        Cow::Owned(settled)
+    }
+
+    /// The number of rows that stand before a time, as seen from the clock.
+    pub(super) fn n_before(&self, plan: &Plan, clock: i64, time: i64) -> usize {
+        let mut n = self.times.partition_point(|&start| start < time);
+        if clock > self.next_due {
+            // Rows only ever move back, and none past another.
+            while self.times.get(n).is_some_and(|&start| plan.fold(clock, start) < time) {
+                n += 1;
+            }
+        }
+        n
+    }
+
     pub(super) fn row(&self, layout: &Layout, at: usize) -> &[i64] {
         &self.rows[at * width(layout)..(at + 1) * width(layout)]
     }
@@ -131,20 +173,28 @@ impl Folded {
             self.rows.splice(at * width..at * width, row.iter().copied());
             self.rows[at * width + META] = (u64::from(currency) << 32) as i64;
             if self.len() == 1 {
-                (self.next_due, self.next_merge) = (i64::MAX, i64::MAX);
+                *self =
+                    Self { next_due: i64::MAX, next_merge: i64::MAX, max_known_at: i64::MIN, ..std::mem::take(self) };
             }
+            self.n_new += 1;
             self.next_due = self.next_due.min(plan.moves_after(time));
             self.next_merge = self.next_merge.min(Plan::merges_after(mark));
         }
+        self.max_known_at = self.max_known_at.max(row[KNOWN]);
         weigh(layout, &mut self.rows[at * width..(at + 1) * width], time);
         self.sum_up(layout, at);
     }
 
-    /// Brings every row to where it stands as seen from `newest`. O(rows) when one moves, and nothing otherwise.
+    /// Moves rows to where they stand as seen from the clock, once there are enough of them. O(1) amortised over the rows
+    /// taken in, but O(rows) for each that moves where decayed totals are kept, which depend on where rows stand.
     pub(super) fn settle(&mut self, plan: &Plan, clock: i64, last_known_at: i64) {
-        if clock <= self.next_due && last_known_at <= self.next_merge {
-            return;
+        let is_time = self.n_new > self.n_moved / 2 + 64 || !plan.layout.decays.is_empty();
+        if is_time && !self.is_settled(clock, last_known_at) {
+            self.move_all(plan, clock, last_known_at);
         }
+    }
+
+    fn move_all(&mut self, plan: &Plan, clock: i64, last_known_at: i64) {
         let (layout, width) = (&plan.layout, width(&plan.layout));
         let mut places: Vec<(i64, u32, i64, usize)> = (0..self.len())
             .map(|at| {
@@ -173,6 +223,7 @@ impl Folded {
             weigh(layout, row, time);
         }
         (self.times, self.marks, self.rows) = (times, marks, rows);
+        (self.n_new, self.n_moved) = (0, self.times.len());
         self.next_due = self.times.iter().map(|&time| plan.moves_after(time)).min().unwrap_or(i64::MAX);
         self.next_merge = self.marks.iter().map(|&mark| Plan::merges_after(mark)).min().unwrap_or(i64::MAX);
         self.sum_up(layout, 0);

@@ -1,4 +1,4 @@
-//! Reading: from rows to outputs, without changing or allocating anything.
+//! Reading: from rows to outputs, without changing anything, and without allocating but for late orders of hot entities.
 
 use super::folded::{self, Folded};
 use super::history::EntityHistory;
@@ -66,6 +66,7 @@ struct Reader<'a> {
     log: &'a Log,
     times: &'a [i64],
     folded: Option<&'a Folded>,
+    plan: &'a Plan,
     order: &'a Occurrence<'a>,
     /// The order's time.
     now: i64,
@@ -75,7 +76,7 @@ struct Reader<'a> {
     end: usize,
     /// All exact rows before this one were known.
     clear: usize,
-    /// Whether all that is no longer exact was.
+    /// Whether all that is no longer exact was, too.
     all_clear: bool,
     /// Whether all is exact, and that and what was dropped was known.
     is_plain: bool,
@@ -94,7 +95,16 @@ impl EntityHistory {
 
     /// As [`Self::read`], with one [`Near`] per window ([`Plan::n_windows`]) that this entity's last order left.
     pub fn read_near(&self, plan: &Plan, order: &Occurrence<'_>, near: &mut [Near], mut write: impl FnMut(usize, f32)) {
-        let Some(reader) = Reader::new(self, plan, order) else {
+        let settled;
+        let mut folded = self.folded();
+        if let Some(rows) = folded {
+            // What was not known then, and decayed totals, depend on where rows stand.
+            if rows.max_known_at() >= order.time || !plan.layout.decays.is_empty() {
+                settled = rows.settled(plan, self.clock(plan), self.newest.max(self.late_known));
+                folded = Some(&*settled);
+            }
+        }
+        let Some(reader) = Reader::new(self, plan, order, folded) else {
             return plan.write_first_seen(write);
         };
         let mut last = (0, Near { lo: reader.end as u32, hi: reader.end as u32 });
@@ -129,33 +139,38 @@ impl EntityHistory {
 
 impl<'a> Reader<'a> {
     /// `None` where nothing was seen for a lifetime.
-    fn new(history: &'a EntityHistory, plan: &'a Plan, order: &'a Occurrence<'a>) -> Option<Self> {
+    fn new(
+        history: &'a EntityHistory,
+        plan: &'a Plan,
+        order: &'a Occurrence<'a>,
+        folded: Option<&'a Folded>,
+    ) -> Option<Self> {
         if history.is_empty() {
             return None;
         }
         let (layout, log, now) = (&plan.layout, &history.log, order.time.clamp(-MAX_TIME, MAX_TIME));
         let (times, start) = (log.times(layout), log.start());
         let end = if history.newest < now { log.end() } else { seek(times, start, log.end(), log.end(), now) };
-        let all_clear = history.late_known < now;
+        let old_known_at = folded.map_or_else(|| log.base(layout)[KNOWN], Folded::max_known_at);
+        let all_clear = old_known_at < now;
         let mut clear = end;
-        if !all_clear {
+        if history.late_known >= now {
             clear = seek(times, start, end, end, now.saturating_sub(history.lateness));
             while clear < end && log.row(layout, clear)[KNOWN] < now {
                 clear += 1;
             }
         }
         let currency = layout.currency(order);
-        let folded = history.folded();
         let is_plain = all_clear && clear == end && folded.is_none();
         let reader =
-            Self { layout, history, log, times, folded, order, now, currency, end, clear, all_clear, is_plain };
+            Self { layout, history, log, times, folded, plan, order, now, currency, end, clear, all_clear, is_plain };
         (now.saturating_sub(reader.last_known()) <= ENTITY_LIFETIME.0).then_some(reader)
     }
 
     /// When the last of what was known became known; the time of the last clear row where that is recent enough.
     fn last_known(&self) -> i64 {
         let exact = if self.clear > self.start() { self.times[self.clear - 1] } else { i64::MIN };
-        if self.all_clear {
+        if self.history.late_known < self.now {
             return exact.max(self.history.late_known);
         }
         if self.now.saturating_sub(exact) <= ENTITY_LIFETIME.0 {
@@ -196,8 +211,9 @@ impl<'a> Reader<'a> {
         let since = window.over.map_or(i64::MIN, |over| until.saturating_sub(over));
         let (mut from, mut to) = (0, 0);
         if let Some(folded) = self.folded {
-            to = folded.times().partition_point(|&time| time < until);
-            from = if lifetime { 0 } else { folded.times()[..to].partition_point(|&time| time < since) };
+            let clock = self.history.clock(self.plan);
+            to = folded.n_before(self.plan, clock, until);
+            from = if lifetime { 0 } else { folded.n_before(self.plan, clock, since) };
         }
         let mid = self.clear.clamp(lo, hi);
         // What was dropped is in the base, unless there are folded rows.
