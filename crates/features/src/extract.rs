@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod own;
 mod read;
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 pub use error::ExtractorError;
@@ -396,14 +397,23 @@ impl Extractor {
             row[cell] = value;
         }
         let order = self.occurrence(event, &event.values, &event.keys);
-        for (index, slot) in self.slots.iter().enumerate() {
+        // Entities lie far apart in memory: all are found first, and what will be read of them is asked for, at once.
+        let mut found = [None; MAX_SLOTS];
+        let found = &mut found[..self.slots.len()];
+        let mut keys = [0; MAX_SLOTS];
+        for (key, slot) in keys.iter_mut().zip(&self.slots) {
+            *key = slot.key(|source| event.keys[source]);
+        }
+        state.find_histories(&keys[..found.len()], found);
+        let touched =
+            found.iter().zip(&self.slots).filter_map(|(history, slot)| Some(history.as_ref()?.touch(&slot.plan)));
+        black_box(touched.fold(0, |all, touched| all ^ touched));
+        for ((slot, history), key) in self.slots.iter().zip(found).zip(keys) {
             let write = |output: usize, value: f32| row[slot.cells[output]] = value;
-            match slot.key(|source| event.keys[source]) {
-                0 => slot.plan.write_missing(write),
-                entity => match state.history(index, entity) {
-                    Some(history) => history.read(&slot.plan, &order, write),
-                    None => slot.plan.write_first_seen(write),
-                },
+            match history {
+                _ if key == 0 => slot.plan.write_missing(write),
+                Some(history) => history.read(&slot.plan, &order, write),
+                None => slot.plan.write_first_seen(write),
             }
         }
         if let (Some(plan), Some(network)) = (&self.network, &state.network) {

@@ -26,7 +26,7 @@ mod tests;
 use crate::identity::EntityKey;
 use crate::kernel::ENTITY_LIFETIME;
 use crate::language::feature::FIRST_SEEN;
-use crate::shards::Shards;
+use crate::shards::{Shards, get_each};
 use crate::slow_clock::SlowClock;
 use crate::time::Span;
 
@@ -252,9 +252,12 @@ impl Network {
             self.sweep();
         }
         let things = &things[..things.len().min(MAX_THINGS)];
-        let time = things
+        let mut found = [None; MAX_THINGS];
+        self.find_things(things, &mut found);
+        let time = found
             .iter()
-            .filter_map(|&thing| self.things.get(EntityKey(thing)).map(|thing| thing.last))
+            .flatten()
+            .map(|thing| thing.last)
             .chain(self.accounts.get(EntityKey(account)).map(|account| account.last))
             .fold(known_at, i64::max);
         let own = self.see_account(account, time);
@@ -300,8 +303,17 @@ impl Network {
     /// If `accounts_per` is not as long as `things`: a caller's bug.
     pub fn read(&self, t: i64, account: u64, things: &[u64], accounts_per: &mut [f32]) -> NetworkReading {
         assert_eq!(things.len(), accounts_per.len(), "one place per thing");
-        let newest = if account == 0 { None } else { self.accounts.get(EntityKey(account)) };
-        let own = newest.and_then(|newest| newest.alive_at(t));
+        let mut found = [None; MAX_THINGS];
+        self.find_things(&things[..things.len().min(MAX_THINGS)], &mut found);
+        // The accounts that are looked at below, so that the waits for memory overlap.
+        let mut wanted = [(&self.accounts, EntityKey(account)); MAX_THINGS + 1];
+        for (place, thing) in wanted[1..].iter_mut().zip(&found) {
+            place.1 = EntityKey(thing.map_or(0, |thing: &Thing| thing.head.account));
+        }
+        let mut accounts = [None; MAX_THINGS + 1];
+        get_each(&wanted[..=things.len().min(MAX_THINGS)], &mut accounts);
+        let newest = if account == 0 { None } else { accounts[0] };
+        let own = newest.and_then(|newest: &Account| newest.alive_at(t));
         let mut roots = [Node { key: 0, first: 0 }; MAX_THINGS + 1];
         let (mut n_roots, mut size, mut frauds, mut new_links) = (0, u64::from(own.is_none()), 0_u64, 0);
         let mut add = |found: Option<(Node, &Account)>| {
@@ -321,7 +333,8 @@ impl Network {
                 *accounts_per = f32::NAN;
                 continue;
             }
-            let Some(thing) = self.things.get(EntityKey(key)).and_then(|newest| newest.alive_at(t)) else {
+            let newest = found.get(i).copied().unwrap_or_else(|| self.things.get(EntityKey(key)));
+            let Some(thing) = newest.and_then(|newest| newest.alive_at(t)) else {
                 *accounts_per = FIRST_SEEN;
                 continue;
             };
@@ -342,6 +355,15 @@ impl Network {
         } else {
             NetworkReading { cluster_size: size as f32, cluster_frauds: frauds as f32, new_links: new_links as f32 }
         }
+    }
+
+    /// Looks up at most [`MAX_THINGS`] things at once.
+    fn find_things<'a>(&'a self, things: &[u64], found: &mut [Option<&'a Thing>; MAX_THINGS]) {
+        let mut wanted = [(&self.things, EntityKey(0)); MAX_THINGS];
+        for (place, &thing) in wanted.iter_mut().zip(things) {
+            place.1 = EntityKey(thing);
+        }
+        get_each(&wanted[..things.len()], found);
     }
 
     /// What is held about an account. O(things).

@@ -205,6 +205,58 @@ impl<K: ShardKey, V: Clone> Shards<K, V> {
     }
 }
 
+/// Looks up a key in each of some maps, side by side: each step down waits for memory, and the waits overlap.
+///
+/// # Panics
+/// If `found` is shorter than `wanted`: a caller's bug.
+pub fn get_each<'a, K: ShardKey, V>(wanted: &[(&'a Shards<K, V>, K)], found: &mut [Option<&'a V>]) {
+    for (wanted, found) in wanted.chunks(SIDE_BY_SIDE).zip(found[..wanted.len()].chunks_mut(SIDE_BY_SIDE)) {
+        let mut walks = [const { Walk { node: None, key: 0, used: ROOT_BITS, near: 0, estimate: 0 } }; SIDE_BY_SIDE];
+        let walks = &mut walks[..wanted.len()];
+        for (walk, (map, key)) in walks.iter_mut().zip(wanted) {
+            walk.node = map.shards.get(shard_of(*key)).and_then(|shard| shard.root.as_deref());
+            walk.key = key.bits();
+        }
+        let mut is_below = true;
+        while is_below {
+            is_below = false;
+            for walk in &mut *walks {
+                if let Some(Node::Branch(children)) = walk.node {
+                    walk.node = children[digit(walk.key, walk.used)].as_deref();
+                    walk.used += BRANCH_BITS;
+                    is_below = true;
+                }
+            }
+        }
+        for walk in &mut *walks {
+            if let Some(Node::Leaf(leaf)) = walk.node {
+                walk.estimate = leaf.estimate(walk.key, walk.used);
+                walk.near = leaf.keys.get(walk.estimate).copied().unwrap_or(u64::MAX);
+            }
+        }
+        for (walk, found) in walks.iter().zip(found) {
+            *found = match walk.node {
+                Some(Node::Leaf(leaf)) if walk.near == walk.key => Some(&leaf.values[walk.estimate]),
+                Some(Node::Leaf(leaf)) => leaf.find(walk.key, walk.used).ok().map(|at| &leaf.values[at]),
+                _ => None,
+            };
+        }
+    }
+}
+
+/// So many lookups are made at once: more than memory can serve at a time.
+const SIDE_BY_SIDE: usize = 32;
+
+/// How far one lookup has come.
+struct Walk<'a, V> {
+    node: Option<&'a Node<V>>,
+    key: u64,
+    used: u32,
+    /// The key that stands where this one is expected.
+    near: u64,
+    estimate: usize,
+}
+
 /// Part of a map, see [`Shards::leaf_at`].
 #[derive(Clone, Copy, Debug)]
 pub struct LeafAt<'a, V> {
@@ -389,11 +441,16 @@ impl<V> Default for Leaf<V> {
 }
 
 impl<V> Leaf<V> {
+    /// About where a key stands.
+    fn estimate(&self, key: u64, used: u32) -> usize {
+        // More than LEAF_MAX different keys share at most 58 bits, so that no leaf lies below 60 and the shift is valid.
+        ((u128::from(key << used) * self.keys.len() as u128) >> 64) as usize
+    }
+
     /// The place of a key, or where it would stand. Hashes are spread evenly, so the walk from the estimate is short.
     fn find(&self, key: u64, used: u32) -> Result<usize, usize> {
         let n = self.keys.len();
-        // More than LEAF_MAX different keys share at most 58 bits, so that no leaf lies below 60 and the shift is valid.
-        let mut at = ((u128::from(key << used) * n as u128) >> 64) as usize;
+        let mut at = self.estimate(key, used);
         while at < n && self.keys[at] < key {
             at += 1;
         }

@@ -9,7 +9,7 @@ use crate::kernel::{EntityHistory, LabelNews};
 use crate::kind::EventKind;
 use crate::network::Network;
 use crate::order_index::{EventIds, OrderIndex, OrderLabel};
-use crate::shards::Shards;
+use crate::shards::{Shards, get_each};
 use crate::time::{Span, UnixMillis};
 
 /// For how long after an order its label is taken, and a repeated order or event id recognised: 120 days, within which
@@ -121,8 +121,17 @@ impl State {
         self.orders.len()
     }
 
-    pub(crate) fn history(&self, slot: usize, entity: u64) -> Option<&EntityHistory> {
-        self.histories[slot].get(EntityKey(entity))
+    /// The history of one entity per slot, by its key; 0 where there is none.
+    pub(crate) fn find_histories<'a>(&'a self, keys: &[u64], found: &mut [Option<&'a EntityHistory>]) {
+        const AT_ONCE: usize = 32;
+        let all = self.histories.chunks(AT_ONCE).zip(keys.chunks(AT_ONCE)).zip(found.chunks_mut(AT_ONCE));
+        for ((histories, keys), found) in all {
+            let mut wanted = [(&self.histories[0], EntityKey(0)); AT_ONCE];
+            for ((place, histories), &key) in wanted.iter_mut().zip(histories).zip(keys) {
+                *place = (histories, EntityKey(key));
+            }
+            get_each(&wanted[..keys.len()], found);
+        }
     }
 
     /// Learns an event of any kind; an order after it was scored.

@@ -85,6 +85,11 @@ impl Log {
         &self.cells[head..head + self.end()]
     }
 
+    /// Looks at the newest time and row.
+    pub(super) fn touch(&self, layout: &Layout) -> i64 {
+        self.end().checked_sub(1).map_or(0, |last| self.times(layout)[last] ^ self.row(layout, last)[KNOWN])
+    }
+
     /// A column, by row number.
     pub(super) fn column(&self, layout: &Layout, column: usize) -> &[i64] {
         let at = self.column_at(layout, column);
