@@ -165,6 +165,9 @@ pub(crate) fn hash_levels<T: Send>(n_levels: usize, n_threads: usize, of: impl F
     parallel::run(n_threads, jobs, chunk).into_iter().flatten().collect()
 }
 
+/// Rows per job.
+const BLOCK: usize = 16_384;
+
 fn row_hashes(table: &OrderTable, kinds: &[EventKind], n_threads: usize) -> Vec<u64> {
     let level_hashes: Vec<Vec<u64>> = table
         .columns
@@ -176,7 +179,6 @@ fn row_hashes(table: &OrderTable, kinds: &[EventKind], n_threads: usize) -> Vec<
             _ => Vec::new(),
         })
         .collect();
-    const BLOCK: usize = 16_384;
     let mut hashes = vec![0; table.n_rows];
     let jobs: Vec<_> = hashes.chunks_mut(BLOCK).enumerate().collect();
     parallel::run(n_threads, jobs, |(block, hashes): (usize, &mut [u64])| {

@@ -43,12 +43,9 @@ const KEPT: i64 = ENTITY_LIFETIME.0 + GRACE.0;
 const NOTED: i64 = Span::DAY.0;
 /// The latest time that is learned, so that there is one at which all has been learned.
 const LATEST: i64 = i64::MAX - 1;
-/// Accounts that are looked at for being too old after each block of events: more than can have come since.
-const SWEPT_ACCOUNTS: usize = 256;
-/// Things that are looked at.
-const SWEPT_THINGS: usize = 1_024;
-/// Most leaves that are looked at for them.
-const SWEPT_LEAVES: usize = 64;
+/// For each account or thing that comes, so many are looked at for being too old: a few with each event, so that no event
+/// takes much longer than others, and enough that those which are too old stay fewer than the others.
+const SWEPT_PER_NEW: usize = 4;
 
 /// Which accounts were linked when, and which frauds of theirs were known when. See the module.
 #[derive(Clone, Debug)]
@@ -69,6 +66,9 @@ pub struct Network {
 struct Sweep {
     account_cursor: u64,
     thing_cursor: u64,
+    /// How many are still to be looked at.
+    accounts_due: usize,
+    things_due: usize,
 }
 
 /// One life of an account: it ends when the account is idle for too long.
@@ -185,7 +185,7 @@ impl Network {
             last: i64::MIN,
             n_forgotten: 0,
             clock: SlowClock::new(),
-            sweep: Sweep { account_cursor: 0, thing_cursor: 0 },
+            sweep: Sweep { account_cursor: 0, thing_cursor: 0, accounts_due: 0, things_due: 0 },
         }
     }
 
@@ -248,9 +248,8 @@ impl Network {
         if account == 0 {
             return;
         }
-        if self.clock.pass(known_at) {
-            self.sweep();
-        }
+        self.clock.pass(known_at);
+        self.sweep();
         let things = &things[..things.len().min(MAX_THINGS)];
         let mut found = [None; MAX_THINGS];
         self.find_things(things, &mut found);
@@ -453,8 +452,10 @@ impl Network {
 
     /// The account of an event at `time`, which is not before its last; a new life if it was idle for too long.
     fn see_account(&mut self, key: u64, time: i64) -> Node {
-        let account =
-            self.accounts.entry_or_insert_with(EntityKey(key), || Account { first: time, last: time, more: None });
+        let account = self.accounts.entry_or_insert_with(EntityKey(key), || {
+            self.sweep.accounts_due += SWEPT_PER_NEW;
+            Account { first: time, last: time, more: None }
+        });
         if time.saturating_sub(account.last) > ENTITY_LIFETIME.0 {
             let mut before = std::mem::replace(account, Account { first: time, last: time, more: None });
             let mut older = before.more.as_mut().map(|more| std::mem::take(&mut more.older)).unwrap_or_default();
@@ -470,7 +471,10 @@ impl Network {
     fn see_thing(&mut self, key: u64, time: i64, own: Node) -> Option<Use> {
         let hub_limit = self.hub_limit;
         let seen = Use { time, account: own.key };
-        let thing = self.things.entry_or_insert_with(EntityKey(key), || Thing { last: time, head: seen, more: None });
+        let thing = self.things.entry_or_insert_with(EntityKey(key), || {
+            self.sweep.things_due += SWEPT_PER_NEW;
+            Thing { last: time, head: seen, more: None }
+        });
         if time.saturating_sub(thing.last) > ENTITY_LIFETIME.0 {
             let mut before = std::mem::replace(thing, Thing { last: time, head: seen, more: None });
             let mut older = before.more.as_mut().map(|more| std::mem::take(&mut more.older)).unwrap_or_default();
@@ -561,58 +565,60 @@ impl Network {
         Some(Node { key: seen.account, first: life.first })
     }
 
-    /// Looks at a few more accounts and things, and takes out what no reading can see.
+    /// Looks at a few more accounts and things where it is due, and takes out what no reading can see.
     fn sweep(&mut self) {
         // The last event of a cluster is noted up to a day too early.
         let horizon = self.horizon().saturating_sub(2 * NOTED);
-        let is_old = |_: u64, life: &Thing| life.last < horizon;
-        let found = lives_left(&self.things, &mut self.sweep.thing_cursor, SWEPT_THINGS, is_old);
-        for (key, lives) in found {
-            match Thing::from_lives(lives) {
-                Some(thing) => drop(self.things.insert(key, thing)),
-                None => drop(self.things.remove(key)),
+        let Sweep { mut account_cursor, mut thing_cursor, .. } = self.sweep;
+        if self.sweep.things_due >= SWEPT_AT_ONCE {
+            let is_old = |_: u64, life: &Thing| life.last < horizon;
+            let (found, n_seen) = lives_left(&self.things, &mut thing_cursor, is_old);
+            for (key, lives) in found {
+                match Thing::from_lives(lives) {
+                    Some(thing) => drop(self.things.insert(key, thing)),
+                    None => drop(self.things.remove(key)),
+                }
             }
+            self.sweep.things_due = self.sweep.things_due.saturating_sub(n_seen.max(1));
         }
-        let mut cursor = self.sweep.account_cursor;
-        let is_old = |key: u64, life: &Account| {
-            let root = || self.root(Node { key, first: life.first }, i64::MAX);
-            life.last < horizon && root().is_none_or(|(_, root)| root.cluster_last() < horizon)
-        };
-        let found = lives_left(&self.accounts, &mut cursor, SWEPT_ACCOUNTS, is_old);
-        self.sweep.account_cursor = cursor;
-        for (key, lives) in found {
-            match Account::from_lives(lives) {
-                Some(account) => drop(self.accounts.insert(key, account)),
-                None => drop(self.accounts.remove(key)),
+        if self.sweep.accounts_due >= SWEPT_AT_ONCE {
+            let is_old = |key: u64, life: &Account| {
+                let root = || self.root(Node { key, first: life.first }, i64::MAX);
+                life.last < horizon && root().is_none_or(|(_, root)| root.cluster_last() < horizon)
+            };
+            let (found, n_seen) = lives_left(&self.accounts, &mut account_cursor, is_old);
+            for (key, lives) in found {
+                match Account::from_lives(lives) {
+                    Some(account) => drop(self.accounts.insert(key, account)),
+                    None => drop(self.accounts.remove(key)),
+                }
             }
+            self.sweep.accounts_due = self.sweep.accounts_due.saturating_sub(n_seen.max(1));
         }
+        (self.sweep.account_cursor, self.sweep.thing_cursor) = (account_cursor, thing_cursor);
     }
 }
 
-/// The next entries from a cursor on that have lives which are too old, and the lives that they have left.
+/// So many are due before one leaf of them is looked at.
+const SWEPT_AT_ONCE: usize = 16;
+
+/// The entries of the leaf at a cursor that have lives which are too old, with the lives that they have left, and how many
+/// entries were looked at.
 fn lives_left<V: Lives>(
     map: &Shards<EntityKey, V>,
     cursor: &mut u64,
-    n: usize,
     is_old: impl Fn(u64, &V) -> bool,
-) -> Vec<(EntityKey, Vec<V>)> {
+) -> (Vec<(EntityKey, Vec<V>)>, usize) {
     let mut found = Vec::new();
-    let mut n_seen = 0;
-    for _ in 0..SWEPT_LEAVES {
-        let leaf = map.leaf_at(*cursor);
-        for (&key, value) in leaf.keys.iter().zip(leaf.values) {
-            if value.lives().any(|life| is_old(key, life)) {
-                let left = value.lives().filter(|life| !is_old(key, life)).map(V::single);
-                found.push((EntityKey(key), left.collect()));
-            }
-        }
-        n_seen += leaf.keys.len();
-        *cursor = leaf.next.unwrap_or(0);
-        if leaf.next.is_none() || n_seen >= n {
-            break;
+    let leaf = map.leaf_at(*cursor);
+    for (&key, value) in leaf.keys.iter().zip(leaf.values) {
+        if value.lives().any(|life| is_old(key, life)) {
+            let left = value.lives().filter(|life| !is_old(key, life)).map(V::single);
+            found.push((EntityKey(key), left.collect()));
         }
     }
-    found
+    *cursor = leaf.next.unwrap_or(0);
+    (found, leaf.keys.len())
 }
 
 /// What lives, and may live again after a long silence.

@@ -75,10 +75,10 @@ fn weigh(layout: &Layout, row: &mut [i64], time: i64) {
             None => i128::from(layout::count(decay.series, row, None)),
             Some(input) => i128::from(layout.sum(input, row, None)),
         };
-        layout.clear_decay(row, decay);
+        decay.clear(row);
         if time > i64::MIN {
             let (_, weight) = decay_weight(time, decay.half_life);
-            layout.add_decay(row, decay, of_events * i128::from(weight));
+            decay.add(row, of_events * i128::from(weight));
         }
     }
 }

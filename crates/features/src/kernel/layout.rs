@@ -72,6 +72,29 @@ impl DecayCell {
     fn is_wide(&self) -> bool {
         self.input.is_some()
     }
+
+    /// The total: a difference of two rows, as [`count`].
+    pub(super) fn total(&self, row: &[i64], before: Option<&[i64]>) -> i128 {
+        if self.is_wide() {
+            wide(row, self.at).wrapping_sub(before.map_or(0, |before| wide(before, self.at)))
+        } else {
+            i128::from(row[self.at].wrapping_sub(before.map_or(0, |before| before[self.at])))
+        }
+    }
+
+    /// Adds to the total.
+    pub(super) fn add(&self, row: &mut [i64], part: i128) {
+        if self.is_wide() {
+            add_wide(row, self.at, part);
+        } else {
+            row[self.at] = row[self.at].wrapping_add(part as i64);
+        }
+    }
+
+    /// Makes the total nothing.
+    pub(super) fn clear(&self, row: &mut [i64]) {
+        row[self.at..=self.at + usize::from(self.is_wide())].fill(0);
+    }
 }
 
 /// A part of a row's totals: one-word cells `from..wide`, two-word cells `wide..end`.
@@ -479,22 +502,9 @@ impl Layout {
             let value = decay.input.map_or(1, |input| event.cells[input]);
             if event.series >> decay.series & 1 == 1 && value != MISSING {
                 let (_, weight) = decay_weight(event.time, decay.half_life);
-                self.add_decay(row, decay, i128::from(value) * i128::from(weight));
+                decay.add(row, i128::from(value) * i128::from(weight));
             }
         }
-    }
-
-    pub(super) fn add_decay(&self, row: &mut [i64], decay: &DecayCell, part: i128) {
-        if decay.is_wide() {
-            add_wide(row, decay.at, part);
-        } else {
-            row[decay.at] = row[decay.at].wrapping_add(part as i64);
-        }
-    }
-
-    /// Sets the total of a decay to nothing.
-    pub(super) fn clear_decay(&self, row: &mut [i64], decay: &DecayCell) {
-        row[decay.at..=decay.at + usize::from(decay.is_wide())].fill(0);
     }
 
     /// `row + change`, total by total.
@@ -519,15 +529,6 @@ impl Layout {
     pub(super) fn sum(&self, input: usize, row: &[i64], before: Option<&[i64]>) -> i64 {
         let at = self.inputs[input].sum;
         row[at].wrapping_sub(before.map_or(0, |before| before[at]))
-    }
-
-    /// A decayed total, likewise.
-    pub(super) fn decay(&self, decay: &DecayCell, row: &[i64], before: Option<&[i64]>) -> i128 {
-        if decay.is_wide() {
-            wide(row, decay.at).wrapping_sub(before.map_or(0, |before| wide(before, decay.at)))
-        } else {
-            i128::from(row[decay.at].wrapping_sub(before.map_or(0, |before| before[decay.at])))
-        }
     }
 }
 

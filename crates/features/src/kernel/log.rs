@@ -72,10 +72,8 @@ impl Log {
         let cells = self.row(layout, row);
         into.copy_from_slice(cells);
         let nothing = &NOTHING[..layout.stride];
-        let own_before = match layout.own.is_empty() {
-            true => nothing,
-            false => self.own_before(layout, row, currency(cells)).unwrap_or(nothing),
-        };
+        let own_before = if layout.own.is_empty() { None } else { self.own_before(layout, row, currency(cells)) };
+        let own_before = own_before.unwrap_or(nothing);
         layout.subtract_totals(into, self.row(layout, row - 1), own_before);
     }
 

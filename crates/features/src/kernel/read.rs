@@ -270,9 +270,12 @@ impl<'a> Reader<'a> {
     /// The folded rows of a view where all were known: running totals at the end and before it.
     fn folded_totals(&self, view: &View<'_>, own_currency: bool) -> Option<(&'a [i64], Option<&'a [i64]>)> {
         let folded = self.folded.filter(|_| self.all_clear)?;
-        let before = |at: usize| match own_currency {
-            true => folded.own_before(self.layout, at, self.currency),
-            false => folded.before(self.layout, at),
+        let before = |at: usize| {
+            if own_currency {
+                folded.own_before(self.layout, at, self.currency)
+            } else {
+                folded.before(self.layout, at)
+            }
         };
         Some((before(view.to)?, before(view.from)))
     }
@@ -480,7 +483,7 @@ impl<'a> Reader<'a> {
             }
             part = part.wrapping_add(more);
         };
-        let of_row = |seen: &Seen<'_>| self.layout.decay(cell, seen.cells, seen.before);
+        let of_row = |seen: &Seen<'_>| cell.total(seen.cells, seen.before);
         self.walk_folded(view, own_currency, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
         let mut lo = view.lo;
         while lo < view.mid {
@@ -489,7 +492,7 @@ impl<'a> Reader<'a> {
             let next = seek(self.times, lo, view.mid, view.mid, end);
             let Ends { upto, before } =
                 if own_currency { self.own_ends(lo, next, false) } else { self.ends(lo, next, false) };
-            add(of, self.layout.decay(cell, upto, Some(before)));
+            add(of, cell.total(upto, Some(before)));
             lo = next;
         }
         let (lo, hi) = (view.mid, view.hi);

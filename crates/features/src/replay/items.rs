@@ -201,8 +201,12 @@ impl<'a> Items<'a> {
         let width = |used: &[usize]| used.last().map_or(0, |last| last + 1);
         refill(values, width(used_values), MISSING_I64);
         refill(keys, width(used_keys), 0);
-        used_values.iter().for_each(|&index| values[index] = self.value(index, item));
-        used_keys.iter().for_each(|&source| keys[source] = self.key(source, item));
+        for &index in used_values {
+            values[index] = self.value(index, item);
+        }
+        for &source in used_keys {
+            keys[source] = self.key(source, item);
+        }
         self.head(item).occurrence(values, keys)
     }
 }

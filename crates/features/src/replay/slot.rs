@@ -42,6 +42,7 @@ pub(super) fn replay_slot(
     (room, n_threads): (&mut SlotRoom, usize),
 ) {
     let SlotRoom { partition, cells, shards } = room;
+    let shards = &*shards;
     let n_outputs = slot.plan.n_outputs();
     for block in stream.items.chunks(BLOCK) {
         partition.fill(slot, items, stream, block, n_threads);
