@@ -1,7 +1,7 @@
 //! Fits boosted trees on a matrix file and prints time and quality as one line of JSON; the races in `scripts/bench` run it.
 //!
 //! `fit_matrix FILE [NAME=VALUE]...` with the names of `GbtParams`, `rounds=N` (that many rounds, no validation),
-//! `early_stop=true` (validation on the last fifth of the training rows) and `threads=N`.
+//! `early_stop=true` (validation on the last fifth of the training rows), `threads=N` and `vectors=scalar|avx2|avx512`.
 //!
 //! The file, little-endian: `OGMX`, version 1 (u32), rows, features and training rows (u64 each; the first rows train, the others
 //! test), the cells (f32, column after column, NaN is missing), the labels (u8).
@@ -15,9 +15,10 @@ use orderguard_evaluation::metrics::average_precision;
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Node};
-use orderguard_trainer::boosting::{fit, fit_rounds};
+use orderguard_trainer::boosting::{Extras, fit, fit_rounds};
 use orderguard_trainer::params::GbtParams;
 use orderguard_trainer::samples::Samples;
+use orderguard_trainer::vector::{self, Width};
 
 struct Data {
     matrix: Matrix,
@@ -69,6 +70,12 @@ fn raw_score(forest: &Forest, matrix: &Matrix, row: usize) -> f64 {
     sum as f64 / 2_f64.powi(i32::from(forest.scale_bits))
 }
 
+fn limit_vectors(name: &str) -> Result<(), Box<dyn Error>> {
+    let width = Width::available().into_iter().find(|width| width.name() == name);
+    vector::limit(width.ok_or("this processor lacks such vectors")?);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: fit_matrix FILE [NAME=VALUE]...")?;
@@ -80,6 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match name {
             "rounds" => rounds = Some(value.parse()?),
             "early_stop" => early_stop = value.parse()?,
+            "vectors" => limit_vectors(value)?,
             "threads" => rayon::ThreadPoolBuilder::new().num_threads(value.parse()?).build_global()?,
             "n_trees" => params.n_trees = value.parse()?,
             "learning_rate" => params.learning_rate = value.parse()?,
@@ -93,6 +101,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "max_leaf_value" => params.max_leaf_value = value.parse()?,
             "feature_fraction" => params.feature_fraction = value.parse()?,
             "row_fraction" => params.row_fraction = value.parse()?,
+            "easy_row_limit" => params.easy_row_limit = value.parse()?,
+            "leaf_smoothing" => params.leaf_smoothing = value.parse()?,
             "max_bins" => params.max_bins = value.parse()?,
             "patience" => params.patience = value.parse()?,
             "metric_window" => params.metric_window = value.parse()?,
@@ -116,11 +126,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         first_round.get_or_insert_with(|| start.elapsed().as_secs_f64());
         ControlFlow::Continue(())
     };
+    let extras = Extras::default();
     let fitted = if early_stop {
         let cut = data.n_train - data.n_train / 5;
-        fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &mut progress)?
+        fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &extras, &mut progress)?
     } else {
-        fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &mut progress)?
+        fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &extras, &mut progress)?
     };
     let seconds = start.elapsed().as_secs_f64();
     let n_rows = data.matrix.n_rows();
