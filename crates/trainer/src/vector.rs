@@ -1,6 +1,6 @@
 //! Which vector instructions the kernels are compiled for, chosen when the program runs.
 //!
-//! A kernel is written once, in safe Rust without intrinsics, as the body of [`Kernel::run`]. It is compiled three times: for
+//! A kernel is written once, in safe Rust without intrinsics, as the body of `Kernel::run`. It is compiled three times: for
 //! the target's baseline (the scalar twin of the tests), for AVX2 and for AVX-512. Kernels use integers and IEEE additions,
 //! multiplications, divisions and comparisons in an order that does not depend on the width of registers, and nothing is
 //! contracted to a fused multiply-add, so that all three give the same bits.
