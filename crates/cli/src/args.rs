@@ -78,6 +78,19 @@ pub(crate) struct SchemaOptions {
     pub(crate) label_delay: Span,
 }
 
+/// Data that are larger than memory.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct MemoryArgs {
+    /// Memory to make do with, such as 4G or 500M; half of the machine's by default. Data that would take more are read
+    /// piece by piece, in order of time, or are sorted on disk first where their files are in another order. The rows are the
+    /// same. What history remembers stays in memory.
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse_size, help_heading = "Memory")]
+    pub(crate) max_memory: Option<u64>,
+    /// Folder for what is sorted on disk; the system's folder for temporary files by default.
+    #[arg(long, value_name = "DIR", help_heading = "Memory")]
+    pub(crate) temp_dir: Option<PathBuf>,
+}
+
 /// Tables of the shop's own. None is bundled, because all of them go stale.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct TableArgs {
@@ -296,6 +309,8 @@ pub(crate) struct RowsArgs {
     pub(crate) history: HistoryArgs,
     #[command(flatten)]
     pub(crate) tables: TableArgs,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 }
 
 /// Computes the features of orders: a table to learn from elsewhere, or the features in words.

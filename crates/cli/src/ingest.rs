@@ -6,7 +6,8 @@ use orderguard_dataset::error::ReadError;
 use orderguard_dataset::events::{Arrivals, keep_events};
 use orderguard_dataset::infer::{InferOptions, Proposal, infer, infer_labels};
 use orderguard_dataset::labels::{
-    JoinCounts, LabelSource, LabelTimeNote, OrderLabels, believe_label_times, join_labels, late_frauds, merge_repeated,
+    JoinCounts, LabelSource, LabelTimeNote, OrderLabels, believe_label_times, join_labels, late_frauds, leave_out,
+    merge_repeated,
 };
 use orderguard_dataset::read::{ReadOptions, ReadOutcome, read};
 use orderguard_dataset::scan::profile;
@@ -161,9 +162,11 @@ pub(crate) fn with_kinds(mut schema: Schema, events: &[EventsFile]) -> Schema {
 }
 
 /// A file that cannot be opened is a matter of usage; one that holds the wrong thing, of data.
-fn blame(error: ReadError) -> Failure {
+pub(crate) fn blame(error: ReadError) -> Failure {
     match error {
-        ReadError::Io { .. } | ReadError::NoInput | ReadError::EmptyFolder { .. } => Failure::Usage(error.into()),
+        ReadError::Io { .. } | ReadError::Scratch(_) | ReadError::NoInput | ReadError::EmptyFolder { .. } => {
+            Failure::Usage(error.into())
+        }
         _ => Failure::Data(error.into()),
     }
 }
@@ -220,7 +223,11 @@ pub(crate) fn orders(
     let remarks = sources.skipped().iter().map(|path| format!("{} was skipped: not a table", path.display())).collect();
 
     let events = outcome.events.take().filter(|events| events.table.n_rows > 0);
-    let events = events.map(|events| other_events(events, span, &outcome.table, &schema, key));
+    let last = match schema.find(Role::Time).map(|column| &outcome.table.columns[column]) {
+        Some(ColumnData::Time(times)) => times.iter().copied().max(),
+        _ => None,
+    };
+    let events = events.map(|events| other_events(events, span.limits(last), &schema, key));
     let table = &outcome.table;
     let arrivals = [Some(table), events.as_ref().map(|events| &events.table.table)].into_iter().flatten();
     notes.extend(arrivals.map(|table| Arrivals::of(table, &schema)).sum::<Arrivals>().notes());
@@ -317,15 +324,6 @@ fn in_canonical_order(settled: &OrderLabels, rows: &CanonicalRows) -> OrderLabel
     }
 }
 
-/// Takes the labels of repeated orders away, so that they are in no fit and no figure.
-fn leave_out(labels: &mut OrderLabels, repeated: &[bool]) {
-    for (order, _) in repeated.iter().enumerate().filter(|(_, repeated)| **repeated) {
-        labels.label[order] = -1;
-        labels.label_time[order] = MISSING_I64;
-    }
-    labels.changes.retain(|change| !repeated[change.row as usize]);
-}
-
 /// What history learns: every turn to fraud and back, and honest labels that came before they were due (they resolve
 /// their order early).
 fn label_events(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Vec<LabelEvent> {
@@ -347,31 +345,9 @@ fn label_events(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Vec<
     events
 }
 
-/// Sorts events, and leaves out those that belong to other orders.
-fn other_events(
-    mut table: EventTable,
-    span: EventSpan,
-    orders: &OrderTable,
-    schema: &Schema,
-    key: &IdentityKey,
-) -> OtherEvents {
-    let times = |role: Role, table: &OrderTable| match schema.find(role).map(|column| &table.columns[column]) {
-        Some(ColumnData::Time(times)) => Some(times.clone()),
-        _ => None,
-    };
-    let limits = match span {
-        EventSpan::All => None,
-        EventSpan::UntilLastOrder => {
-            times(Role::Time, orders).and_then(|times| times.iter().max().map(|&last| (i64::MIN, last)))
-        }
-        EventSpan::After(UnixMillis(instant)) => Some((instant.saturating_add(1), i64::MAX)),
-    };
-    if let (Some((from, until)), Some(time)) = (limits, times(Role::Time, &table.table)) {
-        let known = times(Role::KnownAt, &table.table);
-        let known_at = |row: usize| known.as_ref().map_or(time[row], |known| known[row].max(time[row]));
-        keep_events(&mut table, |row| (from..=until).contains(&known_at(row)));
-    }
-    let mut rows = canonical_events(schema, &table, key, rayon::current_num_threads());
+/// Sorts events, and leaves out those that the shop learned outside of the limits.
+fn other_events(table: EventTable, limits: Option<(i64, i64)>, schema: &Schema, key: &IdentityKey) -> OtherEvents {
+    let (table, mut rows) = events_within(table, limits, schema, key);
     // Many events may be about one order: only their own ids tell that they are repeated.
     let about = rows.id.take();
     let repeated = rows.repeated(schema.label_delay, |_| None);
@@ -379,9 +355,40 @@ fn other_events(
     OtherEvents { table, rows, repeated }
 }
 
+/// The events that the shop learned within the limits (both included), and their canonical order.
+pub(crate) fn events_within(
+    mut table: EventTable,
+    limits: Option<(i64, i64)>,
+    schema: &Schema,
+    key: &IdentityKey,
+) -> (EventTable, CanonicalRows) {
+    let times = |role: Role, table: &OrderTable| match schema.find(role).map(|column| &table.columns[column]) {
+        Some(ColumnData::Time(times)) => Some(times.clone()),
+        _ => None,
+    };
+    if let (Some((from, until)), Some(time)) = (limits, times(Role::Time, &table.table)) {
+        let known = times(Role::KnownAt, &table.table);
+        let known_at = |row: usize| known.as_ref().map_or(time[row], |known| known[row].max(time[row]));
+        keep_events(&mut table, |row| (from..=until).contains(&known_at(row)));
+    }
+    let rows = canonical_events(schema, &table, key, rayon::current_num_threads());
+    (table, rows)
+}
+
+impl EventSpan {
+    /// First and last arrival of the events that belong to the orders, of which the last happened at `last_order`.
+    pub(crate) fn limits(self, last_order: Option<i64>) -> Option<(i64, i64)> {
+        match self {
+            Self::All => None,
+            Self::UntilLastOrder => last_order.map(|last| (i64::MIN, last)),
+            Self::After(UnixMillis(instant)) => Some((instant.saturating_add(1), i64::MAX)),
+        }
+    }
+}
+
 impl OtherEvents {
     /// The events that are labels, repeated ones left out.
-    fn labels(&self, schema: &Schema) -> Option<LabelSource<'_>> {
+    pub(crate) fn labels(&self, schema: &Schema) -> Option<LabelSource<'_>> {
         let mut is_repeated = vec![false; self.rows.len()];
         for (&row, &repeated) in self.rows.row.iter().zip(&self.repeated) {
             is_repeated[row as usize] = repeated;
@@ -391,7 +398,7 @@ impl OtherEvents {
 }
 
 /// Reads a file of labels.
-fn read_labels(
+pub(crate) fn read_labels(
     path: &Path,
     schema: &Schema,
     options: &ReadOptions,

@@ -10,11 +10,13 @@ mod ingest;
 mod input;
 mod key;
 mod measure;
+mod memory;
 mod model_data;
 mod output;
 mod rows;
 mod specification;
 mod state_file;
+mod streamed;
 mod table_file;
 
 use clap::Parser;

@@ -14,6 +14,7 @@ use orderguard_features::own::tables::TableKind;
 use orderguard_features::replay::{ReplayInput, replay};
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::State;
+use orderguard_features::time::UnixMillis;
 use orderguard_inference::Scorer;
 use orderguard_inference::model::Model;
 use orderguard_inference::service::{self, SetupError};
@@ -116,6 +117,12 @@ pub(crate) fn read_orders(
     console: &Console,
 ) -> Outcome<Orders> {
     let sources = ingest::open(&data.data, &data.events, data.delimiter)?;
+    let (schema, options) = reading(schema, spec, data)?;
+    ingest::orders(&sources, schema, &options, labels, events, key, console)
+}
+
+/// What is read of the orders for a model, and how.
+pub(crate) fn reading(schema: &Schema, spec: &FeatureSpec, data: &DataArgs) -> Outcome<(Schema, ReadOptions)> {
     let mut schema = ingest::with_kinds(schema.clone(), &data.events);
     let mut read = HashSet::new();
     for feature in &spec.features {
@@ -133,7 +140,7 @@ pub(crate) fn read_orders(
     if !reads_amount {
         options.optional_roles.extend([Role::Amount, Role::Currency]);
     }
-    ingest::orders(&sources, schema, &options, labels, events, key, console)
+    Ok((schema, options))
 }
 
 /// Whether a column is read whatever the features are: what tells orders, events, their times and labels, and amounts, in
@@ -153,14 +160,9 @@ fn is_always_kept(role: Role) -> bool {
     )
 }
 
-/// The rows of orders after the history in `state`, which learns them.
-pub(crate) fn replay_onto(
-    extractor: &Extractor,
-    orders: &Orders,
-    state: &mut State,
-    console: &Console,
-) -> Outcome<Matrix> {
-    if let (Some(reached), Some(first)) = (state.position().last_order, orders.first_time())
+/// Says what it means when the history knows later orders than the first of those that are read.
+pub(crate) fn note_early_orders(state: &State, first: Option<UnixMillis>, console: &Console) {
+    if let (Some(reached), Some(first)) = (state.position().last_order, first)
         && first < reached
     {
         console.note(&format!(
@@ -169,6 +171,16 @@ pub(crate) fn replay_onto(
              from before these orders, --history or --cold-start avoids that"
         ));
     }
+}
+
+/// The rows of orders after the history in `state`, which learns them.
+pub(crate) fn replay_onto(
+    extractor: &Extractor,
+    orders: &Orders,
+    state: &mut State,
+    console: &Console,
+) -> Outcome<Matrix> {
+    note_early_orders(state, orders.first_time(), console);
     let bar = console.steps_bar("features");
     let input = ReplayInput {
         orders: &orders.outcome.table,

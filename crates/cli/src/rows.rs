@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use orderguard_dataset::read::ReadOptions;
+use orderguard_dataset::rejection::Rejections;
+use orderguard_dataset::source::Sources;
 use orderguard_dataset::split::{SplitInput, SplitOptions, split};
 use orderguard_features::extract::Extractor;
+use orderguard_features::identity::IdentityKey;
 use orderguard_features::language::catalogue::Off;
 use orderguard_features::language::spec::FeatureSpec;
+use orderguard_features::own::Tables;
 use orderguard_features::schema::Schema;
 use orderguard_features::state::State;
 
@@ -21,6 +25,11 @@ use crate::{key, model_data, state_file};
 /// Orders, the features that are wanted of them, and the history before them.
 pub(crate) struct Prepared {
     pub(crate) orders: Orders,
+    pub(crate) wanted: Wanted,
+}
+
+/// Features and the history before the first order.
+pub(crate) struct Wanted {
     pub(crate) spec: FeatureSpec,
     pub(crate) extractor: Extractor,
     pub(crate) state: State,
@@ -28,29 +37,45 @@ pub(crate) struct Prepared {
     pub(crate) off: Vec<Off>,
 }
 
-/// Reads everything; `with_history` tells whether rows will be computed. Says what is to be noted.
-pub(crate) fn prepare(args: &RowsArgs, with_history: bool, console: &Console) -> Outcome<Prepared> {
-    let prepared = if args.model.is_some() { of_model(args, with_history, console)? } else { of_data(args, console)? };
-    for note in prepared.orders.remarks.iter().chain(&prepared.orders.notes) {
-        console.note(note);
-    }
-    report_rejections(&prepared.orders, console);
-    Ok(prepared)
+/// Orders that are found and understood, but not read.
+pub(crate) struct Opened {
+    pub(crate) sources: Sources,
+    pub(crate) schema: Schema,
+    pub(crate) options: ReadOptions,
+    pub(crate) key: IdentityKey,
+    /// Which events belong to the orders.
+    pub(crate) span: EventSpan,
+    pub(crate) remarks: Vec<String>,
+    pub(crate) basis: Basis,
 }
 
-fn of_model(args: &RowsArgs, with_history: bool, console: &Console) -> Outcome<Prepared> {
+/// Where features come from.
+pub(crate) enum Basis {
+    /// A model has them.
+    Model(Box<Wanted>),
+    /// They are drawn from the orders, or named in a file.
+    Data { tables: Arc<Tables>, earlier: Option<Box<Orders>> },
+}
+
+/// Finds the orders and what their columns mean; `with_history` tells whether rows will be computed.
+pub(crate) fn open(args: &RowsArgs, with_history: bool, console: &Console) -> Outcome<Opened> {
+    if args.model.is_some() { open_for_model(args, with_history, console) } else { open_data(args, console) }
+}
+
+fn open_for_model(args: &RowsArgs, with_history: bool, console: &Console) -> Outcome<Opened> {
     let path = args.model.as_deref().expect("the caller looked");
     let cold = HistoryArgs { cold_start: true, state: None, history: Vec::new(), ..args.history.clone() };
     let history = if with_history { &args.history } else { &cold };
     let loaded = model_data::load(path, &args.data, history, &args.tables, console)?;
     let model = loaded.model;
-    let labels = args.labels.as_deref();
-    let orders =
-        model_data::read_orders(&model.schema, &model.spec, &args.data, labels, loaded.events, &loaded.key, console)?;
-    Ok(Prepared { orders, spec: model.spec, extractor: loaded.extractor, state: loaded.state, off: Vec::new() })
+    let sources = ingest::open(&args.data.data, &args.data.events, args.data.delimiter)?;
+    let (schema, options) = model_data::reading(&model.schema, &model.spec, &args.data)?;
+    let wanted = Wanted { spec: model.spec, extractor: loaded.extractor, state: loaded.state, off: Vec::new() };
+    let basis = Basis::Model(Box::new(wanted));
+    Ok(Opened { sources, schema, options, key: loaded.key, span: loaded.events, remarks: Vec::new(), basis })
 }
 
-fn of_data(args: &RowsArgs, console: &Console) -> Outcome<Prepared> {
+fn open_data(args: &RowsArgs, console: &Console) -> Outcome<Opened> {
     let key = key::load(args.history.key_file.as_deref())?;
     let tables = Arc::new(specification::tables(&args.tables)?);
     let sources = ingest::open(&args.data.data, &args.data.events, args.data.delimiter)?;
@@ -68,33 +93,61 @@ fn of_data(args: &RowsArgs, console: &Console) -> Outcome<Prepared> {
     let options = ingest::training_options(&args.data, &schema, true);
     let earlier = earlier_orders(args, &schema, &options, &key, console)?;
     let span = earlier.as_ref().and_then(Orders::last_time).map_or(EventSpan::All, EventSpan::After);
+    let basis = Basis::Data { tables, earlier: earlier.map(Box::new) };
+    Ok(Opened { sources, schema, options, key, span, remarks, basis })
+}
+
+/// Reads everything. Says what is to be noted.
+pub(crate) fn prepare(opened: Opened, args: &RowsArgs, console: &Console) -> Outcome<Prepared> {
+    let Opened { sources, schema, options, key, span, remarks, basis } = opened;
     let mut orders = ingest::orders(&sources, schema, &options, args.labels.as_deref(), span, &key, console)?;
     orders.remarks.extend(remarks);
+    let wanted = basis.wanted(&mut orders, args, key, console)?;
+    for note in orders.remarks.iter().chain(&orders.notes) {
+        console.note(note);
+    }
+    report_rejections(&orders.outcome.rejections, &orders.outcome.files, console);
+    Ok(Prepared { orders, wanted })
+}
 
-    let train = training_part(&mut orders, &args.keep, &key)?;
-    refuse_card_numbers(&orders)?;
-    let specified = specify(&orders, &train, args.features.as_deref(), &tables)?;
-    if specified.spec.is_empty() {
-        return data("no column is left that a feature could be made of; `orderguard schema` shows what was found");
+impl Basis {
+    /// The features of orders, and the history before them. Columns that give the answer away leave the orders' schema.
+    pub(crate) fn wanted(
+        self,
+        orders: &mut Orders,
+        args: &RowsArgs,
+        key: IdentityKey,
+        console: &Console,
+    ) -> Outcome<Wanted> {
+        let (tables, earlier) = match self {
+            Self::Model(wanted) => return Ok(*wanted),
+            Self::Data { tables, earlier } => (tables, earlier),
+        };
+        let train = training_part(orders, &args.keep, &key)?;
+        refuse_card_numbers(orders)?;
+        let specified = specify(orders, &train, args.features.as_deref(), &tables)?;
+        if specified.spec.is_empty() {
+            return data("no column is left that a feature could be made of; `orderguard schema` shows what was found");
+        }
+        orders.remarks.extend(specified.notes);
+        let extractor = Extractor::with_tables(&orders.schema, &specified.spec, key, tables).bad_data()?;
+        let mut state = match &args.history.state {
+            Some(path) => state_file::read(path, &extractor)?,
+            None => State::new(&extractor),
+        };
+        if let Some(earlier) = &earlier {
+            model_data::replay_onto(&extractor, earlier, &mut state, console)?;
+            console.note(&format!("history: {} earlier orders", earlier.len()));
+        }
+        Ok(Wanted { spec: specified.spec, extractor, state, off: specified.off })
     }
-    orders.remarks.extend(specified.notes);
-    let extractor = Extractor::with_tables(&orders.schema, &specified.spec, key, tables).bad_data()?;
-    let mut state = match &args.history.state {
-        Some(path) => state_file::read(path, &extractor)?,
-        None => State::new(&extractor),
-    };
-    if let Some(earlier) = &earlier {
-        model_data::replay_onto(&extractor, earlier, &mut state, console)?;
-        console.note(&format!("history: {} earlier orders", earlier.len()));
-    }
-    Ok(Prepared { orders, spec: specified.spec, extractor, state, off: specified.off })
 }
 
 fn earlier_orders(
     args: &RowsArgs,
     schema: &Schema,
     options: &ReadOptions,
-    key: &orderguard_features::identity::IdentityKey,
+    key: &IdentityKey,
     console: &Console,
 ) -> Outcome<Option<Orders>> {
     if args.history.history.is_empty() {
@@ -107,11 +160,7 @@ fn earlier_orders(
 
 /// The orders that `train` would fit on, from which default features and vocabularies are drawn, and columns that give the
 /// answer away left out; all orders where there are not labels enough to divide them.
-fn training_part(
-    orders: &mut Orders,
-    keep: &[String],
-    key: &orderguard_features::identity::IdentityKey,
-) -> Outcome<Vec<u32>> {
+fn training_part(orders: &mut Orders, keep: &[String], key: &IdentityKey) -> Outcome<Vec<u32>> {
     let groups = ingest::entity_groups(orders, key);
     let time = orders.times();
     let input = SplitInput {
@@ -144,10 +193,9 @@ fn training_part(
 }
 
 /// Says which rows could not be read.
-pub(crate) fn report_rejections(orders: &Orders, console: &Console) {
-    let rejections = &orders.outcome.rejections;
+pub(crate) fn report_rejections(rejections: &Rejections, files: &[String], console: &Console) {
     for rejection in rejections.first.iter().take(10) {
-        console.note(&format!("{}: {rejection}", orders.outcome.files[rejection.source as usize]));
+        console.note(&format!("{}: {rejection}", files[rejection.source as usize]));
     }
     if rejections.count() > 10 {
         console.note(&format!("{} rows were rejected", rejections.count()));

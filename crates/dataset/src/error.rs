@@ -5,6 +5,7 @@ use std::fmt;
 use orderguard_features::schema::SchemaError;
 
 use crate::rejection::Rejection;
+use crate::scratch::ScratchError;
 
 /// Why the sources could not be read.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,6 +169,13 @@ pub enum ReadError {
     },
     /// The schema cannot be used.
     Schema(SchemaError),
+    /// Rows could not be kept on disk.
+    Scratch(ScratchError),
+    /// The rows are not those of an earlier pass over them.
+    Changed {
+        /// The file, where it can be told.
+        file: String,
+    },
 }
 
 impl fmt::Display for ReadError {
@@ -244,6 +252,8 @@ impl fmt::Display for ReadError {
                 write!(f, "column {column:?} has more distinct values than can be told apart")
             }
             Self::Schema(error) => error.fmt(f),
+            Self::Scratch(error) => error.fmt(f),
+            Self::Changed { file } => write!(f, "{file}: changed while it was read"),
         }
     }
 }
@@ -260,6 +270,7 @@ impl std::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Schema(error) => Some(error),
+            Self::Scratch(error) => Some(error),
             _ => None,
         }
     }

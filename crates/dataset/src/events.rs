@@ -96,8 +96,13 @@ impl Arrivals {
             Some(ColumnData::Time(times)) => times.as_slice(),
             _ => &[],
         };
+        Self::between(times(Role::Time), times(Role::KnownAt))
+    }
+
+    /// Counts rows by their times and arrivals.
+    pub(crate) fn between(times: &[i64], arrivals: &[i64]) -> Self {
         let mut counts = Self::default();
-        for (&known, &time) in times(Role::KnownAt).iter().zip(times(Role::Time)) {
+        for (&known, &time) in arrivals.iter().zip(times) {
             if known != MISSING_I64 && time != MISSING_I64 {
                 counts.n_before += u64::from(known < time);
                 counts.n_late += u64::from(known.saturating_sub(time) >= LATE_ARRIVAL.0);

@@ -33,6 +33,11 @@ impl Interner {
         self.levels.get(code)
     }
 
+    /// The texts, each under its code.
+    pub(crate) fn into_levels(self) -> Levels {
+        self.levels
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

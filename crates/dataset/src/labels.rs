@@ -5,13 +5,16 @@ mod belief;
 mod join;
 mod merge;
 mod settle;
+mod spread;
 
 use orderguard_features::table::MISSING_I64;
 use orderguard_features::time::{Span, UnixMillis};
 
+pub(crate) use belief::Judged;
 pub use belief::{LabelTimeNote, LateFrauds, believe_label_times, late_frauds};
 pub use join::{EARLY_EVENT, JoinCounts, JoinError, JoinNote, LabelSource, SourceCounts, join_labels};
 pub use merge::{MergeCounts, merge_repeated};
+pub use spread::{LabelsOnDisk, LearnedLabel, LearnedLabels, OrderStatement, SettledOnDisk, SettledOrders, leave_out};
 
 /// The label of every order and when the shop learned it. Row `i` is the order at position `i`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

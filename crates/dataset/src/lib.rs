@@ -23,5 +23,7 @@ pub mod read;
 pub mod rejection;
 mod rows;
 pub mod scan;
+pub mod scratch;
 pub mod source;
 pub mod split;
+pub mod stream;

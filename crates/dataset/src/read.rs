@@ -140,6 +140,42 @@ fn reject_cut_rows(parts: &mut [Part]) {
     }
 }
 
+/// Refuses files of orders none of which has a column that orders need; `seen` holds one entry per column of the schema.
+pub(crate) fn refuse_unseen(
+    schema: &Schema,
+    options: &ReadOptions,
+    seen: &[bool],
+    files: &[String],
+) -> Result<(), ReadError> {
+    refuse_unseen_of(&Plan::new(schema, options)?, seen, files)
+}
+
+fn refuse_unseen_of(plan: &Plan, seen: &[bool], files: &[String]) -> Result<(), ReadError> {
+    let is_unseen = |column: &&Planned| !column.optional && !seen[column.position];
+    match plan.columns.iter().find(is_unseen) {
+        Some(column) => {
+            let file = files.first().cloned().unwrap_or_default();
+            Err(ReadError::MissingColumn { file, column: column.name.to_string(), found: Vec::new() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses data of which too much cannot be read.
+pub(crate) fn refuse_too_many(
+    rejections: &Rejections,
+    n_rows_seen: u64,
+    options: &ReadOptions,
+    files: &[String],
+) -> Result<(), ReadError> {
+    let limit = ((options.max_rejected * n_rows_seen as f64) as u64).max(1);
+    if rejections.count() > limit {
+        let (rejected, first, files) = (rejections.count(), rejections.first.clone(), files.to_vec());
+        return Err(ReadError::TooManyRejected { rejected, seen: n_rows_seen, limit, files, first });
+    }
+    Ok(())
+}
+
 fn assemble(
     plan: Plan,
     schema: &Schema,
@@ -174,17 +210,12 @@ fn assemble(
     if n_rows_seen == 0 {
         return Err(ReadError::HeaderOnly { file: files.into_iter().next().unwrap_or_default() });
     }
-    let has_orders = sources.files.iter().any(|file| file.content == Content::Orders);
-    let is_unseen = |column: &&Planned| !column.optional && !column.seen_in_orders.load(Ordering::Relaxed);
-    if let Some(column) = plan.columns.iter().find(is_unseen).filter(|_| has_orders) {
-        let file = files.into_iter().next().unwrap_or_default();
-        return Err(ReadError::MissingColumn { file, column: column.name.to_string(), found: Vec::new() });
+    if sources.files.iter().any(|file| file.content == Content::Orders) {
+        let mut seen = vec![false; schema.columns.len()];
+        plan.columns.iter().for_each(|column| seen[column.position] = column.seen_in_orders.load(Ordering::Relaxed));
+        refuse_unseen_of(&plan, &seen, &files)?;
     }
-    let limit = ((options.max_rejected * n_rows_seen as f64) as u64).max(1);
-    if rejections.count() > limit {
-        let (rejected, first) = (rejections.count(), rejections.first);
-        return Err(ReadError::TooManyRejected { rejected, seen: n_rows_seen, limit, files, first });
-    }
+    refuse_too_many(&rejections, n_rows_seen, options, &files)?;
     let kind_position = plan.kind.map(|kind| plan.columns[kind].position);
     table.columns = vec![ColumnData::Absent; schema.columns.len()];
     let join_columns = || {

@@ -13,6 +13,9 @@ use orderguard_features::kind::EventKind;
 
 use crate::error::ReadError;
 
+/// How much smaller compression makes tables, at most as a rule.
+const PACKED: u64 = 8;
+
 /// One thing to read.
 pub enum Input {
     /// A file, or a folder whose files of a known kind are read in the order of their names.
@@ -59,6 +62,7 @@ pub struct Sources {
     pub(crate) options: SourceOptions,
 }
 
+#[derive(Clone)]
 pub(crate) struct SourceFile {
     pub(crate) name: String,
     pub(crate) content: Content,
@@ -76,6 +80,7 @@ pub(crate) enum Content {
     Events(Option<EventKind>),
 }
 
+#[derive(Clone)]
 enum Origin {
     Path(PathBuf),
     Bytes(Arc<Vec<u8>>),
@@ -151,6 +156,12 @@ impl Sources {
         self.files.iter().map(|file| file.name.clone()).collect()
     }
 
+    /// Some of the files, in the order given.
+    pub(crate) fn only(&self, files: &[usize]) -> Self {
+        let files = files.iter().map(|&file| self.files[file].clone()).collect();
+        Self { files, skipped: Vec::new(), options: self.options.clone() }
+    }
+
     /// Files found in folders whose names say that they hold something else.
     pub fn skipped(&self) -> &[PathBuf] {
         &self.skipped
@@ -159,6 +170,16 @@ impl Sources {
     /// Bytes of all files as stored.
     pub fn stored_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.len).sum()
+    }
+
+    /// About how many bytes all files hold after decompression, by their names: rather too many than too few.
+    pub fn expected_bytes(&self) -> u64 {
+        let of = |file: &SourceFile| {
+            let name = file.name.to_ascii_lowercase();
+            let packed = [".gz", ".zst", ".parquet"].iter().any(|end| name.ends_with(end));
+            file.len.saturating_mul(if packed { PACKED } else { 1 })
+        };
+        self.files.iter().map(of).fold(0, u64::saturating_add)
     }
 
     fn add_bytes(&mut self, name: String, bytes: Vec<u8>, content: Content) {

@@ -14,8 +14,6 @@ pub struct GbtParams {
     pub learning_rate: f64,
     /// Most leaves of a tree. 2 to 32,768, default 31. Raising it lets a tree combine more features.
     pub max_leaves: usize,
-    /// Which leaf is split next. Default best first. Level by level makes trees of even depth.
-    pub growth: Growth,
     /// Most splits between the root and a leaf. 1 to 255, default 255 (only `max_leaves` limits). Lowering it forbids long
     /// chains that isolate few rows.
     pub max_depth: usize,
@@ -33,19 +31,11 @@ pub struct GbtParams {
     /// Largest absolute leaf value before the learning rate, in log-odds. (0, 30], default 4. Raising it lets a pure leaf
     /// move a score further in one round.
     pub max_leaf_value: f64,
-    /// How strongly a leaf's value is drawn to that of the node above it: as if the node had been seen with so much more
-    /// hessian. 0 or more, default 0. Raising it makes neighbouring leaves more alike, those of little weight most.
-    pub leaf_smoothing: f64,
     /// Share of the features that each tree may use. (0, 1], default 1. Lowering it makes trees more different.
     pub feature_fraction: f64,
     /// Share of the training rows that each tree sees, drawn by a hash of seed, round and position. (0, 1], default 1.
     /// Lowering it is faster and makes trees more different.
     pub row_fraction: f64,
-    /// Training rows whose gradient is smaller than this are drawn instead of all used: with a probability of their gradient
-    /// over this, and counting for as many as they stand for. [0, 1], default 0.1; 0 uses all. Nearly all honest orders soon
-    /// have tiny gradients, so the time for a tree grows with the number of frauds; the draws add less than this share to the
-    /// noise that the labels have anyway. Raising it is faster and noisier. Limits on rows count the rows drawn.
-    pub easy_row_limit: f64,
     /// Most bins for the present values of a feature. 3 to 255, default 255. Lowering it is coarser and a little faster.
     pub max_bins: usize,
     /// Weight added to a level's hessian when levels are sorted by gradient over hessian. 0 or more, default 10. Raising it
@@ -65,22 +55,12 @@ pub struct GbtParams {
     pub seed: u64,
 }
 
-/// The order in which leaves are split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Growth {
-    /// Always the leaf whose split gains most.
-    BestFirst,
-    /// The leaves of one depth, best first, before those of the next.
-    LevelByLevel,
-}
-
 impl Default for GbtParams {
     fn default() -> Self {
         Self {
             n_trees: 1000,
             learning_rate: 0.05,
             max_leaves: 31,
-            growth: Growth::BestFirst,
             max_depth: 255,
             min_rows_per_leaf: 100,
             min_child_weight: 1.0,
@@ -88,10 +68,8 @@ impl Default for GbtParams {
             l2: 10.0,
             min_gain: 0.0,
             max_leaf_value: 4.0,
-            leaf_smoothing: 0.0,
             feature_fraction: 1.0,
             row_fraction: 1.0,
-            easy_row_limit: 0.1,
             max_bins: 255,
             category_smoothing: 10.0,
             category_l2: 10.0,
@@ -142,10 +120,8 @@ impl GbtParams {
             ("l2", p.l2, "0 or more, finite", weight(p.l2)),
             ("min_gain", p.min_gain, "0 or more, finite", weight(p.min_gain)),
             ("max_leaf_value", p.max_leaf_value, "(0, 30]", p.max_leaf_value > 0.0 && p.max_leaf_value <= 30.0),
-            ("leaf_smoothing", p.leaf_smoothing, "0 or more, finite", weight(p.leaf_smoothing)),
             ("feature_fraction", p.feature_fraction, "(0, 1]", share(p.feature_fraction)),
             ("row_fraction", p.row_fraction, "(0, 1]", share(p.row_fraction)),
-            ("easy_row_limit", p.easy_row_limit, "[0, 1]", (0.0..=1.0).contains(&p.easy_row_limit)),
             ("max_bins", p.max_bins as f64, "3 to 255", (3..=255).contains(&p.max_bins)),
             ("category_smoothing", p.category_smoothing, "0 or more, finite", weight(p.category_smoothing)),
             ("category_l2", p.category_l2, "0 or more, finite", weight(p.category_l2)),
@@ -179,8 +155,6 @@ mod tests {
             ("l2", GbtParams { l2: f64::NAN, ..d() }),
             ("min_gain", GbtParams { min_gain: f64::NAN, ..d() }),
             ("max_leaf_value", GbtParams { max_leaf_value: 31.0, ..d() }),
-            ("leaf_smoothing", GbtParams { leaf_smoothing: -0.1, ..d() }),
-            ("easy_row_limit", GbtParams { easy_row_limit: f64::NAN, ..d() }),
             ("feature_fraction", GbtParams { feature_fraction: 1.1, ..d() }),
             ("row_fraction", GbtParams { row_fraction: 0.0, ..d() }),
             ("max_bins", GbtParams { max_bins: 256, ..d() }),

@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
+use indicatif::ProgressBar;
 use orderguard_features::event::{Event, OrderError, Value};
 use orderguard_features::extract::{Binding, Extractor};
 use orderguard_features::identity::OrderId;
 use orderguard_features::kind::EventKind;
 use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::replay::LabelOf;
+use orderguard_features::replay::{LabelEvent, LabelOf};
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
 use orderguard_features::state::{Learned, State};
 use orderguard_features::table::{ColumnData, MISSING_I64, OrderTable};
@@ -22,8 +23,8 @@ use crate::args::ReplayCheckArgs;
 use crate::console::{Console, printable};
 use crate::failure::{Blame, Outcome, data};
 use crate::ingest::{Orders, OtherEvents};
-use crate::rows::prepare;
-use crate::{model_data, output};
+use crate::rows::{self, Prepared, Wanted};
+use crate::{model_data, output, streamed};
 
 /// Differences that are shown one by one.
 const SHOWN: usize = 10;
@@ -31,24 +32,55 @@ const SHOWN: usize = 10;
 const STEP: usize = 4_096;
 
 pub(crate) fn run(args: &ReplayCheckArgs, console: &Console) -> Outcome {
-    let mut prepared = prepare(&args.rows, true, console)?;
-    let orders = &mut prepared.orders;
+    let opened = rows::open(&args.rows, true, console)?;
+    if let Some(survey) = streamed::too_large(&opened, &args.rows, console)? {
+        return streamed::with_stream(opened, &survey, &args.rows, console, |stream, wanted, schema| {
+            let Wanted { spec, extractor, mut state, .. } = wanted;
+            let mut live = Live::new(&extractor, &spec, schema, stream.has_events(), state.clone())?;
+            let mut found = Found::new(extractor.n_features());
+            let bar = ProgressBar::hidden();
+            let replayed = stream.replay(schema, &extractor, &mut state, console, |orders, matrix| {
+                live.run(orders, matrix, &mut found, &bar);
+                Ok(())
+            })?;
+            let counts = [replayed.n_orders, replayed.n_events, replayed.n_labels];
+            report(args, &extractor, &spec, [state, live.state], found, stream.files(), counts)
+        });
+    }
+    let Prepared { mut orders, wanted } = rows::prepare(opened, &args.rows, console)?;
     if orders.rows.id.is_none() && !orders.label_events.is_empty() {
         orders.label_events.clear();
         console.note(
             "the orders have no id column, by which a service tells which order a label is of: checked without labels",
         );
     }
-    let (extractor, orders) = (&prepared.extractor, &prepared.orders);
-    let mut live = Live::new(extractor, &prepared.spec, orders, prepared.state.clone())?;
-    let mut state = prepared.state;
-    let matrix = model_data::replay_onto(extractor, orders, &mut state, console)?;
+    let Wanted { spec, extractor, mut state, .. } = wanted;
+    let mut live = Live::new(&extractor, &spec, &orders.schema, orders.events.is_some(), state.clone())?;
+    let matrix = model_data::replay_onto(&extractor, &orders, &mut state, console)?;
     let mut found = Found::new(extractor.n_features());
-    live.run(&matrix, &mut found, console);
-    found.state_bytes = [state, live.state].map(|state| state.to_bytes(extractor));
-    let n_cells = matrix.n_rows() as u64 * matrix.n_features() as u64;
-    let names = prepared.spec.names();
-    let report = Report { orders, names: &names, n_cells, found: &found };
+    let bar = console.steps_bar("live");
+    bar.set_length(orders.len() as u64);
+    live.run(&orders, &matrix, &mut found, &bar);
+    bar.finish_and_clear();
+    let n_events = orders.events.as_ref().map_or(0, |events| events.rows.len());
+    let counts = [orders.len(), n_events, orders.label_events.len()].map(|n| n as u64);
+    report(args, &extractor, &spec, [state, live.state], found, &orders.outcome.files, counts)
+}
+
+/// Prints what was found; `counts` are of orders, other events and labels.
+fn report(
+    args: &ReplayCheckArgs,
+    extractor: &Extractor,
+    spec: &FeatureSpec,
+    states: [State; 2],
+    mut found: Found,
+    files: &[String],
+    counts: [u64; 3],
+) -> Outcome {
+    found.state_bytes = states.map(|state| state.to_bytes(extractor));
+    let names = spec.names();
+    let n_cells = counts[0] * extractor.n_features() as u64;
+    let report = Report { files, counts, names: &names, n_cells, found: &found };
     output::print(&if args.json { report.json() } else { printable(&report.text()) })?;
     if found.is_clean() {
         return Ok(());
@@ -65,7 +97,6 @@ struct Live<'a> {
     binding: Binding,
     kind_column: Option<usize>,
     amount_decimals: u8,
-    orders: &'a Orders,
     state: State,
     event: Event,
     row: Vec<f32>,
@@ -79,13 +110,20 @@ struct Live<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Label {
     time: UnixMillis,
-    order: u32,
+    order: LabelOf,
     fraud: bool,
 }
 
 impl<'a> Live<'a> {
-    fn new(extractor: &'a Extractor, spec: &FeatureSpec, orders: &'a Orders, state: State) -> Outcome<Self> {
-        let (schema, kind_column) = raw_schema(extractor.schema(), orders);
+    /// `read` is the schema with which the data are read.
+    fn new(
+        extractor: &'a Extractor,
+        spec: &FeatureSpec,
+        read: &Schema,
+        has_events: bool,
+        state: State,
+    ) -> Outcome<Self> {
+        let (schema, kind_column) = raw_schema(extractor.schema(), read, has_events);
         let tables = Arc::new(extractor.tables().clone());
         let reader = Extractor::with_tables(&schema, spec, extractor.key().clone(), tables).bad_data()?;
         let names: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
@@ -97,21 +135,21 @@ impl<'a> Live<'a> {
             binding,
             kind_column,
             amount_decimals: schema.amount_decimals,
-            orders,
             state,
             event: Event::default(),
             amount: String::new(),
-            ignored: vec![false; orders.len()],
+            ignored: Vec::new(),
         })
     }
 
-    /// Hands over everything in order of time; in one millisecond first the orders, then other events, then labels.
-    fn run(&mut self, matrix: &Matrix, found: &mut Found, console: &Console) {
-        let labels = self.labels();
-        let bar = console.steps_bar("live");
-        bar.set_length(self.orders.len() as u64);
-        let order_times = &self.orders.rows.known_at;
-        let event_times = self.orders.events.as_ref().map_or(&[][..], |events| &events.rows.known_at);
+    /// Hands over orders that follow the ones before; in order of time, in one millisecond first the orders, then other
+    /// events, then labels.
+    fn run(&mut self, all: &Orders, matrix: &Matrix, found: &mut Found, bar: &ProgressBar) {
+        let labels = labels(all);
+        self.ignored.clear();
+        self.ignored.resize(all.len(), false);
+        let order_times = &all.rows.known_at;
+        let event_times = all.events.as_ref().map_or(&[][..], |events| &events.rows.known_at);
         let (mut order, mut event, mut label) = (0, 0, 0);
         loop {
             let heads = [order_times.get(order), event_times.get(event), labels.get(label).map(|label| &label.time)];
@@ -119,63 +157,62 @@ impl<'a> Live<'a> {
             let orders = order..order + order_times[order..].partition_point(|&time| time == now);
             let events = event..event + event_times[event..].partition_point(|&time| time == now);
             let of_now = label..label + labels[label..].partition_point(|label| label.time == now);
-            self.millisecond(now, orders.clone(), events.clone(), &labels[of_now.clone()], matrix, found);
+            let moment =
+                Moment { now, orders: orders.clone(), events: events.clone(), labels: &labels[of_now.clone()] };
+            self.millisecond(all, &moment, matrix, found);
             if orders.end / STEP != order / STEP {
                 bar.set_position(orders.end as u64);
             }
             (order, event, label) = (orders.end, events.end, of_now.end);
         }
-        bar.finish_and_clear();
     }
 
     /// What happens in one millisecond. Each order is read when those before it are learned already, and again when
     /// everything of the millisecond is: nothing of that may show.
-    fn millisecond(
-        &mut self,
-        now: UnixMillis,
-        orders: Range<usize>,
-        events: Range<usize>,
-        labels: &[Label],
-        matrix: &Matrix,
-        found: &mut Found,
-    ) {
+    fn millisecond(&mut self, all: &Orders, moment: &Moment<'_>, matrix: &Matrix, found: &mut Found) {
+        let Moment { now, orders, events, labels } = moment;
         found.seen.clear();
         let is_alone = orders.len() + events.len() + labels.len() == 1;
         for order in orders.clone() {
-            if self.read_row(order, now, matrix, found) {
+            if self.read_row(all, order, *now, matrix, found) {
                 self.ignored[order] = self.state.learn(self.extractor, &self.event) == Learned::Ignored;
             }
         }
-        if let Some(others) = self.orders.events.as_ref() {
-            for event in events {
-                match self.read_event(others, event, now) {
+        if let Some(others) = all.events.as_ref() {
+            for event in events.clone() {
+                match self.read_event(others, event, *now) {
                     Ok(()) => drop(self.state.learn(self.extractor, &self.event)),
                     Err(error) => found.refuse(&error),
                 }
             }
         }
-        for label in labels.iter().filter(|label| !self.ignored[label.order as usize]) {
-            let id = self.orders.rows.id.as_ref().map(|ids| ids[label.order as usize]).filter(|&id| id != OrderId(0));
-            if let Some(id) = id {
+        for label in *labels {
+            let id = match label.order {
+                LabelOf::Id(id) => Some(id),
+                LabelOf::Row(order) if self.ignored[order as usize] => None,
+                LabelOf::Row(order) => all.rows.id.as_ref().map(|ids| ids[order as usize]),
+            };
+            if let Some(id) = id.filter(|&id| id != OrderId(0)) {
                 self.state.learn_label(self.extractor, id, label.time, label.fraud);
             }
         }
-        for order in orders.filter(|_| !is_alone) {
-            self.read_row(order, now, matrix, found);
+        for order in orders.clone().filter(|_| !is_alone) {
+            self.read_row(all, order, *now, matrix, found);
         }
     }
 
     /// Reads an order and its row, and compares the row with that of the replay; false where the order is refused.
-    fn read_row(&mut self, order: usize, now: UnixMillis, matrix: &Matrix, found: &mut Found) -> bool {
-        let table = &self.orders.outcome.table;
-        let row = self.orders.rows.row[order] as usize;
+    fn read_row(&mut self, all: &Orders, order: usize, now: UnixMillis, matrix: &Matrix, found: &mut Found) -> bool {
+        let table = &all.outcome.table;
+        let row = all.rows.row[order] as usize;
+        let place = (table.source[row], table.line[row]);
         if let Err(error) = self.read(table, row, EventKind::Order, now) {
             found.refuse(&error);
-            found.compare(order, matrix, None);
+            found.compare(order, place, matrix, None);
             return false;
         }
         self.extractor.extract(&self.state, &self.event, &mut self.row);
-        found.compare(order, matrix, Some(&self.row));
+        found.compare(order, place, matrix, Some(&self.row));
         true
     }
 
@@ -211,30 +248,39 @@ impl<'a> Live<'a> {
         }
         self.reader.read_event(&self.binding, &values, now, &mut self.event)
     }
+}
 
-    /// The labels in the order in which a service learns them: none before its order.
-    fn labels(&self) -> Vec<Label> {
-        let known_at = &self.orders.rows.known_at;
-        let of_table = self.orders.label_events.iter().filter_map(|label| match label.order {
-            LabelOf::Row(order) => {
-                Some(Label { time: label.time.max(known_at[order as usize]), order, fraud: label.fraud })
-            }
-            LabelOf::Id(_) => None,
-        });
-        let mut labels: Vec<Label> = of_table.collect();
-        labels.sort_unstable();
-        labels
-    }
+/// What happens in one millisecond: positions of orders and events, and labels.
+struct Moment<'a> {
+    now: UnixMillis,
+    orders: Range<usize>,
+    events: Range<usize>,
+    labels: &'a [Label],
+}
+
+/// The labels in the order in which a service learns them: none before its order.
+fn labels(orders: &Orders) -> Vec<Label> {
+    let known_at = &orders.rows.known_at;
+    let label = |label: &LabelEvent| {
+        let earliest = match label.order {
+            LabelOf::Row(order) => known_at[order as usize],
+            LabelOf::Id(_) => label.time,
+        };
+        Label { time: label.time.max(earliest), order: label.order, fraud: label.fraud }
+    };
+    let mut labels: Vec<Label> = orders.label_events.iter().map(label).collect();
+    labels.sort_unstable();
+    labels
 }
 
 /// The schema of the values as they are handed over: a column of kinds is among them, and times are milliseconds since 1970.
-fn raw_schema(schema: &Schema, orders: &Orders) -> (Schema, Option<usize>) {
+fn raw_schema(schema: &Schema, read: &Schema, has_events: bool) -> (Schema, Option<usize>) {
     let mut schema = schema.clone();
     for column in schema.columns.iter_mut().filter(|column| column.format.is_some()) {
         column.format = Some(TimeFormat::EpochMillis);
     }
-    if schema.find(Role::Event).is_none() && orders.events.is_some() {
-        let known = (schema.columns.len(), &orders.schema.columns);
+    if schema.find(Role::Event).is_none() && has_events {
+        let known = (schema.columns.len(), &read.columns);
         // Where files of events are read for a model without a column of kinds, reading has added one behind its columns.
         let name = known.1.get(known.0).map_or("event_kind", |column| column.name.as_str()).to_owned();
         schema.columns.push(Column { name, role: Role::Event, available: Available::Order, format: None });
@@ -274,7 +320,8 @@ struct Found {
 }
 
 struct Difference {
-    order: usize,
+    /// File and line.
+    place: (u32, u64),
     feature: usize,
     replay: f32,
     /// `None` where the live path refused the order.
@@ -308,7 +355,7 @@ impl Found {
         self.first_refusal.get_or_insert_with(|| error.to_string());
     }
 
-    fn compare(&mut self, order: usize, matrix: &Matrix, live: Option<&[f32]>) {
+    fn compare(&mut self, order: usize, place: (u32, u64), matrix: &Matrix, live: Option<&[f32]>) {
         for feature in 0..self.n_features {
             let replay = matrix.column(feature)[order];
             let live = live.map(|row| row[feature]);
@@ -318,7 +365,7 @@ impl Found {
             self.n_cells += 1;
             self.per_feature[feature] += 1;
             if self.first.len() < SHOWN {
-                self.first.push(Difference { order, feature, replay, live });
+                self.first.push(Difference { place, feature, replay, live });
             }
         }
     }
@@ -326,21 +373,19 @@ impl Found {
 
 /// What is printed.
 struct Report<'a> {
-    orders: &'a Orders,
+    files: &'a [String],
+    /// Of orders, other events and labels.
+    counts: [u64; 3],
     names: &'a [String],
     n_cells: u64,
     found: &'a Found,
 }
 
 impl Report<'_> {
-    fn n_events(&self) -> usize {
-        self.orders.events.as_ref().map_or(0, |events| events.rows.len())
-    }
-
-    /// File and line of an order.
-    fn place(&self, order: usize) -> (&str, u64) {
-        let (table, row) = (&self.orders.outcome.table, self.orders.rows.row[order] as usize);
-        (&self.orders.outcome.files[table.source[row] as usize], table.line[row])
+    /// File and line of a difference.
+    fn place(&self, difference: &Difference) -> (&str, u64) {
+        let (file, line) = difference.place;
+        (&self.files[file as usize], line)
     }
 
     /// Features with cells that differ, the most first.
@@ -361,9 +406,9 @@ impl Report<'_> {
         let [replay, live] = &self.found.state_bytes;
         line(format!(
             "{} orders, {} other events and {} labels: {} features by replay, and one by one as in a service",
-            self.orders.len(),
-            self.n_events(),
-            self.orders.label_events.len(),
+            self.counts[0],
+            self.counts[1],
+            self.counts[2],
             self.names.len()
         ));
         line(format!("cells that differ: {} of {}", self.found.n_cells, self.n_cells));
@@ -379,7 +424,7 @@ impl Report<'_> {
             line(format!("  {n} of `{name}`"));
         }
         for difference in &self.found.first {
-            let (file, place) = self.place(difference.order);
+            let (file, place) = self.place(difference);
             let live = difference.live.map_or("refused".into(), |live| live.to_string());
             let (name, replay) = (&self.names[difference.feature], difference.replay);
             line(format!("  {file}, line {place}: `{name}` is {replay} by replay, {live} live"));
@@ -393,7 +438,7 @@ impl Report<'_> {
             .first
             .iter()
             .map(|difference| {
-                let (file, line) = self.place(difference.order);
+                let (file, line) = self.place(difference);
                 let feature = &self.names[difference.feature];
                 json!({"file": file, "line": line, "feature": feature, "replay": difference.replay, "live": difference.live})
             })
@@ -401,9 +446,9 @@ impl Report<'_> {
         let features: serde_json::Map<String, serde_json::Value> =
             self.worst().into_iter().map(|(name, n)| (name.to_owned(), n.into())).collect();
         let report = json!({
-            "n_orders": self.orders.len(),
-            "n_events": self.n_events(),
-            "n_labels": self.orders.label_events.len(),
+            "n_orders": self.counts[0],
+            "n_events": self.counts[1],
+            "n_labels": self.counts[2],
             "n_features": self.names.len(),
             "n_cells": self.n_cells,
             "n_different": self.found.n_cells,
@@ -437,17 +482,17 @@ mod tests {
     fn a_cell_counts_once_and_missing_equals_missing() {
         let matrix = Matrix::from_columns(2, 2, vec![1.0, f32::NAN, 0.0, 2.0]);
         let mut found = Found::new(2);
-        found.compare(0, &matrix, Some(&[1.0, 0.0]));
-        found.compare(1, &matrix, Some(&[f32::NAN, 2.0]));
+        found.compare(0, (0, 2), &matrix, Some(&[1.0, 0.0]));
+        found.compare(1, (0, 2), &matrix, Some(&[f32::NAN, 2.0]));
         assert!(found.is_clean());
         // Zeros of different signs are different bits.
-        found.compare(0, &matrix, Some(&[1.0, -0.0]));
-        found.compare(0, &matrix, Some(&[1.0, -0.0]));
-        found.compare(1, &matrix, Some(&[3.0, 2.0]));
+        found.compare(0, (0, 2), &matrix, Some(&[1.0, -0.0]));
+        found.compare(0, (0, 2), &matrix, Some(&[1.0, -0.0]));
+        found.compare(1, (0, 2), &matrix, Some(&[3.0, 2.0]));
         assert_eq!((found.n_cells, found.per_feature.as_slice()), (2, &[1, 1][..]));
         assert_eq!((found.first[1].replay.is_nan(), found.first[1].live), (true, Some(3.0)));
         // An order that is refused has no cell at all.
-        found.compare(1, &matrix, None);
+        found.compare(1, (0, 2), &matrix, None);
         assert_eq!(found.n_cells, 3);
         assert!(!found.is_clean());
     }

@@ -11,6 +11,7 @@ mod features;
 mod harness;
 mod help;
 mod labels;
+mod larger_than_memory;
 mod options;
 mod replay_check;
 mod state;

@@ -69,29 +69,88 @@ pub fn believe_label_times(
     label_delay: Span,
 ) -> (OrderLabels, Option<LabelTimeNote>) {
     assert_eq!(times.len(), labels.len(), "one label per order");
-    let due = |row: usize| due(times[row], label_delay);
-    let mut note = None;
-    let mut label_time: Vec<i64> =
-        (0..times.len()).map(|row| if labels[row] < 0 { MISSING_I64 } else { due(row) }).collect();
+    let mut judged = Judged::default();
     if let Some(given) = label_times {
         assert_eq!(times.len(), given.len(), "one label time per order");
-        let doubt = judge(times, labels, given, |label| label == 1)
-            .or_else(|| judge(times, labels, given, |label| label >= 0))
-            .filter(|&(n, equal, before)| (equal + before) as f64 >= NOT_LATER_SHARE * n as f64);
-        if let Some((n_judged, n_equal, n_before)) = doubt {
-            note = Some(LabelTimeNote::NotBelieved { n_judged, n_equal, n_before, label_delay });
-        } else {
-            let mut n_replaced = 0;
-            for row in (0..times.len()).filter(|&row| labels[row] >= 0 && given[row] != MISSING_I64) {
-                let possible = given[row] > times[row] || (labels[row] == 1 && given[row] == times[row]);
-                if possible {
-                    label_time[row] = given[row];
-                } else {
-                    n_replaced += 1;
-                }
+        (0..times.len()).for_each(|row| judged.add(times[row], labels[row], given[row]));
+    }
+    let believed = label_times.filter(|_| judged.doubt().is_none());
+    let (labels, n_replaced) = settle_times(times, labels, believed, label_delay);
+    (labels, judged.note(n_replaced, label_delay))
+}
+
+/// What speaks for and against the label times of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judged {
+    frauds: JudgedTimes,
+    labelled: JudgedTimes,
+}
+
+/// Label times that are given: how many, equal to the order's, before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct JudgedTimes {
+    n: u64,
+    n_equal: u64,
+    n_before: u64,
+}
+
+impl Judged {
+    /// Adds an order.
+    pub(crate) fn add(&mut self, time: i64, label: i8, given: i64) {
+        if label < 0 || given == MISSING_I64 {
+            return;
+        }
+        let add = |judged: &mut JudgedTimes| {
+            judged.n += 1;
+            judged.n_equal += u64::from(given == time);
+            judged.n_before += u64::from(given < time);
+        };
+        add(&mut self.labelled);
+        if label == 1 {
+            add(&mut self.frauds);
+        }
+    }
+
+    /// The label times that are not believed.
+    fn doubt(&self) -> Option<JudgedTimes> {
+        let judged = [self.frauds, self.labelled].into_iter().find(|judged| judged.n > 0)?;
+        ((judged.n_equal + judged.n_before) as f64 >= NOT_LATER_SHARE * judged.n as f64).then_some(judged)
+    }
+
+    /// Whether label times are believed where they can be.
+    pub(crate) fn are_believed(&self) -> bool {
+        self.doubt().is_none()
+    }
+
+    /// What is to be said once the times are settled.
+    pub(crate) fn note(&self, n_replaced: u64, label_delay: Span) -> Option<LabelTimeNote> {
+        match self.doubt() {
+            Some(JudgedTimes { n: n_judged, n_equal, n_before }) => {
+                Some(LabelTimeNote::NotBelieved { n_judged, n_equal, n_before, label_delay })
             }
-            if n_replaced > 0 {
-                note = Some(LabelTimeNote::SomeReplaced { n_replaced, label_delay });
+            None => (n_replaced > 0).then_some(LabelTimeNote::SomeReplaced { n_replaced, label_delay }),
+        }
+    }
+}
+
+/// The labels of orders with the label times given, where they can be true; also how many cannot.
+pub(crate) fn settle_times(
+    times: &[i64],
+    labels: &[i8],
+    given: Option<&[i64]>,
+    label_delay: Span,
+) -> (OrderLabels, u64) {
+    let due = |row: usize| due(times[row], label_delay);
+    let mut n_replaced = 0;
+    let mut label_time: Vec<i64> =
+        (0..times.len()).map(|row| if labels[row] < 0 { MISSING_I64 } else { due(row) }).collect();
+    if let Some(given) = given {
+        for row in (0..times.len()).filter(|&row| labels[row] >= 0 && given[row] != MISSING_I64) {
+            let possible = given[row] > times[row] || (labels[row] == 1 && given[row] == times[row]);
+            if possible {
+                label_time[row] = given[row];
+            } else {
+                n_replaced += 1;
             }
         }
     }
@@ -100,7 +159,7 @@ pub fn believe_label_times(
         frauds.map(|row| LabelChange { time: label_time[row], row: row as u32, fraud: true }).collect();
     changes.sort_unstable();
     let known_from = labels.iter().map(|&label| if label < 0 { i64::MAX } else { i64::MIN }).collect();
-    (OrderLabels { label: labels.to_vec(), label_time, known_from, changes }, note)
+    (OrderLabels { label: labels.to_vec(), label_time, known_from, changes }, n_replaced)
 }
 
 /// From this share of frauds that become known after their label is due on, the label delay is too short.
@@ -141,10 +200,19 @@ impl fmt::Display for LateFrauds {
 /// If lengths differ: a caller's bug, never caused by data.
 pub fn late_frauds(labels: &OrderLabels, times: &[i64], label_delay: Span) -> Option<LateFrauds> {
     assert_eq!(times.len(), labels.label.len(), "one label per order");
+    late_among(timed_delays(labels, times, label_delay), label_delay)
+}
+
+/// How long after their orders frauds became known whose label time is given and believed.
+pub(crate) fn timed_delays(labels: &OrderLabels, times: &[i64], label_delay: Span) -> Vec<i64> {
     let frauds = (0..times.len()).filter(|&row| labels.label[row] == 1 && times[row] != MISSING_I64);
     // A label that is known exactly when it is due has that time from nobody.
     let timed = frauds.filter(|&row| labels.label_time[row] != due(times[row], label_delay));
-    let mut delays: Vec<i64> = timed.map(|row| labels.label_time[row].saturating_sub(times[row])).collect();
+    timed.map(|row| labels.label_time[row].saturating_sub(times[row])).collect()
+}
+
+/// [`late_frauds`] from the [`timed_delays`] of all orders.
+pub(crate) fn late_among(mut delays: Vec<i64>, label_delay: Span) -> Option<LateFrauds> {
     delays.sort_unstable();
     let n_late = delays.iter().filter(|&&delay| delay > label_delay.0).count();
     if n_late as f64 <= LATE_SHARE * delays.len() as f64 {
@@ -153,19 +221,6 @@ pub fn late_frauds(labels: &OrderLabels, times: &[i64], label_delay: Span) -> Op
     let at = (delays.len() as f64 * WITHIN_SHARE).ceil() as usize - 1;
     let within = Span::days(delays[at].saturating_add(Span::DAY.0 - 1) / Span::DAY.0);
     Some(LateFrauds { n_timed: delays.len() as u64, n_late: n_late as u64, label_delay, within })
-}
-
-/// Label times of the orders with a wanted label: how many, equal to the order's, before it; `None` where there is none.
-fn judge(times: &[i64], labels: &[i8], given: &[i64], wanted: impl Fn(i8) -> bool) -> Option<(u64, u64, u64)> {
-    let (mut n, mut equal, mut before) = (0, 0, 0);
-    for row in 0..times.len() {
-        if wanted(labels[row]) && given[row] != MISSING_I64 {
-            n += 1;
-            equal += u64::from(given[row] == times[row]);
-            before += u64::from(given[row] < times[row]);
-        }
-    }
-    (n > 0).then_some((n, equal, before))
 }
 
 #[cfg(test)]

@@ -30,6 +30,16 @@ pub struct SourceCounts {
     pub n_without_time: u64,
 }
 
+impl SourceCounts {
+    fn add(&mut self, other: &Self) {
+        self.n_rows += other.n_rows;
+        self.n_matched += other.n_matched;
+        self.n_unmatched += other.n_unmatched;
+        self.n_empty += other.n_empty;
+        self.n_without_time += other.n_without_time;
+    }
+}
+
 /// What joining labels found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JoinCounts {
@@ -152,9 +162,18 @@ impl std::error::Error for JoinError {}
 /// What one source says of orders: a file of labels, or the events that are labels.
 #[derive(Clone, Debug)]
 pub struct LabelSource<'a> {
-    of_events: bool,
+    pub(super) of_events: bool,
     /// One entry per row: the order, 1 fraud, 0 honest or -1 for nothing, and when that was learned.
-    rows: Vec<(Option<&'a str>, i8, i64)>,
+    pub(super) rows: Vec<(Option<&'a str>, i8, i64)>,
+}
+
+/// What joining must know of all orders and sources, where it is given some of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole {
+    /// Whether the orders' own table labels any order.
+    pub(super) has_own_labels: bool,
+    /// Whether there are sources, all of which call (almost) every order that they name fraud.
+    pub(super) names_only_frauds: bool,
 }
 
 impl<'a> LabelSource<'a> {
@@ -203,11 +222,18 @@ impl<'a> LabelSource<'a> {
         (!rows.is_empty()).then_some(Self { of_events: true, rows })
     }
 
+    /// The rows: the order's id where one is named, 1 fraud, 0 honest or -1 for nothing, and when that was learned.
+    pub fn rows(&self) -> impl Iterator<Item = (Option<&'a str>, i8, i64)> {
+        self.rows.iter().copied()
+    }
+
     /// Whether (almost) every order that is named is called fraud. A fraud that is reversed later is one too.
     fn is_fraud_list(&self) -> bool {
-        if self.of_events {
-            return true;
-        }
+        self.of_events || is_fraud_list(self.n_called())
+    }
+
+    /// How many orders are called fraud at any time, and how many honest and never fraud.
+    pub(super) fn n_called(&self) -> (u64, u64) {
         let mut called: HashMap<&str, (bool, bool), foldhash::quality::RandomState> = HashMap::default();
         for (id, label, _) in self.rows.iter().filter_map(|&(id, label, learned)| Some((id?, label, learned))) {
             let called = called.entry(id).or_default();
@@ -220,8 +246,13 @@ impl<'a> LabelSource<'a> {
             n_fraud += u64::from(fraud);
             n_honest += u64::from(honest && !fraud);
         }
-        n_fraud > 0 && n_honest as f64 <= MAX_HONEST_IN_FRAUD_LIST * (n_fraud + n_honest) as f64
+        (n_fraud, n_honest)
     }
+}
+
+/// Whether a file that calls so many orders fraud, and so many honest and never fraud, is a list of frauds.
+pub(super) fn is_fraud_list((n_fraud, n_honest): (u64, u64)) -> bool {
+    n_fraud > 0 && n_honest as f64 <= MAX_HONEST_IN_FRAUD_LIST * (n_fraud + n_honest) as f64
 }
 
 /// Joins labels that arrived later onto the orders by order id.
@@ -248,6 +279,22 @@ pub fn join_labels(
     sources: &[LabelSource<'_>],
     label_delay: Span,
 ) -> (OrderLabels, JoinCounts) {
+    let whole = Whole {
+        has_own_labels: orders.label.iter().any(|&label| label >= 0),
+        names_only_frauds: !sources.is_empty() && sources.iter().all(LabelSource::is_fraud_list),
+    };
+    join_part(orders, ids, times, sources, label_delay, whole)
+}
+
+/// [`join_labels`] for those orders and rows of the sources that have some of the ids.
+pub(super) fn join_part(
+    orders: OrderLabels,
+    ids: &TextColumn,
+    times: &[i64],
+    sources: &[LabelSource<'_>],
+    label_delay: Span,
+    whole: Whole,
+) -> (OrderLabels, JoinCounts) {
     assert_eq!(orders.label.len(), ids.codes.len(), "one id per order");
     assert_eq!(orders.label.len(), times.len(), "one time per order");
     let mut counts = JoinCounts { n_orders: orders.label.len() as u64, ..JoinCounts::default() };
@@ -265,7 +312,6 @@ pub fn join_labels(
 
     let OrderLabels { mut label, mut label_time, mut known_from, changes } = orders;
     let mut matched: Vec<Vec<bool>> = sources.iter().map(|source| vec![false; source.rows.len()]).collect();
-    let has_own_labels = label.iter().any(|&label| label >= 0);
     let mut is_joined = vec![false; label.len()];
     let mut is_named = vec![false; label.len()];
     let mut joined_changes = Vec::new();
@@ -314,7 +360,7 @@ pub fn join_labels(
     }
     let unnamed = || (0..label.len()).filter(|&row| !is_named[row] && label[row] < 0 && times[row] != MISSING_I64);
     counts.n_unnamed = unnamed().count() as u64;
-    if !has_own_labels && !sources.is_empty() && sources.iter().all(LabelSource::is_fraud_list) {
+    if !whole.has_own_labels && whole.names_only_frauds {
         counts.n_taken_as_honest = counts.n_unnamed;
         for row in unnamed().collect::<Vec<_>>() {
             (label[row], label_time[row]) = (0, due(times[row], label_delay));
@@ -378,6 +424,18 @@ struct Row {
 }
 
 impl JoinCounts {
+    /// Adds what another part of the orders and sources came to.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.file.add(&other.file);
+        self.events.add(&other.events);
+        self.n_conflicting += other.n_conflicting;
+        self.n_changed += other.n_changed;
+        self.n_newly_labelled += other.n_newly_labelled;
+        self.n_unnamed += other.n_unnamed;
+        self.n_taken_as_honest += other.n_taken_as_honest;
+        self.n_orders += other.n_orders;
+    }
+
     fn of(&mut self, source: &LabelSource<'_>) -> &mut SourceCounts {
         if source.of_events { &mut self.events } else { &mut self.file }
     }

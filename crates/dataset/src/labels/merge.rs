@@ -22,6 +22,13 @@ pub struct MergeCounts {
 }
 
 impl MergeCounts {
+    /// Adds what another part of the orders came to.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.n_completed += other.n_completed;
+        self.n_changed += other.n_changed;
+        self.n_conflicting += other.n_conflicting;
+    }
+
     /// Whether no label was touched.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

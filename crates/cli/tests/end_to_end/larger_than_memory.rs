@@ -1,0 +1,135 @@
+//! Data that are larger than the memory they may take: the same bytes as in memory, and nothing left on the disk.
+
+use crate::harness::{Place, Table};
+
+/// A model over all kinds of events, the stream that it learned from, and the same in other shapes.
+fn shop() -> Place {
+    let place = Place::new();
+    place.ok("simulate --orders 1500 --days 150 --fraud-share 8% -o stream.csv --quiet");
+    place.ok("simulate --orders 1500 --days 150 --fraud-share 8% -o orders.csv --events events.csv --quiet");
+    place.ok("train --data stream.csv --out out --trees 3 --quiet");
+    place
+}
+
+/// Lines of a CSV in another order, the same one in every run; one in `repeat` comes twice.
+fn shuffled(csv: &str, repeat: usize) -> String {
+    let mut lines: Vec<&str> = csv.lines().skip(1).collect();
+    let again: Vec<&str> = lines.iter().copied().step_by(repeat).collect();
+    lines.extend(again);
+    let mut keyed: Vec<(u64, &str)> = lines.into_iter().enumerate().map(|(i, line)| (spread(i), line)).collect();
+    keyed.sort_unstable();
+    let header = csv.lines().next().unwrap();
+    [header].into_iter().chain(keyed.into_iter().map(|(_, line)| line)).map(|line| format!("{line}\n")).collect()
+}
+
+fn spread(i: usize) -> u64 {
+    (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Computes features in memory and piece by piece, and compares rows and history.
+#[track_caller]
+fn same(place: &Place, options: &str, limit: &str, sorts: bool) {
+    for format in ["parquet", "csv"] {
+        place.ok(&format!("features {options} -o whole.{format} --save-state whole.ogs --max-memory 8G --quiet"));
+        let run = place.ok(&format!(
+            "features {options} -o pieces.{format} --save-state pieces.ogs --max-memory {limit} --temp-dir tmp"
+        ));
+        run.says("read piece by piece, in order of time");
+        assert_eq!(run.err.contains("sorting"), sorts, "{}", run.err);
+        assert!(place.read(&format!("pieces.{format}")) == place.read(&format!("whole.{format}")), "{options}: rows");
+        assert!(place.read("pieces.ogs") == place.read("whole.ogs"), "{options}: history");
+    }
+    assert!(place.files("tmp").is_empty());
+}
+
+const MODEL: &str = "--model out/model.ogm --cold-start";
+
+#[test]
+fn rows_are_the_same_piece_by_piece() {
+    let place = shop();
+    std::fs::create_dir(place.path("tmp")).unwrap();
+    same(&place, &format!("{MODEL} --data stream.csv"), "1M", false);
+    same(&place, &format!("{MODEL} --data orders.csv --events events.csv"), "1M", false);
+    let stream = place.text("stream.csv");
+    let (header, rows) = stream.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    for (i, part) in rows.chunks(rows.len() / 5).enumerate() {
+        place.write(&format!("days/{}.csv", 9 - i), format!("{header}\n{}\n", part.join("\n")));
+    }
+    // Files that follow one another, whatever they are called, are read one at a time.
+    same(&place, &format!("{MODEL} --data days"), "1M", false);
+    place.write("shuffled.csv", shuffled(&stream, 7));
+    same(&place, &format!("{MODEL} --data shuffled.csv"), "1M", true);
+    same(&place, "--model out/model.ogm --history orders.csv --data shuffled.csv --events events.csv", "1M", true);
+}
+
+#[test]
+fn labels_reach_orders_of_earlier_pieces() {
+    let place = shop();
+    std::fs::create_dir(place.path("tmp")).unwrap();
+    let mut labels = String::from("order_id,label,label_time\n");
+    let orders = place.read("orders.csv");
+    let mut reader = csv::Reader::from_reader(orders.as_slice());
+    let id = reader.headers().unwrap().iter().position(|name| name == "order_id").unwrap();
+    // Told to the day, so that many are learned in one millisecond; some are reversed, some contradict each other.
+    for (i, record) in reader.records().enumerate() {
+        let record = record.unwrap();
+        for again in 0..spread(i) % 3 {
+            let day = 1 + spread(i * 3 + again as usize) % 28;
+            let label = spread(i + 7 * again as usize) >> 9 & 1;
+            labels += &format!("{},{label},2024-{:02}-{day:02}\n", &record[id], 2 + i % 6);
+        }
+    }
+    place.write("labels.csv", labels);
+    let stream = place.text("stream.csv");
+    place.write("shuffled.csv", shuffled(&stream, 5));
+    same(&place, &format!("{MODEL} --data shuffled.csv --labels labels.csv"), "1M", true);
+    same(&place, &format!("{MODEL} --data stream.csv --labels labels.csv"), "2M", false);
+    let check = |limit: &str| {
+        let options = format!("{MODEL} --data shuffled.csv --labels labels.csv --max-memory {limit}");
+        place.ok(&format!("replay-check {options} --quiet")).out
+    };
+    let (whole, pieces) = (check("8G"), check("1M"));
+    assert!(pieces.contains("cells that differ: 0 of"), "{pieces}");
+    assert_eq!(pieces, whole);
+}
+
+#[test]
+fn features_are_drawn_from_some_orders_and_said() {
+    let table = Table::narrow(4_000);
+    let place = Place::new();
+    place.write("a.csv", table.shuffled().csv());
+    let run = place.ok("features --data a.csv --max-memory 1M -o pieces.csv");
+    run.says("of the 4000 orders (1 in ");
+    assert_eq!(place.text("pieces.csv").lines().count(), 4_001);
+    place.ok("features --data a.csv --max-memory 1M --write-features f.toml --quiet");
+    place.ok("schema --data a.csv -o schema.toml --quiet");
+    let named = "--data a.csv --features f.toml --schema schema.toml --keep label_time";
+    let whole = place.ok(&format!("features {named} --quiet")).out;
+    let pieces = place.ok(&format!("features {named} --max-memory 1M --quiet")).out;
+    assert!(whole == pieces);
+}
+
+#[test]
+fn what_cannot_be_cut_is_read_at_once() {
+    let place = Place::new();
+    let table = Table::narrow(4_000);
+    place.write("a.csv", table.without(&["order_id"]).csv());
+    let run = place.ok("features --data a.csv --max-memory 1M");
+    run.says("orders without an id cannot be told which label is theirs");
+    place.write("b.csv", table.without(&["order_time", "label_time"]).csv());
+    place.ok("features --data b.csv --max-memory 1M").says("without a time there is no order to read them in");
+    place.fails("features --data a.csv --max-memory much", 2, &["4G"]);
+}
+
+#[test]
+fn a_disk_without_space_is_told() {
+    let place = Place::new();
+    place.write("a.csv", Table::simulated(4_000, 3).shuffled().csv());
+    // No file may have more than 512 blocks of 512 bytes.
+    let run =
+        place.shell("trap '' XFSZ; ulimit -f 512; exec \"$ORDERGUARD\" features --data a.csv --max-memory 1M -o f.csv");
+    run.failed(2, &["the temporary folder is full"]);
+    assert_eq!(place.files(""), ["a.csv"]);
+    place.fails("features --data a.csv --max-memory 1M --temp-dir nowhere -o f.csv", 2, &["nowhere"]);
+}
