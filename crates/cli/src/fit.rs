@@ -8,7 +8,7 @@ use orderguard_features::language::spec::{FeatureKind, FeatureSpec};
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::calibrate::probability;
 use orderguard_inference::model::{Calibration, Predictor, Threshold};
-use orderguard_trainer::boosting;
+use orderguard_trainer::boosting::{self, Extras};
 use orderguard_trainer::calibration::fit_calibration;
 use orderguard_trainer::logistic::{self, LogisticParams};
 use orderguard_trainer::params::{CheckedGbtParams, GbtParams};
@@ -189,11 +189,18 @@ pub(crate) fn refit(
     let bar = console.steps_bar("refitting");
     match (learner, before.choice) {
         (Learner::Gbt(params), Choice::Rounds(rounds)) => {
-            let fit = boosting::fit_rounds(params, &parts.kinds(), &parts.train(), rounds, &mut |report| {
-                bar.set_length(report.n_rounds as u64);
-                bar.set_position(report.round as u64);
-                ControlFlow::Continue(())
-            })
+            let fit = boosting::fit_rounds(
+                params,
+                &parts.kinds(),
+                &parts.train(),
+                rounds,
+                &Extras::default(),
+                &mut |report| {
+                    bar.set_length(report.n_rounds as u64);
+                    bar.set_position(report.round as u64);
+                    ControlFlow::Continue(())
+                },
+            )
             .bad_data()?;
             bar.finish_and_clear();
             Ok((Predictor::Gbt(fit.forest), fit.importance))
@@ -233,12 +240,15 @@ fn fit_gbt(params: &CheckedGbtParams, parts: &Parts<'_>, console: &Console) -> O
         }
         ControlFlow::Continue(())
     };
+    let extras = Extras::default();
     let (fit, scores) = if let Some(folds) = parts.folds {
-        let chosen = boosting::fit_folds(params, &kinds, &parts.train(), folds, &mut report).bad_data()?;
-        let fit = boosting::fit_rounds(params, &kinds, &parts.train(), chosen.best_round, &mut report).bad_data()?;
+        let chosen = boosting::fit_folds(params, &kinds, &parts.train(), folds, &extras, &mut report).bad_data()?;
+        let fit =
+            boosting::fit_rounds(params, &kinds, &parts.train(), chosen.best_round, &extras, &mut report).bad_data()?;
         (fit, chosen.out_of_fold_scores)
     } else {
-        let mut fit = boosting::fit(params, &kinds, &parts.train(), &parts.validation(), &mut report).bad_data()?;
+        let mut fit =
+            boosting::fit(params, &kinds, &parts.train(), &parts.validation(), &extras, &mut report).bad_data()?;
         let scores = std::mem::take(&mut fit.valid_scores);
         (fit, scores)
     };

@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_trainer::binning::BinnedMatrix;
-use orderguard_trainer::boosting::fit_rounds;
+use orderguard_trainer::boosting::{Extras, fit_rounds};
 use orderguard_trainer::params::GbtParams;
 use orderguard_trainer::samples::Samples;
 
@@ -39,7 +39,9 @@ fn gbt(c: &mut Criterion) {
     let params = GbtParams::default().check().expect("defaults are in their ranges");
     group.bench_function("bin and five rounds", |b| {
         let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
-        b.iter(|| fit_rounds(&params, &kinds, &samples, N_ROUNDS, &mut |_| ControlFlow::Continue(())));
+        b.iter(|| {
+            fit_rounds(&params, &kinds, &samples, N_ROUNDS, &Extras::default(), &mut |_| ControlFlow::Continue(()))
+        });
     });
     group.finish();
 }

@@ -1,13 +1,15 @@
-//! Fits boosted trees on a matrix file and prints time and quality as one line of JSON; the races in `scripts/bench` run it.
+//! Fits boosted trees on a matrix file and prints time, quality and peak memory as one line of JSON; the races in `scripts/bench` run it.
 //!
 //! `fit_matrix FILE [NAME=VALUE]...` with the names of `GbtParams`, `rounds=N` (that many rounds, no validation),
-//! `early_stop=true` (validation on the last fifth of the training rows) and `threads=N`.
+//! `early_stop=true` (validation on the last fifth of the training rows), `threads=N` and `vectors=scalar|avx2|avx512`.
 //!
 //! The file, little-endian: `OGMX`, version 1 (u32), rows, features and training rows (u64 each; the first rows train, the others
 //! test), the cells (f32, column after column, NaN is missing), the labels (u8).
 #![allow(clippy::print_stdout, reason = "the program's output")]
 
 use std::error::Error;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -15,9 +17,10 @@ use orderguard_evaluation::metrics::average_precision;
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Node};
-use orderguard_trainer::boosting::{fit, fit_rounds};
+use orderguard_trainer::boosting::{Extras, fit, fit_rounds};
 use orderguard_trainer::params::GbtParams;
 use orderguard_trainer::samples::Samples;
+use orderguard_trainer::vector::{self, Width};
 
 struct Data {
     matrix: Matrix,
@@ -26,22 +29,34 @@ struct Data {
 }
 
 fn read(path: &str) -> Result<Data, Box<dyn Error>> {
-    let bytes = std::fs::read(path)?;
-    let word = |at: usize| -> Result<usize, Box<dyn Error>> {
-        let word = bytes.get(at..at + 8).ok_or("the file ends in its header")?;
-        Ok(usize::try_from(u64::from_le_bytes(word.try_into()?))?)
-    };
-    if bytes.get(..8) != Some(b"OGMX\x01\0\0\0") {
+    let mut file = BufReader::new(File::open(path)?);
+    let mut header = [0; 32];
+    file.read_exact(&mut header)?;
+    if !header.starts_with(b"OGMX\x01\0\0\0") {
         return Err("not a matrix file of version 1".into());
     }
+    let word = |at: usize| usize::try_from(u64::from_le_bytes(std::array::from_fn(|i| header[at + i])));
     let (n_rows, n_features, n_train) = (word(8)?, word(16)?, word(24)?);
-    let (cells, labels) = bytes[32..].split_at_checked(4 * n_rows * n_features).ok_or("the file ends in its cells")?;
-    if labels.len() != n_rows || n_train > n_rows {
+    if n_train > n_rows {
         return Err("the labels do not fit the header".into());
     }
-    let (cells, _) = cells.as_chunks::<4>();
-    let values = cells.iter().map(|&cell| f32::from_le_bytes(cell)).collect();
-    Ok(Data { matrix: Matrix::from_columns(n_rows, n_features, values), labels: labels.to_vec(), n_train })
+    // Column by column, so that the file is never held beside the matrix.
+    let mut values = Vec::with_capacity(n_rows * n_features);
+    let mut bytes = vec![0; 4 * n_rows];
+    for _ in 0..n_features {
+        file.read_exact(&mut bytes)?;
+        values.extend(bytes.as_chunks::<4>().0.iter().map(|&cell| f32::from_le_bytes(cell)));
+    }
+    let mut labels = vec![0; n_rows];
+    file.read_exact(&mut labels)?;
+    Ok(Data { matrix: Matrix::from_columns(n_rows, n_features, values), labels, n_train })
+}
+
+/// The largest resident set so far, where the system tells it.
+fn peak_megabytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
 }
 
 /// The score by its definition, row by row.
@@ -69,6 +84,12 @@ fn raw_score(forest: &Forest, matrix: &Matrix, row: usize) -> f64 {
     sum as f64 / 2_f64.powi(i32::from(forest.scale_bits))
 }
 
+fn limit_vectors(name: &str) -> Result<(), Box<dyn Error>> {
+    let width = Width::available().into_iter().find(|width| width.name() == name);
+    vector::limit(width.ok_or("this processor lacks such vectors")?);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: fit_matrix FILE [NAME=VALUE]...")?;
@@ -80,9 +101,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         match name {
             "rounds" => rounds = Some(value.parse()?),
             "early_stop" => early_stop = value.parse()?,
+            "vectors" => limit_vectors(value)?,
             "threads" => rayon::ThreadPoolBuilder::new().num_threads(value.parse()?).build_global()?,
             "n_trees" => params.n_trees = value.parse()?,
             "learning_rate" => params.learning_rate = value.parse()?,
+            "learning_rate_decay" => params.learning_rate_decay = value.parse()?,
             "max_leaves" => params.max_leaves = value.parse()?,
             "max_depth" => params.max_depth = value.parse()?,
             "min_rows_per_leaf" => params.min_rows_per_leaf = value.parse()?,
@@ -93,6 +116,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "max_leaf_value" => params.max_leaf_value = value.parse()?,
             "feature_fraction" => params.feature_fraction = value.parse()?,
             "row_fraction" => params.row_fraction = value.parse()?,
+            "easy_row_limit" => params.easy_row_limit = value.parse()?,
+            "leaf_smoothing" => params.leaf_smoothing = value.parse()?,
             "max_bins" => params.max_bins = value.parse()?,
             "patience" => params.patience = value.parse()?,
             "metric_window" => params.metric_window = value.parse()?,
@@ -116,18 +141,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         first_round.get_or_insert_with(|| start.elapsed().as_secs_f64());
         ControlFlow::Continue(())
     };
+    let extras = Extras::default();
     let fitted = if early_stop {
         let cut = data.n_train - data.n_train / 5;
-        fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &mut progress)?
+        fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &extras, &mut progress)?
     } else {
-        fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &mut progress)?
+        fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &extras, &mut progress)?
     };
     let seconds = start.elapsed().as_secs_f64();
+    let peak = peak_megabytes().map_or("null".to_string(), |peak| peak.to_string());
     let n_rows = data.matrix.n_rows();
     let scores: Vec<f64> = (data.n_train..n_rows).map(|row| raw_score(&fitted.forest, &data.matrix, row)).collect();
     let quality = average_precision(&scores, &data.labels[data.n_train..]).unwrap_or(f64::NAN);
     println!(
-        "{{\"seconds\": {seconds:.4}, \"first_round_seconds\": {:.4}, \"average_precision\": {quality:.5}, \"rounds\": {}}}",
+        "{{\"seconds\": {seconds:.4}, \"first_round_seconds\": {:.4}, \"average_precision\": {quality:.5}, \"rounds\": {}, \"peak_mb\": {peak}}}",
         first_round.unwrap_or(f64::NAN),
         fitted.best_round
     );

@@ -16,9 +16,11 @@ const MAX_OWN_LEVELS: usize = 254;
 /// Level codes from here on are in no level set of a model.
 const MAX_CODES: usize = 256;
 /// Rows that the bins of a numeric feature are chosen from; more rows are sampled.
-const SAMPLE_ROWS: usize = 1 << 19;
+const SAMPLE_ROWS: usize = 1 << 17;
 /// Rows that one task bins.
 const TASK_ROWS: usize = 1 << 14;
+/// Rows whose words one task makes: few enough for the words to stay in the nearest cache.
+const WORD_ROWS: usize = 1 << 9;
 
 /// How the values of one feature fall into bins; missing values always fall into [`MISSING_BIN`].
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +43,7 @@ impl FeatureBins {
     ///
     /// Numeric: each distinct value has its bin when there are few enough, else bins hold about equally many rows, while a
     /// value as heavy as a bin stands alone, or with a rest of less than half a bin. Thresholds lie halfway between
-    /// neighbouring values. Beyond 524,288 rows one row of each of so many equal stretches is looked at. Categorical: the
+    /// neighbouring values. Beyond 131,072 rows one row of each of so many equal stretches is looked at. Categorical: the
     /// most frequent levels have own bins. O(rows).
     pub fn choose(kind: FeatureKind, column: &[f32], rows: &[u32], max_bins: usize) -> Option<Self> {
         match kind {
@@ -213,14 +215,16 @@ pub struct BinnedFeature {
     pub bins: FeatureBins,
 }
 
-/// Rows x useful features, one byte per cell. Eight features stand together in the bytes of one word (feature 0 in the
-/// lowest), the words of one such block one after the other: the kernel reads eight bins at once, and splitting a node
-/// touches an eighth of the matrix.
+/// Rows x useful features, one byte per cell, in two layouts.
+///
+/// Row after row, eight features in the bytes of one word (feature 0 in the lowest): the histogram kernel reads eight bins at
+/// once, and a row that is drawn is copied as a whole. Column after column: trees are applied to many rows at once.
 #[derive(Clone, Debug)]
 pub struct BinnedMatrix {
     n_rows: usize,
     features: Vec<BinnedFeature>,
     words: Vec<u64>,
+    columns: Vec<u8>,
 }
 
 impl BinnedMatrix {
@@ -242,27 +246,34 @@ impl BinnedMatrix {
             })
             .collect();
         let n_rows = parts.iter().map(|(_, rows)| rows.len()).sum();
-        let mut words = vec![0_u64; n_rows * features.len().div_ceil(BLOCK)];
-        if n_rows > 0 {
-            let lookups: Vec<Lookup> = features.par_iter().map(|f| Lookup::new(&f.bins)).collect();
-            let lookups = &lookups;
-            words.par_chunks_exact_mut(n_rows).zip(features.par_chunks(BLOCK)).enumerate().for_each(
-                |(block, (words, features))| {
-                    let mut rest = words;
-                    for &(matrix, rows) in parts {
-                        let (part, after) = rest.split_at_mut(rows.len());
-                        rest = after;
-                        part.par_chunks_mut(TASK_ROWS).zip(rows.par_chunks(TASK_ROWS)).for_each(|(words, rows)| {
-                            for (i, feature) in features.iter().enumerate() {
-                                let column = matrix.column(feature.feature as usize);
-                                lookups[block * BLOCK + i].fill(column, rows, words, 8 * i as u32);
-                            }
-                        });
+        let n_blocks = features.len().div_ceil(BLOCK);
+        let mut columns = vec![0_u8; n_rows * features.len()];
+        let mut words = vec![0_u64; n_rows * n_blocks];
+        if n_rows > 0 && n_blocks > 0 {
+            columns.par_chunks_exact_mut(n_rows).zip(&features).for_each(|(bins, feature)| {
+                let lookup = Lookup::new(&feature.bins);
+                let mut rest = bins;
+                for &(matrix, rows) in parts {
+                    let (part, after) = rest.split_at_mut(rows.len());
+                    rest = after;
+                    let column = matrix.column(feature.feature as usize);
+                    part.par_chunks_mut(TASK_ROWS)
+                        .zip(rows.par_chunks(TASK_ROWS))
+                        .for_each(|(bins, rows)| lookup.fill(column, rows, bins));
+                }
+            });
+            words.par_chunks_mut(WORD_ROWS * n_blocks).enumerate().for_each(|(task, words)| {
+                let first = task * WORD_ROWS;
+                let n = words.len() / n_blocks;
+                for (i, column) in columns.chunks_exact(n_rows).enumerate() {
+                    let of_block = words.iter_mut().skip(i / BLOCK).step_by(n_blocks);
+                    for (word, &bin) in of_block.zip(&column[first..first + n]) {
+                        *word |= u64::from(bin) << (8 * (i % BLOCK));
                     }
-                },
-            );
+                }
+            });
         }
-        Self { n_rows, features, words }
+        Self { n_rows, features, words, columns }
     }
 
     /// Number of rows, of all parts.
@@ -277,23 +288,35 @@ impl BinnedMatrix {
 
     /// The bin of one cell; `column` is a position in [`Self::features`].
     pub fn bin(&self, row: usize, column: usize) -> u8 {
-        (self.block(column / BLOCK)[row] >> (8 * (column % BLOCK))) as u8
+        self.column(column)[row]
     }
 
+    /// Words of a row.
     pub(crate) fn n_blocks(&self) -> usize {
         self.features.len().div_ceil(BLOCK)
     }
 
-    /// The words of one block, one per row.
-    pub(crate) fn block(&self, block: usize) -> &[u64] {
-        &self.words[block * self.n_rows..(block + 1) * self.n_rows]
+    /// All words, [`Self::n_blocks`] for each row.
+    pub(crate) fn row_words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The bins of one feature, one for each row.
+    pub(crate) fn column(&self, column: usize) -> &[u8] {
+        &self.columns[column * self.n_rows..(column + 1) * self.n_rows]
     }
 }
 
+/// Numbers are looked up by this many leading bits of their sort key: sign, exponent and seven bits of the fraction.
+const LOOKUP_BITS: u32 = 16;
+/// Up to so many thresholds between numbers of equal leading bits are passed one by one; with more, bins are searched.
+const MAX_STEPS: usize = 3;
+
 /// Bins of a feature, prepared for speed.
 enum Lookup {
-    /// Thresholds, then infinity up to 255 of them.
-    Numeric(Box<[f32; 256]>),
+    /// Thresholds, then infinity up to 256 of them; the lowest bin of each stretch of numbers with equal leading bits; and the
+    /// most thresholds inside one stretch.
+    Numeric { thresholds: Box<[f32; 256]>, first_bin: Box<[u8]>, steps: usize },
     /// The bin of each code, and that of all others.
     Categorical { bin_of_code: Box<[u8; MAX_CODES]>, other: u8 },
 }
@@ -304,7 +327,21 @@ impl Lookup {
             FeatureBins::Numeric { thresholds } => {
                 let mut padded = Box::new([f32::INFINITY; 256]);
                 padded[..thresholds.len()].copy_from_slice(thresholds);
-                Self::Numeric(padded)
+                let mut first_bin = vec![0_u8; 1 << LOOKUP_BITS].into_boxed_slice();
+                let (mut filled, mut steps, mut last, mut in_last) = (0, 0, usize::MAX, 0);
+                for (bin, &threshold) in thresholds.iter().enumerate() {
+                    let own = (sort_key(threshold) >> (32 - LOOKUP_BITS)) as usize;
+                    // Stretches up to the threshold's own may hold numbers of this bin, later ones lie above it.
+                    if own >= filled {
+                        first_bin[filled..=own].fill(bin as u8);
+                        filled = own + 1;
+                    }
+                    in_last = if own == last { in_last + 1 } else { 1 };
+                    last = own;
+                    steps = steps.max(in_last);
+                }
+                first_bin[filled..].fill(thresholds.len() as u8);
+                Self::Numeric { thresholds: padded, first_bin, steps }
             }
             FeatureBins::Categorical { levels } => {
                 let other = levels.len() as u8;
@@ -317,43 +354,64 @@ impl Lookup {
         }
     }
 
-    /// Writes the bins of the given rows into byte `shift / 8` of their words, which is zero before.
-    fn fill(&self, column: &[f32], rows: &[u32], words: &mut [u64], shift: u32) {
-        const LANES: usize = 8;
+    /// Writes the bins of the given rows.
+    fn fill(&self, column: &[f32], rows: &[u32], bins: &mut [u8]) {
         match self {
-            Self::Numeric(thresholds) => {
-                for (words, rows) in words.chunks_mut(LANES).zip(rows.chunks(LANES)) {
-                    let mut x = [0.0; LANES];
-                    for (x, &row) in x.iter_mut().zip(rows) {
-                        *x = column[row as usize];
-                    }
-                    // Binary search in step for several rows, so that they wait for memory together.
-                    let mut at = [0_usize; LANES];
-                    for step in [128, 64, 32, 16, 8, 4, 2, 1] {
-                        for (at, &x) in at.iter_mut().zip(&x) {
-                            *at += if x > thresholds[(*at + step - 1) & 255] { step } else { 0 };
-                        }
-                    }
-                    for ((word, at), x) in words.iter_mut().zip(at).zip(x) {
-                        let bin = if x.is_nan() { u64::from(MISSING_BIN) } else { at as u64 };
-                        *word |= bin << shift;
-                    }
-                }
-            }
+            Self::Numeric { thresholds, first_bin, steps } => match steps {
+                0 | 1 => fill_numeric::<1>(thresholds, first_bin, column, rows, bins),
+                2..=MAX_STEPS => fill_numeric::<MAX_STEPS>(thresholds, first_bin, column, rows, bins),
+                _ => fill_by_search(thresholds, column, rows, bins),
+            },
             Self::Categorical { bin_of_code, other } => {
-                for (word, &row) in words.iter_mut().zip(rows) {
+                for (bin, &row) in bins.iter_mut().zip(rows) {
                     let x = column[row as usize];
                     let code = x as usize;
-                    let bin = if x.is_nan() {
+                    *bin = if x.is_nan() {
                         MISSING_BIN
                     } else if code < MAX_CODES && code as f32 == x {
                         bin_of_code[code]
                     } else {
                         *other
                     };
-                    *word |= u64::from(bin) << shift;
                 }
             }
+        }
+    }
+}
+
+fn fill_numeric<const STEPS: usize>(
+    thresholds: &[f32; 256],
+    first_bin: &[u8],
+    column: &[f32],
+    rows: &[u32],
+    bins: &mut [u8],
+) {
+    for (bin, &row) in bins.iter_mut().zip(rows) {
+        let x = column[row as usize];
+        let mut at = first_bin[(sort_key(x) >> (32 - LOOKUP_BITS)) as usize];
+        for _ in 0..STEPS {
+            at += u8::from(x > thresholds[usize::from(at)]);
+        }
+        *bin = if x.is_nan() { MISSING_BIN } else { at };
+    }
+}
+
+/// Binary search in step for several rows, so that they wait for memory together.
+fn fill_by_search(thresholds: &[f32; 256], column: &[f32], rows: &[u32], bins: &mut [u8]) {
+    const LANES: usize = 8;
+    for (bins, rows) in bins.chunks_mut(LANES).zip(rows.chunks(LANES)) {
+        let mut x = [0.0; LANES];
+        for (x, &row) in x.iter_mut().zip(rows) {
+            *x = column[row as usize];
+        }
+        let mut at = [0_usize; LANES];
+        for step in [128, 64, 32, 16, 8, 4, 2, 1] {
+            for (at, &x) in at.iter_mut().zip(&x) {
+                *at += if x > thresholds[(*at + step - 1) & 255] { step } else { 0 };
+            }
+        }
+        for ((bin, at), x) in bins.iter_mut().zip(at).zip(x) {
+            *bin = if x.is_nan() { MISSING_BIN } else { at as u8 };
         }
     }
 }

@@ -1,29 +1,29 @@
 //! The round loop: gradients, one tree, new scores, and when to stop.
 
 use std::fmt;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Tree};
-use rayon::prelude::*;
 
+use crate::apply::add_tree;
 use crate::binning::BinnedMatrix;
+use crate::constraints::{Constraints, resolve};
 use crate::grower::{Grower, GrownNode, Task};
-use crate::histogram::Packing;
-use crate::loss::write_gradients;
-use crate::numeric::{GRADIENT_BITS, HESSIAN_BITS, SCALE_BITS, from_fixed, hash_limit, hash3, logit, to_fixed};
+use crate::histogram::{Layout, Scale};
+use crate::loss::{DrawRule, Drawn, Targets};
+use crate::numeric::{SCALE_BITS, from_fixed, hash3, logit, to_fixed};
+use crate::param_error::ParamError;
 use crate::params::CheckedGbtParams;
 use crate::samples::Samples;
 use crate::splitting::Judge;
-use crate::validation::average_precision;
+use crate::validation::{HeldMeasure, Measure};
+use crate::vector::Width;
 
 /// Most rows of a fit, training and validation together.
 pub const MAX_ROWS: usize = 1 << 30;
-/// Rows whose scores one task updates.
-const TASK_ROWS: usize = 1 << 14;
-/// Keys that keep the draws of rows and of features apart.
-const ROW_DRAW: u64 = 1 << 32;
+/// Key that keeps the draws of features apart from those of rows.
 const FEATURE_DRAW: u64 = 2 << 32;
 
 /// What a round brought; handed to the caller after each.
@@ -33,12 +33,24 @@ pub struct RoundReport {
     pub round: usize,
     /// Most rounds there will be.
     pub n_rounds: usize,
-    /// Average precision on the validation rows (mean over folds), when there are any.
+    /// The measure of the validation rows (mean over folds), when there are any; average precision unless another was asked for.
     pub metric: Option<f64>,
 }
 
 /// Called after each round; `Break` ends the fit and keeps the best so far.
 pub type Progress<'a> = &'a mut dyn FnMut(&RoundReport) -> ControlFlow<()>;
+
+/// What a fit may be told of its training samples beside features and labels; one entry per sample each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// How much each sample counts, 0 or more; only proportions matter. None: all the same. See [`crate::weights`].
+    pub weights: Option<&'a [f64]>,
+    /// What the draws of a sample depend on beside seed and round, such as a hash of the order's id; samples of one key are
+    /// drawn alike. None: the sample's position.
+    pub keys: Option<&'a [u32]>,
+    /// What the best round is chosen by.
+    pub measure: Measure<'a>,
+}
 
 /// Fitted trees and how they came about.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +79,7 @@ pub struct FoldFit {
 }
 
 /// Data on which no trees can be fitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum FitError {
     /// Nothing to fit on.
@@ -90,6 +102,34 @@ pub enum FitError {
     },
     /// All samples are in one fold.
     OneFold,
+    /// A weight is negative, infinite or NaN.
+    BadWeight {
+        /// The sample.
+        sample: usize,
+        /// Its weight.
+        weight: f64,
+    },
+    /// All frauds or all honest orders of the training part weigh nothing.
+    NoWeight,
+    /// The measure of early stopping is outside its range.
+    BadMeasure(ParamError),
+    /// A constraint names a feature that is not there.
+    UnknownFeature {
+        /// The feature's position.
+        feature: u32,
+        /// Number of features.
+        n_features: usize,
+    },
+    /// A direction is asked of a categorical feature, whose levels have no order.
+    NotNumeric {
+        /// The feature's position.
+        feature: u32,
+    },
+    /// A feature is to rise and to fall.
+    Contradiction {
+        /// The feature's position.
+        feature: u32,
+    },
     /// More rows than [`MAX_ROWS`].
     TooManyRows {
         /// Rows given.
@@ -114,26 +154,44 @@ impl fmt::Display for FitError {
                 write!(f, "each fold needs frauds: found none in the {n_rows} rows of fold {fold}")
             }
             Self::OneFold => f.write_str("a fit over folds needs at least two folds, found one"),
+            Self::BadWeight { sample, weight } => {
+                write!(f, "weight of sample {sample}: expected 0 or more, finite, found {weight}")
+            }
+            Self::NoWeight => f.write_str("training needs frauds and honest orders that weigh more than 0"),
+            Self::BadMeasure(error) => write!(f, "measure of early stopping: {error}"),
+            Self::UnknownFeature { feature, n_features } => {
+                write!(f, "a constraint names feature {feature} of {n_features}")
+            }
+            Self::NotNumeric { feature } => write!(f, "feature {feature} is categorical and has no direction"),
+            Self::Contradiction { feature } => write!(f, "feature {feature} is to rise and to fall"),
             Self::TooManyRows { found } => write!(f, "at most {MAX_ROWS} rows can be fitted, found {found}"),
         }
     }
 }
 
-impl std::error::Error for FitError {}
+impl std::error::Error for FitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::BadMeasure(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
-/// Fits trees on `train` until average precision on `valid` stops rising, and keeps the best round.
+/// Fits trees on `train` until the measure of `valid` (average precision, where `extras` names no other) stops rising, and keeps the best round.
 ///
 /// `kinds` has one entry per feature. The metric of a round is averaged over the last `metric_window` rounds before it is
 /// compared, equal ones keep the earlier round, and `patience` rounds without a better one end the fit. O(rounds * (rows *
-/// features / 8 .. rows * features)) time; memory is one byte per cell and about 30 per row.
+/// leaves + rows drawn * features)) time; memory is two to three bytes per cell and about 40 per row.
 ///
 /// The same samples in the same order, parameters and seed give the same bits for any number of threads.
 ///
 /// # Errors
-/// [`FitError::NoRows`], [`FitError::OneClass`], [`FitError::NoFraudInValidation`] and [`FitError::TooManyRows`].
+/// [`FitError::NoRows`], [`FitError::OneClass`], [`FitError::NoFraudInValidation`], [`FitError::TooManyRows`],
+/// [`FitError::BadWeight`], [`FitError::NoWeight`], [`FitError::BadMeasure`] and those of constraints.
 ///
 /// # Panics
-/// If `kinds`, the matrices and the labels disagree about lengths: a caller's bug, never caused by data.
+/// If `kinds`, the matrices, the labels and the extras disagree about lengths: a caller's bug, never caused by data.
 ///
 /// # Reference
 /// Friedman, Greedy function approximation: a gradient boosting machine (2001); Ke et al., `LightGBM` (2017), section 2.
@@ -142,10 +200,12 @@ pub fn fit(
     kinds: &[FeatureKind],
     train: &Samples<'_>,
     valid: &Samples<'_>,
+    extras: &Extras<'_>,
     progress: Progress<'_>,
 ) -> Result<GbtFit, FitError> {
     check_lengths(kinds, train);
     check_lengths(kinds, valid);
+    let extra = Extra::new(extras, train.len(), valid.len())?;
     let (n_train, n_valid) = (train.len(), valid.len());
     check_rows(n_train, train.n_fraud(), n_train + n_valid, None)?;
     if valid.n_fraud() == 0 {
@@ -155,7 +215,11 @@ pub fn fit(
     let labels = [train.labels, valid.labels].concat();
     let all: Vec<u32> = (0..(n_train + n_valid) as u32).collect();
     let (train_rows, valid_rows) = all.split_at(n_train);
-    let mut boosters = [Booster::new(params, &binned, &labels, train_rows.to_vec(), valid_rows.to_vec())];
+    assert!(extras.measure.len().is_none_or(|n| n == n_valid), "the measure has one entry for each validation sample");
+    let constraints = resolve(params, kinds, &binned)?;
+    let (targets, measure) = (extra.targets(&labels), extras.measure.of(0..n_valid));
+    let (train_rows, valid_rows) = (train_rows.to_vec(), valid_rows.to_vec());
+    let mut boosters = [Booster::new(params, &binned, constraints, targets, train_rows, (valid_rows, measure))?];
     let run = run_rounds(params, &mut boosters, progress);
     let [booster] = boosters;
     let valid_scores = run.best_scores.into_iter().flatten().map(from_fixed).collect();
@@ -166,7 +230,7 @@ pub fn fit(
 /// fit found. `params.n_trees` and `patience` are not used.
 ///
 /// # Errors
-/// [`FitError::NoRows`], [`FitError::OneClass`] and [`FitError::TooManyRows`].
+/// [`FitError::NoRows`], [`FitError::OneClass`], [`FitError::TooManyRows`], [`FitError::BadWeight`] and [`FitError::NoWeight`].
 ///
 /// # Panics
 /// As [`fit`].
@@ -175,13 +239,17 @@ pub fn fit_rounds(
     kinds: &[FeatureKind],
     samples: &Samples<'_>,
     n_rounds: usize,
+    extras: &Extras<'_>,
     progress: Progress<'_>,
 ) -> Result<GbtFit, FitError> {
     check_lengths(kinds, samples);
+    let extra = Extra::new(extras, samples.len(), 0)?;
     check_rows(samples.len(), samples.n_fraud(), samples.len(), None)?;
     let binned = bin(params, kinds, &[samples]);
     let rows = (0..samples.len() as u32).collect();
-    let mut booster = Booster::new(params, &binned, samples.labels, rows, Vec::new());
+    let constraints = resolve(params, kinds, &binned)?;
+    let none_held = (Vec::new(), HeldMeasure::AveragePrecision);
+    let mut booster = Booster::new(params, &binned, constraints, extra.targets(samples.labels), rows, none_held)?;
     let mut history = Vec::new();
     for round in 1..=n_rounds {
         if booster.step(round) == Step::Stuck {
@@ -213,9 +281,11 @@ pub fn fit_folds(
     kinds: &[FeatureKind],
     samples: &Samples<'_>,
     fold: &[u8],
+    extras: &Extras<'_>,
     progress: Progress<'_>,
 ) -> Result<FoldFit, FitError> {
     check_lengths(kinds, samples);
+    let extra = Extra::new(extras, samples.len(), 0)?;
     assert_eq!(fold.len(), samples.len(), "one fold for each sample");
     let n_rows = samples.len();
     check_rows(n_rows, samples.n_fraud(), n_rows, None)?;
@@ -236,13 +306,15 @@ pub fn fit_folds(
         }
     }
     let binned = bin(params, kinds, &[samples]);
-    let mut boosters: Vec<Booster<'_>> = folds
-        .iter()
-        .map(|&out| {
-            let (held, rows) = (0..n_rows as u32).partition(|&row| fold[row as usize] == out);
-            Booster::new(params, &binned, samples.labels, rows, held)
-        })
-        .collect();
+    assert!(extras.measure.len().is_none_or(|n| n == n_rows), "the measure has one entry for each sample");
+    let constraints = resolve(params, kinds, &binned)?;
+    let booster_without = |&out: &u8| {
+        let (held, rows): (Vec<u32>, _) = (0..n_rows as u32).partition(|&row| fold[row as usize] == out);
+        let measure = extras.measure.of(held.iter().map(|&row| row as usize));
+        let targets = extra.targets(samples.labels);
+        Booster::new(params, &binned, constraints.clone(), targets, rows, (held, measure))
+    };
+    let mut boosters: Vec<Booster<'_>> = folds.iter().map(booster_without).collect::<Result<_, _>>()?;
     let run = run_rounds(params, &mut boosters, progress);
     let mut out_of_fold_scores = vec![0.0; n_rows];
     for (booster, scores) in boosters.iter().zip(run.best_scores) {
@@ -269,6 +341,39 @@ fn check_rows(n_rows: usize, n_fraud: usize, n_all: usize, fold: Option<u8>) -> 
         return Err(FitError::OneClass { n_rows, n_fraud, fold });
     }
     Ok(())
+}
+
+/// Checked extras, one entry per row of the binned matrix.
+struct Extra<'a> {
+    weights: Option<Vec<f32>>,
+    keys: Option<std::borrow::Cow<'a, [u32]>>,
+}
+
+impl<'a> Extra<'a> {
+    /// `n_held` rows without extras stand after the training samples.
+    fn new(extras: &Extras<'a>, n_train: usize, n_held: usize) -> Result<Self, FitError> {
+        extras.measure.check().map_err(FitError::BadMeasure)?;
+        let weights = extras.weights.map(|weights| -> Result<Vec<f32>, FitError> {
+            assert_eq!(weights.len(), n_train, "one weight for each training sample");
+            let bad = weights.iter().position(|&weight| !(0.0..f64::INFINITY).contains(&weight));
+            if let Some(sample) = bad {
+                return Err(FitError::BadWeight { sample, weight: weights[sample] });
+            }
+            // Mean 1, so that limits on hessians mean the same with and without weights.
+            let mean = weights.iter().sum::<f64>() / n_train as f64;
+            let scaled = weights.iter().map(|&weight| if mean > 0.0 { (weight / mean) as f32 } else { 0.0 });
+            Ok(scaled.chain(std::iter::repeat_n(1.0, n_held)).collect())
+        });
+        let keys = extras.keys.map(|keys| {
+            assert_eq!(keys.len(), n_train, "one key for each training sample");
+            if n_held == 0 { keys.into() } else { keys.iter().copied().chain(std::iter::repeat_n(0, n_held)).collect() }
+        });
+        Ok(Self { weights: weights.transpose()?, keys })
+    }
+
+    fn targets<'b>(&'b self, labels: &'b [u8]) -> Targets<'b> {
+        Targets { labels, weights: self.weights.as_deref(), keys: self.keys.as_deref() }
+    }
 }
 
 fn bin(params: &CheckedGbtParams, kinds: &[FeatureKind], parts: &[&Samples<'_>]) -> BinnedMatrix {
@@ -328,18 +433,20 @@ enum Step {
 struct Booster<'a> {
     params: &'a CheckedGbtParams,
     binned: &'a BinnedMatrix,
-    labels: &'a [u8],
+    layout: Layout,
+    constraints: Constraints,
+    width: Width,
+    scale: Scale,
+    targets: Targets<'a>,
     train_rows: Vec<u32>,
     held_rows: Vec<u32>,
     held_labels: Vec<u8>,
+    measure: HeldMeasure,
     /// Fixed-point raw score of every row of the matrix.
     scores: Vec<i64>,
-    gradients: Vec<[i32; 2]>,
     base: i64,
+    drawn: Drawn,
     grower: Grower,
-    /// Rows outside the tree's sample, and scratch for sorting them into leaves.
-    others: Vec<u32>,
-    scratch: Vec<u32>,
     trees: Vec<Tree>,
     /// Gain of each split by tree: feature and gain.
     gains: Vec<Vec<(u32, f64)>>,
@@ -350,59 +457,68 @@ impl<'a> Booster<'a> {
     fn new(
         params: &'a CheckedGbtParams,
         binned: &'a BinnedMatrix,
-        labels: &'a [u8],
+        constraints: Constraints,
+        targets: Targets<'a>,
         train_rows: Vec<u32>,
-        held_rows: Vec<u32>,
-    ) -> Self {
-        let n_fraud = train_rows.iter().filter(|&&row| labels[row as usize] == 1).count();
-        let base = to_fixed(logit(n_fraud as f64 / train_rows.len() as f64));
-        Self {
+        (held_rows, measure): (Vec<u32>, HeldMeasure),
+    ) -> Result<Self, FitError> {
+        let labels = targets.labels;
+        let weight = |row: u32| targets.weights.map_or(1.0, |weights| f64::from(weights[row as usize]));
+        let (mut fraud, mut all, mut max_weight) = (0.0, 0.0, 0.0_f64);
+        for &row in &train_rows {
+            all += weight(row);
+            fraud += if labels[row as usize] == 1 { weight(row) } else { 0.0 };
+            max_weight = max_weight.max(weight(row));
+        }
+        if !(fraud > 0.0 && fraud < all) {
+            return Err(FitError::NoWeight);
+        }
+        let base = to_fixed(logit(fraud / all));
+        let rule =
+            DrawRule { easy_row_limit: params.easy_row_limit, row_fraction: params.row_fraction, seed: params.seed };
+        let (width, scale) = (Width::best(), rule.scale(train_rows.len(), max_weight));
+        Ok(Self {
             params,
             binned,
-            labels,
+            layout: Layout::new(binned.features()),
+            constraints,
+            width,
+            scale,
+            targets,
             held_labels: held_rows.iter().map(|&row| labels[row as usize]).collect(),
+            measure,
             scores: vec![base; labels.len()],
-            gradients: vec![[0, 0]; labels.len()],
             base,
+            drawn: Drawn::new(width, rule, scale),
             grower: Grower::default(),
-            others: Vec::new(),
-            scratch: Vec::new(),
             trees: Vec::new(),
             gains: Vec::new(),
             train_rows,
             held_rows,
-        }
+        })
     }
 
     /// Fits one more tree and adds it to all scores.
     fn step(&mut self, round: usize) -> Step {
         let params = self.params;
-        let total_hessian = write_gradients(&self.scores, self.labels, &mut self.gradients);
-        // The sum over all rows bounds that of the training rows.
-        let packing = Packing::new(
-            self.train_rows.len(),
-            total_hessian,
-            1.0 / f64::from(1_u32 << GRADIENT_BITS),
-            1.0 / (1_u64 << HESSIAN_BITS) as f64,
-        );
-        self.draw_rows(round);
+        self.drawn.draw(round, self.binned, &self.train_rows, &self.scores, self.targets);
         let allowed = self.draw_features(round);
         let task = Task {
             binned: self.binned,
-            gradients: &self.gradients,
-            judge: Judge::new(params, packing),
+            layout: &self.layout,
+            source: self.drawn.source(self.binned),
+            judge: Judge::new(params, self.scale, self.width),
             params,
+            learning_rate: params.rate_of_round(round),
             allowed: &allowed,
+            constraints: &self.constraints,
         };
-        let (tree, leaves) = self.grower.grow(&task);
-        let sampled = params.row_fraction < 1.0 || params.feature_fraction < 1.0;
+        let tree = self.grower.grow(&task, self.drawn.len(), self.drawn.total());
+        let sampled = self.drawn.len() < self.train_rows.len() || params.feature_fraction < 1.0;
         if tree.nodes.len() == 1 && !sampled {
             return Step::Stuck;
         }
-        self.scratch.resize(self.others.len(), 0);
-        let other_leaves = tree.sort_into_leaves(self.binned, &mut self.others, &mut self.scratch);
-        add_leaves(&mut self.scores, &self.grower.rows, &leaves);
-        add_leaves(&mut self.scores, &self.others, &other_leaves);
+        add_tree(self.width, &tree, self.binned, &mut self.scores);
         let gains = tree.nodes.iter().filter_map(|node| match node {
             GrownNode::Split { split, .. } => Some((self.binned.features()[split.column].feature, split.gain)),
             GrownNode::Leaf { .. } => None,
@@ -410,25 +526,6 @@ impl<'a> Booster<'a> {
         self.gains.push(gains.collect());
         self.trees.push(tree.into_tree(self.binned));
         Step::Grew
-    }
-
-    /// Divides the training rows into those that the tree sees and, with the held rows, the others.
-    fn draw_rows(&mut self, round: usize) {
-        let (seen, others) = (&mut self.grower.rows, &mut self.others);
-        seen.clear();
-        others.clear();
-        others.extend(&self.held_rows);
-        if self.params.row_fraction >= 1.0 {
-            seen.extend(&self.train_rows);
-            return;
-        }
-        let limit = hash_limit(self.params.row_fraction);
-        let key = ROW_DRAW + round as u64;
-        for &row in &self.train_rows {
-            let drawn = hash3(self.params.seed, key, u64::from(row)) <= limit;
-            if drawn { seen.push(row) } else { others.push(row) }
-        }
-        others.sort_unstable();
     }
 
     /// Which binned features the tree may use: those with the lowest hashes, at least one.
@@ -450,7 +547,7 @@ impl<'a> Booster<'a> {
     }
 
     fn metric(&self) -> Option<f64> {
-        average_precision(&self.held_scores(), &self.held_labels)
+        self.measure.of(&self.held_scores(), &self.held_labels)
     }
 
     fn into_fit(
@@ -469,21 +566,4 @@ impl<'a> Booster<'a> {
             Forest { n_features: n_features as u32, base: self.base, scale_bits: SCALE_BITS, trees: self.trees };
         GbtFit { forest, best_round, history, importance, valid_scores }
     }
-}
-
-/// Adds each leaf's value to the scores of its rows. Rows of a leaf increase, so that each task finds its own stretch of every
-/// leaf by bisection and writes to its own stretch of the scores.
-fn add_leaves(scores: &mut [i64], rows: &[u32], leaves: &[(Range<usize>, i32)]) {
-    scores.par_chunks_mut(TASK_ROWS).enumerate().for_each(|(task, scores)| {
-        let first = (task * TASK_ROWS) as u32;
-        let end = first + scores.len() as u32;
-        for (range, value) in leaves {
-            let rows = &rows[range.clone()];
-            let from = rows.partition_point(|&row| row < first);
-            let to = from + rows[from..].partition_point(|&row| row < end);
-            for &row in &rows[from..to] {
-                scores[(row - first) as usize] += i64::from(*value);
-            }
-        }
-    });
 }

@@ -1,20 +1,27 @@
-//! Grows one tree best-first: always the leaf whose split gains most is split next.
+//! Grows one tree: leaf by leaf the one whose split gains most, or level by level.
+//!
+//! Leaves are expanded ahead of need: as many of the best ones as there are threads are partitioned and searched at the same
+//! time, each by one thread, and then split in their order. Which leaves are split, and how, follows from gains alone, so
+//! looking ahead changes no bit.
 
-use std::ops::Range;
+use std::sync::Arc;
 
-use orderguard_inference::model::{Node, Tree};
 use rayon::prelude::*;
 
-use crate::binning::{BinnedMatrix, FeatureBins, MISSING_BIN};
-use crate::histogram::{BLOCK_ENTRIES, Entry, N_BINS, build_from_rows, minus, plus};
-use crate::numeric::to_fixed;
-use crate::params::CheckedGbtParams;
-use crate::splitting::{Judge, Split, has, partition};
+use orderguard_inference::model::{Node, Tree};
 
-/// Cells from which a further thread is worth its own histogram.
-const CELLS_PER_PART: usize = 1 << 16;
+use crate::binning::{BinnedMatrix, FeatureBins};
+use crate::constraints::Constraints;
+use crate::histogram::{Entry, Layout, RowSource, Subtract, build};
+use crate::numeric::to_fixed;
+use crate::params::{CheckedGbtParams, Growth};
+use crate::partition::partition;
+use crate::splitting::{Candidate, Frame, Judge, Split, has};
+
 /// Histograms of open leaves are kept for subtraction while all together stay below this.
 const MAX_HISTOGRAM_BYTES: usize = 1 << 30;
+/// Features that one task searches.
+const FEATURES_PER_TASK: usize = 16;
 
 /// A tree in terms of bins; node 0 is the root, children stand after their parent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,247 +69,277 @@ impl GrownTree {
         });
         Tree { nodes: nodes.collect(), level_sets }
     }
-
-    /// Sends rows down the tree: reorders `rows` so that those of one leaf stand together, in their order, and lists the
-    /// leaves' ranges with their values. `scratch` is as long as `rows`.
-    pub(crate) fn sort_into_leaves(
-        &self,
-        binned: &BinnedMatrix,
-        rows: &mut [u32],
-        scratch: &mut [u32],
-    ) -> Vec<(Range<usize>, i32)> {
-        let mut leaves = Vec::new();
-        let mut open = vec![(0_usize, 0..rows.len())];
-        while let Some((node, range)) = open.pop() {
-            match &self.nodes[node] {
-                GrownNode::Leaf { value } => leaves.push((range, *value)),
-                GrownNode::Split { split, left, right } => {
-                    let rows = &mut rows[range.clone()];
-                    let n_left = partition(binned, split.column, &split.left_bins, rows, &mut scratch[range.clone()]);
-                    let middle = range.start + n_left;
-                    open.push((*left as usize, range.start..middle));
-                    open.push((*right as usize, middle..range.end));
-                }
-            }
-        }
-        leaves
-    }
-}
-
-/// A leaf that may still be split.
-struct OpenLeaf {
-    node: usize,
-    rows: Range<usize>,
-    total: Entry,
-    depth: usize,
-    hist: Option<Vec<Entry>>,
-    split: Split,
-}
-
-/// Working memory that is kept from tree to tree.
-#[derive(Default)]
-pub(crate) struct Grower {
-    /// Rows to grow on, increasing; afterwards grouped by leaf.
-    pub(crate) rows: Vec<u32>,
-    scratch: Vec<u32>,
-    free_histograms: Vec<Vec<Entry>>,
 }
 
 /// What one tree is grown from.
 pub(crate) struct Task<'a> {
     pub(crate) binned: &'a BinnedMatrix,
-    pub(crate) gradients: &'a [[i32; 2]],
+    pub(crate) layout: &'a Layout,
+    pub(crate) source: RowSource<'a>,
     pub(crate) judge: Judge,
     pub(crate) params: &'a CheckedGbtParams,
+    pub(crate) learning_rate: f64,
     /// Which binned features may be used.
     pub(crate) allowed: &'a [bool],
+    pub(crate) constraints: &'a Constraints,
+}
+
+/// The groups that hold all features on the way to a node, as positions; none where everything may meet.
+type LiveGroups = Option<Arc<[usize]>>;
+
+/// A leaf that may still be split.
+struct OpenLeaf {
+    node: usize,
+    depth: usize,
+    /// First of its rows, and their number, in `Grower::rows`.
+    start: usize,
+    n_rows: usize,
+    frame: Frame,
+    groups: LiveGroups,
+    hist: Option<Vec<Entry>>,
+    split: Split,
+    children: Option<[Child; 2]>,
+}
+
+/// A part of an expanded leaf.
+struct Child {
+    n_rows: usize,
+    frame: Frame,
+    groups: LiveGroups,
+    hist: Option<Vec<Entry>>,
+    /// None: it stays a leaf.
+    split: Option<Split>,
+}
+
+/// Working memory that is kept from tree to tree.
+#[derive(Default)]
+pub(crate) struct Grower {
+    /// Positions in the source, those of one leaf side by side and increasing.
+    rows: Vec<u32>,
+    scratch: Vec<u32>,
+    free_histograms: Vec<Vec<Entry>>,
 }
 
 impl Grower {
-    /// Grows a tree on `self.rows`. Returns it with the range of `self.rows` of each leaf and the leaf's value.
-    pub(crate) fn grow(&mut self, task: &Task<'_>) -> (GrownTree, Vec<(Range<usize>, i32)>) {
+    /// Grows a tree on rows 0 to `n_rows` of the task's source, whose statistics sum to `total`.
+    pub(crate) fn grow(&mut self, task: &Task<'_>, n_rows: usize, total: Entry) -> GrownTree {
         let params = task.params;
-        let packing = task.judge.packing;
-        let n_rows = self.rows.len();
+        self.rows.clear();
+        self.rows.extend(0..n_rows as u32);
         self.scratch.resize(n_rows, 0);
-        let total = self
-            .rows
-            .par_chunks(CELLS_PER_PART)
-            .map(|rows| rows.iter().fold([0, 0], |sum, &row| plus(sum, packing.entry(task.gradients[row as usize]))))
-            .reduce(|| [0, 0], plus);
-        let leaf = |total: Entry| {
-            let value = task.judge.leaf_value(packing.sums(total)) * params.learning_rate;
-            GrownNode::Leaf { value: to_fixed(value) as i32 }
-        };
-        let mut nodes = vec![leaf(total)];
-        let mut closed: Vec<(Range<usize>, usize)> = Vec::new();
+        let root = task.judge.root(total);
+        let mut nodes = vec![task.leaf(&root)];
         let mut open: Vec<OpenLeaf> = Vec::new();
-
-        let may_split = |total: Entry, depth: usize| {
-            let sums = packing.sums(total);
-            depth < params.max_depth
-                && u64::from(sums.n_rows) >= 2 * params.min_rows_per_leaf as u64
-                && sums.hessian >= 2.0 * params.min_child_weight
-        };
-        let keep_histograms =
-            task.binned.n_blocks() * BLOCK_ENTRIES * size_of::<Entry>() * params.max_leaves <= MAX_HISTOGRAM_BYTES;
-        if may_split(total, 0) {
-            let mut hist = self.take_histogram(task.binned);
-            let parts = self.build(task, 0..n_rows, &mut hist);
-            let split = search(task, &parts, &mut hist, total);
-            self.free_histograms.extend(parts);
-            self.settle(0, 0..n_rows, total, 0, Some(hist), split, &mut open, &mut closed);
-        } else {
-            closed.push((0..n_rows, 0));
-        }
-
-        while nodes.len() < 2 * params.max_leaves - 1 {
-            // Equal gains: the leaf that is older.
-            let Some(best) = (0..open.len()).reduce(|a, b| {
-                let (x, y) = (&open[a], &open[b]);
-                if y.split.gain > x.split.gain || (y.split.gain == x.split.gain && y.node < x.node) { b } else { a }
-            }) else {
-                break;
-            };
-            let OpenLeaf { node, rows, total, depth, hist, split } = open.swap_remove(best);
-            let n_left = partition(
-                task.binned,
-                split.column,
-                &split.left_bins,
-                &mut self.rows[rows.clone()],
-                &mut self.scratch[rows.clone()],
-            );
-            debug_assert_eq!(n_left, packing.n_rows(split.left) as usize, "the partition agrees with the histogram");
-            let (left_total, right_total) = (split.left, minus(total, split.left));
-            let left_rows = rows.start..rows.start + n_left;
-            let right_rows = rows.start + n_left..rows.end;
-            let (left, right) = (nodes.len(), nodes.len() + 1);
-            nodes.push(leaf(left_total));
-            nodes.push(leaf(right_total));
-            nodes[node] = GrownNode::Split { split, left: left as u32, right: right as u32 };
-
-            let depth = depth + 1;
-            let finished = nodes.len() >= 2 * params.max_leaves - 1;
-            let splittable = |total| !finished && may_split(total, depth);
-            let (left_open, right_open) = (splittable(left_total), splittable(right_total));
-            if !left_open && !right_open {
-                closed.push((left_rows, left));
-                closed.push((right_rows, right));
-                self.free_histograms.extend(hist);
-                continue;
-            }
-            let left_is_small = left_rows.len() <= right_rows.len();
-            let side = |small: bool| {
-                if small == left_is_small {
-                    (left, left_rows.clone(), left_total, left_open)
-                } else {
-                    (right, right_rows.clone(), right_total, right_open)
+        if task.may_split(&root, 0) {
+            let mut hist = self.take_histogram(task);
+            build(task.judge.width, task.judge.scale, task.layout, task.source, &self.rows, &mut hist);
+            let groups = task.all_groups();
+            match task.search(&hist, &root, &groups) {
+                Some(split) => {
+                    let hist = Some(hist);
+                    open.push(OpenLeaf {
+                        node: 0,
+                        depth: 0,
+                        start: 0,
+                        n_rows,
+                        frame: root,
+                        groups,
+                        hist,
+                        split,
+                        children: None,
+                    });
                 }
-            };
-            let (small, large) = (side(true), side(false));
-            let mut small_hist = self.take_histogram(task.binned);
-            let (small_split, large_split, large_hist);
-            if let Some(mut parent_hist) = hist {
-                let parts = self.build(task, small.1.clone(), &mut small_hist);
-                (small_split, large_split) = search_both(
-                    task,
-                    &parts,
-                    &mut small_hist,
-                    &mut parent_hist,
-                    small.3.then_some(small.2),
-                    large.3.then_some(large.2),
-                );
-                self.free_histograms.extend(parts);
-                large_hist = Some(parent_hist);
-            } else {
-                // Without the parent's histogram both are summed from rows.
-                let mut from_rows = |side: &(usize, Range<usize>, Entry, bool), hist: &mut Vec<Entry>| {
-                    if !side.3 {
-                        return None;
+                None => self.free_histograms.push(hist),
+            }
+        }
+        while nodes.len() < 2 * params.max_leaves - 1 && !open.is_empty() {
+            let splits_left = params.max_leaves - nodes.len().div_ceil(2);
+            let mut best = first_in_order(&open, params.growth);
+            if splits_left > 1 && open[best].children.is_none() {
+                self.expand(task, &mut open, splits_left);
+                // That put the leaves in order.
+                best = 0;
+            }
+            let OpenLeaf { node, depth, start, frame, hist, split, children, .. } = open.swap_remove(best);
+            self.free_histograms.extend(hist);
+            let (left, right) = (nodes.len(), nodes.len() + 1);
+            let direction = task.constraints.direction(split.column);
+            nodes.extend(task.judge.children(&frame, &split, direction).map(|frame| task.leaf(&frame)));
+            nodes[node] = GrownNode::Split { split, left: left as u32, right: right as u32 };
+            let mut start = start;
+            for (node, child) in [left, right].into_iter().zip(children.into_iter().flatten()) {
+                let Child { n_rows, frame, groups, hist, split } = child;
+                match split {
+                    Some(split) => {
+                        open.push(OpenLeaf {
+                            node,
+                            depth: depth + 1,
+                            start,
+                            n_rows,
+                            frame,
+                            groups,
+                            hist,
+                            split,
+                            children: None,
+                        });
                     }
-                    let parts = self.build(task, side.1.clone(), hist);
-                    let split = search(task, &parts, hist, side.2);
-                    self.free_histograms.extend(parts);
-                    split
-                };
-                large_split = from_rows(&large, &mut small_hist);
-                small_split = from_rows(&small, &mut small_hist);
-                large_hist = None;
+                    None => self.free_histograms.extend(hist),
+                }
+                start += n_rows;
             }
-            let mut hists = [Some(small_hist), large_hist];
-            if !keep_histograms {
-                self.free_histograms.extend(hists.iter_mut().filter_map(Option::take));
-            }
-            let [small_hist, large_hist] = hists;
-            self.settle(small.0, small.1, small.2, depth, small_hist, small_split, &mut open, &mut closed);
-            self.settle(large.0, large.1, large.2, depth, large_hist, large_split, &mut open, &mut closed);
         }
         for leaf in open {
             self.free_histograms.extend(leaf.hist);
-            closed.push((leaf.rows, leaf.node));
+            self.free_histograms.extend(leaf.children.into_iter().flatten().filter_map(|child| child.hist));
         }
-        let leaves = closed.into_iter().map(|(rows, node)| match &nodes[node] {
-            GrownNode::Leaf { value } => (rows, *value),
-            GrownNode::Split { .. } => (rows, 0),
-        });
-        let leaves = leaves.collect();
-        (GrownTree { nodes }, leaves)
+        GrownTree { nodes }
     }
 
-    /// Puts a new leaf among the open or the closed ones.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one leaf and the two lists")]
-    fn settle(
-        &mut self,
-        node: usize,
-        rows: Range<usize>,
-        total: Entry,
-        depth: usize,
-        hist: Option<Vec<Entry>>,
-        split: Option<Split>,
-        open: &mut Vec<OpenLeaf>,
-        closed: &mut Vec<(Range<usize>, usize)>,
-    ) {
-        if let Some(split) = split {
-            open.push(OpenLeaf { node, rows, total, depth, hist, split });
+    fn take_histogram(&mut self, task: &Task<'_>) -> Vec<Entry> {
+        self.free_histograms.pop().unwrap_or_else(|| vec![[0, 0]; task.layout.len()])
+    }
+
+    /// Expands the first leaves in order that are not expanded yet: as many as there are threads, but no more than can still be
+    /// split.
+    fn expand(&mut self, task: &Task<'_>, open: &mut [OpenLeaf], splits_left: usize) {
+        open.sort_by(|a, b| order(a, b, task.params.growth));
+        let n = rayon::current_num_threads().min(splits_left);
+        let mut chosen: Vec<&mut OpenLeaf> =
+            open.iter_mut().take(splits_left).filter(|leaf| leaf.children.is_none()).take(n).collect();
+        chosen.sort_by_key(|leaf| leaf.start);
+        let mut jobs = Vec::with_capacity(chosen.len());
+        let histograms: Vec<Vec<Entry>> = chosen.iter().map(|_| self.take_histogram(task)).collect();
+        let (mut rows, mut scratch, mut at) = (self.rows.as_mut_slice(), self.scratch.as_mut_slice(), 0);
+        for (leaf, hist) in chosen.into_iter().zip(histograms) {
+            let skipped = leaf.start - at;
+            let (own_rows, rest_rows) = rows[skipped..].split_at_mut(leaf.n_rows);
+            let (own_scratch, rest_scratch) = scratch[skipped..].split_at_mut(leaf.n_rows);
+            (rows, scratch, at) = (rest_rows, rest_scratch, leaf.start + leaf.n_rows);
+            jobs.push((leaf, own_rows, own_scratch, hist));
+        }
+        let unused: Vec<Vec<Entry>> = if let [_] = jobs.as_slice() {
+            jobs.into_iter().filter_map(|(leaf, rows, scratch, hist)| task.expand(leaf, rows, scratch, hist)).collect()
         } else {
-            self.free_histograms.extend(hist);
-            closed.push((rows, node));
-        }
-    }
-
-    fn take_histogram(&mut self, binned: &BinnedMatrix) -> Vec<Entry> {
-        self.free_histograms.pop().unwrap_or_else(|| vec![[0, 0]; binned.n_blocks() * BLOCK_ENTRIES])
-    }
-
-    /// Sums the histogram of some rows. Many rows: each thread sums its share, all but the first into histograms that are
-    /// returned and still have to be added. Few rows: each thread sums some blocks of features.
-    fn build(&mut self, task: &Task<'_>, rows: Range<usize>, hist: &mut [Entry]) -> Vec<Vec<Entry>> {
-        let n_cells = rows.len() * task.binned.features().len();
-        let n_parts = (n_cells / CELLS_PER_PART).clamp(1, rayon::current_num_threads());
-        let mut parts: Vec<Vec<Entry>> = (1..n_parts).map(|_| self.take_histogram(task.binned)).collect();
-        let rows = &self.rows[rows];
-        let packing = task.judge.packing;
-        if n_parts == 1 {
-            hist.par_chunks_mut(BLOCK_ENTRIES)
-                .enumerate()
-                .for_each(|(block, hist)| build_from_rows(task.binned, block, rows, task.gradients, packing, hist));
-        } else {
-            let mut targets: Vec<&mut [Entry]> = vec![hist];
-            targets.extend(parts.iter_mut().map(Vec::as_mut_slice));
-            rows.par_chunks(rows.len().div_ceil(n_parts))
-                .zip(targets)
-                .for_each(|(rows, hist)| build_from_rows(task.binned, 0, rows, task.gradients, packing, hist));
-        }
-        parts
+            let expand = |(leaf, rows, scratch, hist)| task.expand(leaf, rows, scratch, hist);
+            jobs.into_par_iter().with_max_len(1).filter_map(expand).collect()
+        };
+        self.free_histograms.extend(unused);
     }
 }
 
-/// Adds the partial sums of one column.
-fn join_parts(parts: &[Vec<Entry>], column: usize, hist: &mut [Entry]) {
-    for part in parts {
-        for (sum, &more) in hist.iter_mut().zip(&part[column * N_BINS..(column + 1) * N_BINS]) {
-            *sum = plus(*sum, more);
+/// Whether `a` is split before `b`: by gain, or by depth and then by gain; equal ones in the order they were made.
+fn order(a: &OpenLeaf, b: &OpenLeaf, growth: Growth) -> std::cmp::Ordering {
+    let by_depth = match growth {
+        Growth::BestFirst => std::cmp::Ordering::Equal,
+        Growth::LevelByLevel => a.depth.cmp(&b.depth),
+    };
+    by_depth.then(b.split.gain.total_cmp(&a.split.gain)).then(a.node.cmp(&b.node))
+}
+
+fn first_in_order(open: &[OpenLeaf], growth: Growth) -> usize {
+    (1..open.len()).fold(0, |best, i| if order(&open[i], &open[best], growth).is_lt() { i } else { best })
+}
+
+impl Task<'_> {
+    fn leaf(&self, frame: &Frame) -> GrownNode {
+        GrownNode::Leaf { value: to_fixed(frame.value * self.learning_rate) as i32 }
+    }
+
+    fn may_split(&self, frame: &Frame, depth: usize) -> bool {
+        let sums = self.judge.scale.sums(frame.total);
+        depth < self.params.max_depth
+            && u64::from(sums.n_rows) >= 2 * self.params.min_rows_per_leaf as u64
+            && sums.hessian >= 2.0 * self.params.min_child_weight
+    }
+
+    fn all_groups(&self) -> LiveGroups {
+        (!self.constraints.groups.is_empty()).then(|| (0..self.constraints.groups.len()).collect())
+    }
+
+    /// Parts a leaf's rows, sums the histogram of the smaller part from them and that of the larger by subtraction, and
+    /// searches both. Returns `hist` where it was not needed.
+    fn expand(
+        &self,
+        leaf: &mut OpenLeaf,
+        rows: &mut [u32],
+        scratch: &mut [u32],
+        mut hist: Vec<Entry>,
+    ) -> Option<Vec<Entry>> {
+        let split = &leaf.split;
+        let n_left = partition(self.source, split.column, &split.left_bins, rows, scratch);
+        debug_assert_eq!(
+            n_left,
+            self.judge.scale.n_rows(split.left) as usize,
+            "the partition agrees with the histogram"
+        );
+        let frames = self.judge.children(&leaf.frame, split, self.constraints.direction(split.column));
+        let groups = leaf.groups.as_ref().map(|live| {
+            live.iter().copied().filter(|&group| self.constraints.groups[group][split.column]).collect::<Arc<[usize]>>()
+        });
+        let open = frames.map(|frame| self.may_split(&frame, leaf.depth + 1));
+        let n_rows = [n_left, rows.len() - n_left];
+        let mut children = [0, 1].map(|i| Child {
+            n_rows: n_rows[i],
+            frame: frames[i],
+            groups: groups.clone(),
+            hist: None,
+            split: None,
+        });
+        let (left_rows, right_rows) = rows.split_at(n_left);
+        let of_side = [left_rows, right_rows];
+        let (small, large) = if n_rows[0] <= n_rows[1] { (0, 1) } else { (1, 0) };
+        let sum = |rows: &[u32], out: &mut [Entry]| {
+            build(self.judge.width, self.judge.scale, self.layout, self.source, rows, out);
+        };
+        let search = |i: usize, hist: &[Entry]| {
+            if open[i] { self.search(hist, &frames[i], &groups) } else { None }
+        };
+        let mut unused = None;
+        if !open[0] && !open[1] {
+            unused = Some(hist);
+        } else if let Some(mut node) = leaf.hist.take() {
+            sum(of_side[small], &mut hist);
+            self.judge.width.run(Subtract { node: &mut node, child: &hist });
+            children[small].split = search(small, &hist);
+            children[large].split = search(large, &node);
+            children[small].hist = Some(hist);
+            children[large].hist = Some(node);
+        } else {
+            for i in [large, small] {
+                if open[i] {
+                    sum(of_side[i], &mut hist);
+                    children[i].split = search(i, &hist);
+                }
+            }
+            unused = Some(hist);
         }
+        let histogram_bytes = self.layout.len() * size_of::<Entry>() * self.params.max_leaves;
+        if histogram_bytes > MAX_HISTOGRAM_BYTES {
+            for child in &mut children {
+                child.hist = None;
+            }
+        }
+        leaf.children = Some(children);
+        unused
+    }
+
+    /// The best split of a node from its histogram.
+    fn search(&self, hist: &[Entry], frame: &Frame, groups: &LiveGroups) -> Option<Split> {
+        let features = self.binned.features();
+        let of_feature = |column: usize| {
+            let may_meet = |live: &Arc<[usize]>| live.iter().any(|&group| self.constraints.groups[group][column]);
+            if !self.allowed[column] || !groups.as_ref().is_none_or(may_meet) {
+                return None;
+            }
+            let candidate = Candidate {
+                column,
+                bins: &features[column].bins,
+                hist: &hist[self.layout.range(column)],
+                direction: self.constraints.direction(column),
+            };
+            self.judge.best_split(&candidate, frame)
+        };
+        (0..features.len()).into_par_iter().with_min_len(FEATURES_PER_TASK).map(of_feature).reduce(|| None, better)
     }
 }
 
@@ -315,50 +352,4 @@ fn better(a: Option<Split>, b: Option<Split>) -> Option<Split> {
         }
         (a, b) => a.or(b),
     }
-}
-
-/// Completes a histogram and finds the best split of its node.
-fn search(task: &Task<'_>, parts: &[Vec<Entry>], hist: &mut [Entry], total: Entry) -> Option<Split> {
-    hist.par_chunks_exact_mut(N_BINS)
-        .zip(task.binned.features())
-        .enumerate()
-        .filter(|(column, _)| task.allowed[*column])
-        .map(|(column, (hist, feature))| {
-            join_parts(parts, column, hist);
-            task.judge.best_split(&feature.bins, column, hist, total)
-        })
-        .reduce(|| None, better)
-}
-
-/// Completes the histogram of the smaller child, turns the parent's into the larger child's by subtraction, and finds the
-/// best split of each child whose total is given.
-fn search_both(
-    task: &Task<'_>,
-    parts: &[Vec<Entry>],
-    small_hist: &mut [Entry],
-    parent_hist: &mut [Entry],
-    small_total: Option<Entry>,
-    large_total: Option<Entry>,
-) -> (Option<Split>, Option<Split>) {
-    small_hist
-        .par_chunks_exact_mut(N_BINS)
-        .zip(parent_hist.par_chunks_exact_mut(N_BINS))
-        .zip(task.binned.features())
-        .enumerate()
-        .filter(|(column, _)| task.allowed[*column])
-        .map(|(column, ((small, large), feature))| {
-            join_parts(parts, column, small);
-            let best = |hist: &[Entry], total| task.judge.best_split(&feature.bins, column, hist, total);
-            let small_split = small_total.and_then(|total| best(small, total));
-            let n_bins = feature.bins.n_bins();
-            let subtract = |range: Range<usize>, large: &mut [Entry]| {
-                for (sum, &taken) in large[range.clone()].iter_mut().zip(&small[range]) {
-                    *sum = minus(*sum, taken);
-                }
-            };
-            subtract(0..n_bins, large);
-            subtract(usize::from(MISSING_BIN)..N_BINS, large);
-            (small_split, large_total.and_then(|total| best(large, total)))
-        })
-        .reduce(|| (None, None), |a, b| (better(a.0, b.0), better(a.1, b.1)))
 }

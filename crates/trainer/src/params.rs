@@ -12,8 +12,13 @@ pub struct GbtParams {
     /// What share of each leaf's best value is taken. (0, 1], default 0.05. Raising it needs fewer trees and generalises a
     /// little worse.
     pub learning_rate: f64,
+    /// What the rate is multiplied by from round to round, down to a tenth of where it began. (0, 1], default 1. Lowering it
+    /// takes smaller steps as the fit goes on.
+    pub learning_rate_decay: f64,
     /// Most leaves of a tree. 2 to 32,768, default 31. Raising it lets a tree combine more features.
     pub max_leaves: usize,
+    /// Which leaf is split next. Default best first. Level by level makes trees of even depth.
+    pub growth: Growth,
     /// Most splits between the root and a leaf. 1 to 255, default 255 (only `max_leaves` limits). Lowering it forbids long
     /// chains that isolate few rows.
     pub max_depth: usize,
@@ -31,11 +36,19 @@ pub struct GbtParams {
     /// Largest absolute leaf value before the learning rate, in log-odds. (0, 30], default 4. Raising it lets a pure leaf
     /// move a score further in one round.
     pub max_leaf_value: f64,
+    /// How strongly a leaf's value is drawn to that of the node above it: as if the node had been seen with so much more
+    /// hessian. 0 or more, default 0. Raising it makes neighbouring leaves more alike, those of little weight most.
+    pub leaf_smoothing: f64,
     /// Share of the features that each tree may use. (0, 1], default 1. Lowering it makes trees more different.
     pub feature_fraction: f64,
     /// Share of the training rows that each tree sees, drawn by a hash of seed, round and position. (0, 1], default 1.
     /// Lowering it is faster and makes trees more different.
     pub row_fraction: f64,
+    /// Training rows whose gradient is smaller than this are drawn instead of all used: with a probability of their gradient
+    /// over this, and counting for as many as they stand for. [0, 1], default 0.1; 0 uses all. Nearly all honest orders soon
+    /// have tiny gradients, so the time for a tree grows with the number of frauds; the draws add less than this share to the
+    /// noise that the labels have anyway. Raising it is faster and noisier. Limits on rows count the rows drawn.
+    pub easy_row_limit: f64,
     /// Most bins for the present values of a feature. 3 to 255, default 255. Lowering it is coarser and a little faster.
     pub max_bins: usize,
     /// Weight added to a level's hessian when levels are sorted by gradient over hessian. 0 or more, default 10. Raising it
@@ -46,6 +59,12 @@ pub struct GbtParams {
     pub category_l2: f64,
     /// Fewest rows that a level, or a step from one candidate set of levels to the next, must add. At least 1, default 100.
     pub min_rows_per_level: usize,
+    /// Features on which the score may only rise or only fall while all others stay the same; missing values stand outside this
+    /// order. By position in the feature row. Default none.
+    pub monotone: Vec<(u32, Direction)>,
+    /// Groups of features that may meet on a way from the root to a leaf; with any group, a feature in none meets no other.
+    /// By position in the feature row. Default none: all may meet.
+    pub interactions: Vec<Vec<u32>>,
     /// Rounds without a better validation metric after which fitting stops; 0 never stops early. Default 50.
     pub patience: usize,
     /// Rounds over which the validation metric is averaged (the last ones) before it is compared. 1 to 1000, default 5. With
@@ -55,12 +74,32 @@ pub struct GbtParams {
     pub seed: u64,
 }
 
+/// Where a score goes while a feature rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Up, or nowhere.
+    Rising,
+    /// Down, or nowhere.
+    Falling,
+}
+
+/// The order in which leaves are split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Always the leaf whose split gains most.
+    BestFirst,
+    /// The leaves of one depth, best first, before those of the next.
+    LevelByLevel,
+}
+
 impl Default for GbtParams {
     fn default() -> Self {
         Self {
             n_trees: 1000,
             learning_rate: 0.05,
+            learning_rate_decay: 1.0,
             max_leaves: 31,
+            growth: Growth::BestFirst,
             max_depth: 255,
             min_rows_per_leaf: 100,
             min_child_weight: 1.0,
@@ -68,12 +107,16 @@ impl Default for GbtParams {
             l2: 10.0,
             min_gain: 0.0,
             max_leaf_value: 4.0,
+            leaf_smoothing: 0.0,
             feature_fraction: 1.0,
             row_fraction: 1.0,
+            easy_row_limit: 0.1,
             max_bins: 255,
             category_smoothing: 10.0,
             category_l2: 10.0,
             min_rows_per_level: 100,
+            monotone: Vec::new(),
+            interactions: Vec::new(),
             patience: 50,
             metric_window: 5,
             seed: 1,
@@ -112,6 +155,7 @@ impl GbtParams {
         for (name, value, expected, holds) in [
             ("n_trees", p.n_trees as f64, "1 to 100000", (1..=100_000).contains(&p.n_trees)),
             ("learning_rate", p.learning_rate, "(0, 1]", share(p.learning_rate)),
+            ("learning_rate_decay", p.learning_rate_decay, "(0, 1]", share(p.learning_rate_decay)),
             ("max_leaves", p.max_leaves as f64, "2 to 32768", (2..=32_768).contains(&p.max_leaves)),
             ("max_depth", p.max_depth as f64, "1 to 255", (1..=255).contains(&p.max_depth)),
             ("min_rows_per_leaf", p.min_rows_per_leaf as f64, "1 or more", p.min_rows_per_leaf >= 1),
@@ -120,8 +164,10 @@ impl GbtParams {
             ("l2", p.l2, "0 or more, finite", weight(p.l2)),
             ("min_gain", p.min_gain, "0 or more, finite", weight(p.min_gain)),
             ("max_leaf_value", p.max_leaf_value, "(0, 30]", p.max_leaf_value > 0.0 && p.max_leaf_value <= 30.0),
+            ("leaf_smoothing", p.leaf_smoothing, "0 or more, finite", weight(p.leaf_smoothing)),
             ("feature_fraction", p.feature_fraction, "(0, 1]", share(p.feature_fraction)),
             ("row_fraction", p.row_fraction, "(0, 1]", share(p.row_fraction)),
+            ("easy_row_limit", p.easy_row_limit, "[0, 1]", (0.0..=1.0).contains(&p.easy_row_limit)),
             ("max_bins", p.max_bins as f64, "3 to 255", (3..=255).contains(&p.max_bins)),
             ("category_smoothing", p.category_smoothing, "0 or more, finite", weight(p.category_smoothing)),
             ("category_l2", p.category_l2, "0 or more, finite", weight(p.category_l2)),
@@ -136,6 +182,14 @@ impl GbtParams {
     }
 }
 
+impl CheckedGbtParams {
+    /// The learning rate of a round, counted from 1.
+    pub(crate) fn rate_of_round(&self, round: usize) -> f64 {
+        let faded = libm::pow(self.learning_rate_decay, (round - 1) as f64);
+        self.learning_rate * faded.max(0.1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +201,7 @@ mod tests {
         for (name, params) in [
             ("n_trees", GbtParams { n_trees: 0, ..d() }),
             ("learning_rate", GbtParams { learning_rate: 0.0, ..d() }),
+            ("learning_rate_decay", GbtParams { learning_rate_decay: 1.1, ..d() }),
             ("max_leaves", GbtParams { max_leaves: 1, ..d() }),
             ("max_depth", GbtParams { max_depth: 256, ..d() }),
             ("min_rows_per_leaf", GbtParams { min_rows_per_leaf: 0, ..d() }),
@@ -155,6 +210,8 @@ mod tests {
             ("l2", GbtParams { l2: f64::NAN, ..d() }),
             ("min_gain", GbtParams { min_gain: f64::NAN, ..d() }),
             ("max_leaf_value", GbtParams { max_leaf_value: 31.0, ..d() }),
+            ("leaf_smoothing", GbtParams { leaf_smoothing: -0.1, ..d() }),
+            ("easy_row_limit", GbtParams { easy_row_limit: f64::NAN, ..d() }),
             ("feature_fraction", GbtParams { feature_fraction: 1.1, ..d() }),
             ("row_fraction", GbtParams { row_fraction: 0.0, ..d() }),
             ("max_bins", GbtParams { max_bins: 256, ..d() }),

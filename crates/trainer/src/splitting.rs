@@ -1,17 +1,14 @@
-//! The best split of one node by one feature, and the partition of the node's rows that carries it out.
+//! The best split of one node by one feature.
 
-use rayon::prelude::*;
-
-use crate::binning::{BLOCK, BinnedMatrix, FeatureBins, MISSING_BIN};
-use crate::histogram::{Entry, Packing, Sums, minus, plus};
+use crate::binning::{FeatureBins, MISSING_BIN};
+use crate::histogram::{Entry, Scale, Sums, minus, plus};
 use crate::params::CheckedGbtParams;
+use crate::vector::{Kernel, Width};
 
 /// Up to so many filled levels are tried one against the rest; more are sorted.
 const MAX_ONE_VS_REST: usize = 4;
 /// Most levels on the smaller side of a split on sorted levels (`max_cat_threshold` of `LightGBM`).
 const MAX_LEVELS_IN_SET: usize = 32;
-/// Rows from which the partition of a node is shared among threads.
-const PARALLEL_ROWS: usize = 1 << 14;
 
 /// A set of bins: bit `bin % 64` of word `bin / 64`.
 pub(crate) type BinSet = [u64; 4];
@@ -37,16 +34,42 @@ pub(crate) struct Split {
     pub(crate) missing_left: bool,
     /// Last bin on the left of a numeric split.
     pub(crate) last_left_bin: u8,
+    /// Whether `left_bins` is a set of levels, not a stretch of bins.
+    pub(crate) categorical: bool,
     /// Sums over the rows that go left.
     pub(crate) left: Entry,
 }
 
-/// What judges a split: the packing of this round's sums and the parameters that matter here.
+/// What is known of a node before it is split.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Frame {
+    pub(crate) total: Entry,
+    /// The node's own value as a leaf, before the learning rate.
+    pub(crate) value: f64,
+    /// What monotone constraints on the way to the node leave for the values below it.
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+/// One feature's part of a node's histogram.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) column: usize,
+    pub(crate) bins: &'a FeatureBins,
+    /// One entry per bin, then that of missing values.
+    pub(crate) hist: &'a [Entry],
+    /// 1: scores must not fall while the feature rises; -1: must not rise; 0: anything.
+    pub(crate) direction: i8,
+}
+
+/// What judges a split: the scale of the sums and the parameters that matter here.
 #[derive(Clone, Debug)]
 pub(crate) struct Judge {
-    pub(crate) packing: Packing,
+    pub(crate) scale: Scale,
+    pub(crate) width: Width,
     l1: f64,
     l2: f64,
+    smoothing: f64,
     min_gain: f64,
     min_rows: u32,
     min_hessian: f64,
@@ -56,13 +79,114 @@ pub(crate) struct Judge {
     min_rows_per_level: u32,
 }
 
+/// The sums of one side of a split for the arithmetic of gains.
+#[derive(Clone, Copy)]
+struct Side {
+    gradient: f64,
+    hessian: f64,
+    n_rows: u32,
+}
+
+/// The arithmetic of leaf values and gains, the same for one split and for vectors of them.
+#[derive(Clone, Copy)]
+struct Arithmetic {
+    l1: f64,
+    l2: f64,
+    smoothing: f64,
+    /// Value towards which `smoothing` draws.
+    centre: f64,
+    low: f64,
+    high: f64,
+    direction: f64,
+    min_rows: u32,
+    min_hessian: f64,
+}
+
+impl Arithmetic {
+    /// The value that lowers the loss most within the bounds; 0 for a leaf without weight.
+    #[inline(always)]
+    fn value(&self, side: Side) -> f64 {
+        let pull = (side.gradient.abs() - self.l1).max(0.0).copysign(-side.gradient);
+        let weight = side.hessian + self.l2 + self.smoothing;
+        let best = (pull + self.smoothing * self.centre) / weight;
+        let best = if weight > 0.0 { best } else { 0.0 };
+        let best = if best > self.high { self.high } else { best };
+        if best < self.low { self.low } else { best }
+    }
+
+    /// Twice the loss reduction that this value brings: G^2 / (H + l2) where nothing but `l2` bounds it.
+    #[inline(always)]
+    fn score(&self, side: Side, value: f64) -> f64 {
+        value * (-2.0 * side.gradient - (side.hessian + self.l2) * value) - 2.0 * self.l1 * value.abs()
+    }
+
+    /// The gain of a split into two parts, or minus infinity when it is not allowed.
+    #[expect(clippy::needless_bitwise_bool, reason = "without branches it becomes vector code")]
+    #[inline(always)]
+    fn gain(&self, left: Side, right: Side, parent_score: f64) -> f64 {
+        let (left_value, right_value) = (self.value(left), self.value(right));
+        let gain = self.score(left, left_value) + self.score(right, right_value) - parent_score;
+        let allowed = (left.n_rows >= self.min_rows)
+            & (right.n_rows >= self.min_rows)
+            & (left.hessian >= self.min_hessian)
+            & (right.hessian >= self.min_hessian)
+            & (self.direction * (right_value - left_value) >= 0.0);
+        if allowed { gain } else { f64::NEG_INFINITY }
+    }
+}
+
+/// Gains of the splits of a numeric feature after each bin.
+struct Gains<'a> {
+    arithmetic: Arithmetic,
+    left: &'a Prefixes,
+    n: usize,
+    /// Missing values, when they go left.
+    more: Side,
+    total: Side,
+    parent_score: f64,
+    out: &'a mut [f64; 256],
+}
+
+/// Sums over all bins up to each one, in real units.
+struct Prefixes {
+    gradient: [f64; 256],
+    hessian: [f64; 256],
+    n_rows: [u32; 256],
+}
+
+impl Kernel for Gains<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { arithmetic, left, n, more, total, parent_score, out } = self;
+        let n = n.min(256);
+        let (gradient, hessian, n_rows) = (&left.gradient[..n], &left.hessian[..n], &left.n_rows[..n]);
+        for (((out, &gradient), &hessian), &n_rows) in out[..n].iter_mut().zip(gradient).zip(hessian).zip(n_rows) {
+            let left = Side {
+                gradient: gradient + more.gradient,
+                hessian: hessian + more.hessian,
+                n_rows: n_rows + more.n_rows,
+            };
+            let right = Side {
+                gradient: total.gradient - left.gradient,
+                hessian: total.hessian - left.hessian,
+                n_rows: total.n_rows - left.n_rows,
+            };
+            *out = arithmetic.gain(left, right, parent_score);
+        }
+    }
+}
+
 impl Judge {
-    pub(crate) fn new(params: &CheckedGbtParams, packing: Packing) -> Self {
+    pub(crate) fn new(params: &CheckedGbtParams, scale: Scale, width: Width) -> Self {
         let rows = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
-            packing,
+            scale,
+            width,
             l1: params.l1,
             l2: params.l2,
+            smoothing: params.leaf_smoothing,
             min_gain: params.min_gain,
             min_rows: rows(params.min_rows_per_leaf),
             min_hessian: params.min_child_weight,
@@ -73,46 +197,47 @@ impl Judge {
         }
     }
 
-    /// The gradient after the L1 penalty, negated: the sign of the leaf value.
-    #[inline]
-    fn pull(&self, gradient: f64) -> f64 {
-        // Without a penalty this is the negated gradient itself.
-        let shrunk = (gradient.abs() - self.l1).max(0.0);
-        if gradient > 0.0 { -shrunk } else { shrunk }
+    /// The root's frame.
+    pub(crate) fn root(&self, total: Entry) -> Frame {
+        // Nothing stands above the root to draw its value to.
+        let frame = Frame { total, value: 0.0, low: -self.max_leaf, high: self.max_leaf };
+        let arithmetic = Arithmetic { smoothing: 0.0, ..self.arithmetic(&frame, 0, 0.0) };
+        Frame { value: arithmetic.value(self.side(total)), ..frame }
     }
 
-    /// The leaf value that lowers the loss most within the bound, before the learning rate; 0 for a leaf without weight.
-    pub(crate) fn leaf_value(&self, sums: Sums) -> f64 {
-        let weight = sums.hessian + self.l2;
-        if weight > 0.0 { (self.pull(sums.gradient) / weight).clamp(-self.max_leaf, self.max_leaf) } else { 0.0 }
-    }
-
-    /// Twice the loss reduction that this leaf value brings: G^2 / (H + l2) while the value is inside its bound.
-    #[inline]
-    fn score(&self, sums: Sums, l2: f64) -> f64 {
-        let pull = self.pull(sums.gradient);
-        let weight = sums.hessian + l2;
-        if weight <= 0.0 {
-            return 0.0;
+    /// The frames of a node's two children. A split on a feature with a direction leaves values up to the middle of the
+    /// children's own to the lower side and from there on to the upper one, so that nothing below can turn the order.
+    pub(crate) fn children(&self, frame: &Frame, split: &Split, direction: i8) -> [Frame; 2] {
+        let arithmetic = self.arithmetic(frame, 0, 0.0);
+        let totals = [split.left, minus(frame.total, split.left)];
+        let values = totals.map(|total| arithmetic.value(self.side(total)));
+        let middle = f64::midpoint(values[0], values[1]);
+        let [mut left, mut right] = [0, 1].map(|i| Frame { total: totals[i], value: values[i], ..*frame });
+        match direction {
+            1 => (left.high, right.low) = (middle, middle),
+            -1 => (left.low, right.high) = (middle, middle),
+            _ => {}
         }
-        let value = (pull / weight).clamp(-self.max_leaf, self.max_leaf);
-        value * (2.0 * pull - weight * value)
+        [left, right]
     }
 
-    #[inline]
-    fn allows(&self, sums: Sums) -> bool {
-        sums.n_rows >= self.min_rows && sums.hessian >= self.min_hessian
-    }
-
-    /// The gain of a split into two parts, or minus infinity when one of them is too small.
-    #[inline]
-    fn gain(&self, left: Entry, right: Entry, l2: f64, parent_score: f64) -> f64 {
-        let (left, right) = (self.packing.sums(left), self.packing.sums(right));
-        if self.allows(left) && self.allows(right) {
-            self.score(left, l2) + self.score(right, l2) - parent_score
-        } else {
-            f64::NEG_INFINITY
+    fn arithmetic(&self, frame: &Frame, direction: i8, more_l2: f64) -> Arithmetic {
+        Arithmetic {
+            l1: self.l1,
+            l2: self.l2 + more_l2,
+            smoothing: self.smoothing,
+            centre: frame.value,
+            low: frame.low,
+            high: frame.high,
+            direction: f64::from(direction),
+            min_rows: self.min_rows,
+            min_hessian: self.min_hessian,
         }
+    }
+
+    fn side(&self, entry: Entry) -> Side {
+        let Sums { gradient, hessian, n_rows } = self.scale.sums(entry);
+        Side { gradient, hessian, n_rows }
     }
 
     /// Gains below this are noise of the arithmetic or unwanted.
@@ -124,71 +249,83 @@ impl Judge {
     /// lowest bin, then missing values on the right. O(bins), for categories O(bins log bins).
     ///
     /// # Reference
-    /// `XGBoost`: A Scalable Tree Boosting System (2016), arXiv:1603.02754, equations 5 to 7 and algorithm 3 (missing values).
-    pub(crate) fn best_split(&self, bins: &FeatureBins, column: usize, hist: &[Entry], total: Entry) -> Option<Split> {
-        match bins {
-            FeatureBins::Numeric { thresholds } => self.best_numeric(thresholds.len(), column, hist, total),
-            FeatureBins::Categorical { levels } => self.best_categorical(levels.len(), column, hist, total),
+    /// `XGBoost`: A Scalable Tree Boosting System (2016), arXiv:1603.02754, equations 5 to 7 and algorithm 3 (missing values);
+    /// monotone directions as in scikit-learn's histogram trees.
+    pub(crate) fn best_split(&self, candidate: &Candidate<'_>, frame: &Frame) -> Option<Split> {
+        match candidate.bins {
+            FeatureBins::Numeric { thresholds } => self.best_numeric(thresholds.len(), candidate, frame),
+            FeatureBins::Categorical { levels } => self.best_categorical(levels.len(), candidate, frame),
         }
     }
 
-    fn best_numeric(&self, n_thresholds: usize, column: usize, hist: &[Entry], total: Entry) -> Option<Split> {
-        let parent_score = self.score(self.packing.sums(total), self.l2);
-        let missing = hist[usize::from(MISSING_BIN)];
-        let any_missing = self.packing.n_rows(missing) > 0;
-        let n_total = self.packing.n_rows(total);
+    fn best_numeric(&self, n_thresholds: usize, candidate: &Candidate<'_>, frame: &Frame) -> Option<Split> {
+        let (&missing, present) = candidate.hist.split_last()?;
+        let arithmetic = self.arithmetic(frame, candidate.direction, 0.0);
+        let total = self.side(frame.total);
+        let parent_score = arithmetic.score(total, frame.value);
+        let mut left = Prefixes { gradient: [0.0; 256], hessian: [0.0; 256], n_rows: [0; 256] };
+        let mut sum = [0, 0];
+        for (bin, &entry) in present[..n_thresholds].iter().enumerate() {
+            sum = plus(sum, entry);
+            let sums = self.scale.sums(sum);
+            left.gradient[bin] = sums.gradient;
+            left.hessian[bin] = sums.hessian;
+            left.n_rows[bin] = sums.n_rows;
+        }
+        let any_missing = self.scale.n_rows(missing) > 0;
         let mut best_gain = self.least_gain(parent_score);
-        let mut best: Option<(usize, bool, Entry)> = None;
-        let mut present_left = [0, 0];
-        for (bin, &entry) in hist[..n_thresholds].iter().enumerate() {
-            // A bin without rows makes the same split as the one before it.
-            if entry[1] == 0 {
-                continue;
-            }
-            present_left = plus(present_left, entry);
-            let n_left = self.packing.n_rows(present_left);
-            let n_missing = if any_missing { self.packing.n_rows(missing) } else { 0 };
-            if n_left + n_missing < self.min_rows {
-                continue;
-            }
-            if n_total - n_left < self.min_rows {
+        let mut best: Option<(usize, bool)> = None;
+        let mut gains = [0.0; 256];
+        for missing_left in [false, true] {
+            if missing_left && !any_missing {
                 break;
             }
-            let gain = self.gain(present_left, minus(total, present_left), self.l2, parent_score);
-            if gain > best_gain {
-                best_gain = gain;
-                best = Some((bin, false, present_left));
-            }
-            if any_missing {
-                let left = plus(present_left, missing);
-                let gain = self.gain(left, minus(total, left), self.l2, parent_score);
-                if gain > best_gain {
+            let more = if missing_left { self.side(missing) } else { Side { gradient: 0.0, hessian: 0.0, n_rows: 0 } };
+            let out = &mut gains;
+            self.width.run(Gains { arithmetic, left: &left, n: n_thresholds, more, total, parent_score, out });
+            for (bin, &gain) in gains[..n_thresholds].iter().enumerate() {
+                let equal_and_lower = gain == best_gain && best.is_some_and(|(best_bin, _)| bin < best_bin);
+                if gain > best_gain || equal_and_lower {
                     best_gain = gain;
-                    best = Some((bin, true, left));
+                    best = Some((bin, missing_left));
                 }
             }
         }
-        let (bin, learned_left, left) = best?;
-        let missing_left = if any_missing { learned_left } else { self.larger_is_left(left, total) };
+        let (bin, learned_left) = best?;
+        let mut left = present[..=bin].iter().fold([0, 0], |sum, &entry| plus(sum, entry));
+        if learned_left {
+            left = plus(left, missing);
+        }
+        let missing_left = if any_missing { learned_left } else { self.larger_is_left(left, frame.total) };
         let mut left_bins = [0; 4];
         (0..=bin as u8).for_each(|bin| insert(&mut left_bins, bin));
         if missing_left {
             insert(&mut left_bins, MISSING_BIN);
         }
-        Some(Split { gain: best_gain, column, left_bins, missing_left, last_left_bin: bin as u8, left })
+        let column = candidate.column;
+        Some(Split {
+            gain: best_gain,
+            column,
+            left_bins,
+            missing_left,
+            last_left_bin: bin as u8,
+            categorical: false,
+            left,
+        })
     }
 
     fn larger_is_left(&self, left: Entry, total: Entry) -> bool {
-        2 * u64::from(self.packing.n_rows(left)) >= u64::from(self.packing.n_rows(total))
+        2 * u64::from(self.scale.n_rows(left)) >= u64::from(self.scale.n_rows(total))
     }
 
     /// Levels sorted by gradient over hessian, split between two neighbours (Fisher 1958: the best of all subsets for the
     /// loss used here); the bin of other levels, and levels with few rows, are always on the right, because a code that was
     /// never seen goes there too.
-    fn best_categorical(&self, other: usize, column: usize, hist: &[Entry], total: Entry) -> Option<Split> {
+    fn best_categorical(&self, other: usize, candidate: &Candidate<'_>, frame: &Frame) -> Option<Split> {
+        let hist = candidate.hist;
         let mut levels: Vec<(f64, usize)> = Vec::with_capacity(other + 1);
         for (bin, &entry) in hist[..=other].iter().enumerate() {
-            let sums = self.packing.sums(entry);
+            let sums = self.scale.sums(entry);
             if sums.n_rows >= self.min_rows_per_level.max(1) {
                 let weight = sums.hessian + self.category_smoothing;
                 levels.push((if weight > 0.0 { sums.gradient / weight } else { 0.0 }, bin));
@@ -197,10 +334,11 @@ impl Judge {
         // The sort is stable: equal levels stay in the order of their codes.
         levels.sort_by(|a, b| a.0.total_cmp(&b.0));
         let one_vs_rest = levels.len() <= MAX_ONE_VS_REST;
-        let l2 = if one_vs_rest { self.l2 } else { self.l2 + self.category_l2 };
-        let parent_score = self.score(self.packing.sums(total), l2);
-        let missing = hist[usize::from(MISSING_BIN)];
-        let any_missing = self.packing.n_rows(missing) > 0;
+        let arithmetic = self.arithmetic(frame, 0, if one_vs_rest { 0.0 } else { self.category_l2 });
+        let total = self.side(frame.total);
+        let parent_score = arithmetic.score(total, arithmetic.value(total));
+        let missing = hist[hist.len() - 1];
+        let any_missing = self.scale.n_rows(missing) > 0;
         let all = levels.iter().fold([0, 0], |sum, level| plus(sum, hist[level.1]));
 
         let mut best_gain = self.least_gain(parent_score);
@@ -229,7 +367,7 @@ impl Judge {
                     continue;
                 }
                 let left = if missing_left { plus(sums, missing) } else { sums };
-                let gain = self.gain(left, minus(total, left), l2, parent_score);
+                let gain = arithmetic.gain(self.side(left), self.side(minus(frame.total, left)), parent_score);
                 if gain > best_gain {
                     best_gain = gain;
                     best = Some((set, missing_left, left));
@@ -245,7 +383,7 @@ impl Judge {
         let mut rows_at_last = 0;
         for (i, level) in levels.iter().enumerate() {
             inside = plus(inside, hist[level.1]);
-            let n_inside = self.packing.n_rows(inside);
+            let n_inside = self.scale.n_rows(inside);
             let smaller = (i + 1).min(levels.len() - i - 1);
             if smaller <= MAX_LEVELS_IN_SET && n_inside - rows_at_last >= self.min_rows_per_level {
                 consider(&levels[..=i], inside);
@@ -253,89 +391,28 @@ impl Judge {
             }
         }
         let (mut left_bins, learned_left, left) = best?;
-        let missing_left = if any_missing { learned_left } else { self.larger_is_left(left, total) };
+        let missing_left = if any_missing { learned_left } else { self.larger_is_left(left, frame.total) };
         if missing_left {
             insert(&mut left_bins, MISSING_BIN);
         }
-        Some(Split { gain: best_gain, column, left_bins, missing_left, last_left_bin: 0, left })
+        let column = candidate.column;
+        Some(Split { gain: best_gain, column, left_bins, missing_left, last_left_bin: 0, categorical: true, left })
     }
-}
-
-/// Moves the rows that go left before those that go right and returns how many go left; both keep their order.
-///
-/// ```text
-/// rows before   3 8 9 12 20 21      (9 and 20 go left)
-/// rows after    9 20 | 3 8 12 21
-/// ```
-///
-/// `scratch` is as long as `rows`. Large nodes are cut into pieces that threads partition alone; the pieces are then joined.
-pub(crate) fn partition(
-    binned: &BinnedMatrix,
-    column: usize,
-    left_bins: &BinSet,
-    rows: &mut [u32],
-    scratch: &mut [u32],
-) -> usize {
-    let words = binned.block(column / BLOCK);
-    let shift = 8 * (column % BLOCK);
-    let mut goes_left = [false; 256];
-    (0..=u8::MAX).for_each(|bin| goes_left[usize::from(bin)] = has(left_bins, bin));
-    let split_piece = |rows: &mut [u32], scratch: &mut [u32]| -> usize {
-        // Right rows move forward inside `rows`, never past the reader; left rows wait in `scratch`.
-        let (mut n_left, mut n_right) = (0, 0);
-        for i in 0..rows.len() {
-            let row = rows[i];
-            let left = goes_left[(words[row as usize] >> shift) as usize & 255];
-            scratch[n_left] = row;
-            rows[n_right] = row;
-            n_left += usize::from(left);
-            n_right += usize::from(!left);
-        }
-        n_left
-    };
-    let n_threads = rayon::current_num_threads();
-    if rows.len() < PARALLEL_ROWS || n_threads == 1 {
-        let n_left = split_piece(rows, scratch);
-        let n_right = rows.len() - n_left;
-        rows.copy_within(..n_right, n_left);
-        rows[..n_left].copy_from_slice(&scratch[..n_left]);
-        return n_left;
-    }
-    let piece = rows.len().div_ceil(n_threads);
-    let n_left_of: Vec<usize> = rows
-        .par_chunks_mut(piece)
-        .zip(scratch.par_chunks_mut(piece))
-        .map(|(rows, scratch)| split_piece(rows, scratch))
-        .collect();
-    let n_left: usize = n_left_of.iter().sum();
-    // Left rows are packed at the head of each piece of `scratch`, right rows at the head of each piece of `rows`. The right
-    // ones move up from the last piece on, which never overwrites one that is still to be moved.
-    let mut right_end = rows.len();
-    for (i, n_left) in n_left_of.iter().enumerate().rev() {
-        let start = i * piece;
-        let n_right = piece.min(rows.len() - start) - n_left;
-        rows.copy_within(start..start + n_right, right_end - n_right);
-        right_end -= n_right;
-    }
-    let mut at = 0;
-    for (i, &n) in n_left_of.iter().enumerate() {
-        rows[at..at + n].copy_from_slice(&scratch[i * piece..i * piece + n]);
-        at += n;
-    }
-    n_left
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numeric::hash3;
     use crate::params::GbtParams;
-    use orderguard_features::language::spec::FeatureKind;
-    use orderguard_features::matrix::Matrix;
     use proptest::prelude::*;
 
     fn judge(params: GbtParams, n_rows: usize) -> Judge {
-        Judge::new(&params.check().unwrap(), Packing::new(n_rows, n_rows as u64 * 1000, 1e-3, 1e-3))
+        Judge::new(&params.check().unwrap(), Scale::new(n_rows, 1.0, 0.25), Width::best())
+    }
+
+    /// The best split of a node whose feature has no direction.
+    fn best(judge: &Judge, bins: &FeatureBins, column: usize, hist: &[Entry], total: Entry) -> Option<Split> {
+        judge.best_split(&Candidate { column, bins, hist, direction: 0 }, &judge.root(total))
     }
 
     fn loose() -> GbtParams {
@@ -349,14 +426,16 @@ mod tests {
         }
     }
 
-    /// A histogram from (bin, gradient, hessian, rows).
-    fn histogram(judge: &Judge, bins: &[(usize, i32, i32, u32)]) -> (Vec<Entry>, Entry) {
-        let mut hist = vec![[0, 0]; 256];
+    /// A histogram of `n_bins` bins and the missing one (255 here) from (bin, gradient, hessian, rows), the statistics in
+    /// thousandths.
+    fn histogram(judge: &Judge, n_bins: usize, bins: &[(usize, i32, i32, u32)]) -> (Vec<Entry>, Entry) {
+        let mut hist = vec![[0, 0]; n_bins + 1];
         let mut total = [0, 0];
         for &(bin, gradient, hessian, n_rows) in bins {
             for _ in 0..n_rows {
-                let entry = judge.packing.entry([gradient, hessian]);
-                hist[bin] = plus(hist[bin], entry);
+                let value = judge.scale.pack(f64::from(gradient) * 1e-3, f64::from(hessian) * 1e-3, 0x8000_8000);
+                let entry = judge.scale.widen(value);
+                hist[bin.min(n_bins)] = plus(hist[bin.min(n_bins)], entry);
                 total = plus(total, entry);
             }
         }
@@ -374,8 +453,8 @@ mod tests {
                 let judge = judge(loose(), 1000);
                 let mut bins: Vec<_> = (0..255).map(|b| (b, if b <= planted { -300 } else { 300 }, 250, 2)).collect();
                 bins.extend(missing.map(|gradient| (255, gradient, 250, 2)));
-                let (hist, total) = histogram(&judge, &bins);
-                let split = judge.best_split(&numeric(255), 3, &hist, total).unwrap();
+                let (hist, total) = histogram(&judge, 255, &bins);
+                let split = best(&judge, &numeric(255), 3, &hist, total).unwrap();
                 assert_eq!((usize::from(split.last_left_bin), split.column), (planted, 3));
                 let larger_left = planted >= 127;
                 assert_eq!(split.missing_left, missing.map_or(larger_left, |gradient| gradient < 0), "{planted}");
@@ -390,10 +469,10 @@ mod tests {
     #[test]
     fn splits_missing_from_present() {
         let judge = judge(loose(), 100);
-        let (hist, total) = histogram(&judge, &[(0, 200, 250, 5), (1, 200, 250, 5), (255, -900, 250, 5)]);
-        let split = judge.best_split(&numeric(3), 0, &hist, total).unwrap();
+        let (hist, total) = histogram(&judge, 3, &[(0, 200, 250, 5), (1, 200, 250, 5), (255, -900, 250, 5)]);
+        let split = best(&judge, &numeric(3), 0, &hist, total).unwrap();
         assert_eq!((split.last_left_bin, split.missing_left), (1, false));
-        assert_eq!(judge.packing.n_rows(split.left), 10);
+        assert_eq!(judge.scale.n_rows(split.left), 10);
     }
 
     #[test]
@@ -401,28 +480,66 @@ mod tests {
         let mut params = loose();
         let symmetric = [(0, -300, 250, 4), (1, 300, 250, 4), (2, -300, 250, 4)];
         let first = judge(params.clone(), 100);
-        let (hist, total) = histogram(&first, &symmetric);
-        assert_eq!(first.best_split(&numeric(4), 0, &hist, total).unwrap().last_left_bin, 0);
+        let (hist, total) = histogram(&first, 4, &symmetric);
+        assert_eq!(best(&first, &numeric(4), 0, &hist, total).unwrap().last_left_bin, 0);
         params.min_rows_per_leaf = 5;
-        assert_eq!(judge(params.clone(), 100).best_split(&numeric(4), 0, &hist, total), None);
+        assert_eq!(best(&judge(params.clone(), 100), &numeric(4), 0, &hist, total), None);
         params.min_rows_per_leaf = 4;
         params.min_child_weight = 1.001;
-        assert_eq!(judge(params.clone(), 100).best_split(&numeric(4), 0, &hist, total), None);
+        assert_eq!(best(&judge(params.clone(), 100), &numeric(4), 0, &hist, total), None);
         params.min_child_weight = 1.0;
-        assert!(judge(params.clone(), 100).best_split(&numeric(4), 0, &hist, total).is_some());
+        assert!(best(&judge(params.clone(), 100), &numeric(4), 0, &hist, total).is_some());
         params.min_gain = 1e6;
-        assert_eq!(judge(params, 100).best_split(&numeric(4), 0, &hist, total), None);
+        assert_eq!(best(&judge(params, 100), &numeric(4), 0, &hist, total), None);
     }
 
     #[test]
     fn leaf_values_stay_in_their_bounds() {
-        let sums = |gradient, hessian| Sums { gradient, hessian, n_rows: 9 };
+        let value = |judge: &Judge, gradient: f64, hessian: f64| {
+            let frame = Frame { total: [0, 0], value: 0.0, low: -judge.max_leaf, high: judge.max_leaf };
+            judge.arithmetic(&frame, 0, 0.0).value(Side { gradient, hessian, n_rows: 9 })
+        };
         let bounded = judge(GbtParams { max_leaf_value: 2.0, l1: 1.0, l2: 1.0, ..Default::default() }, 10);
-        assert_eq!(bounded.leaf_value(sums(-100.0, 3.0)), 2.0);
-        assert_eq!(bounded.leaf_value(sums(5.0, 3.0)), -1.0);
-        assert_eq!(bounded.leaf_value(sums(0.5, 3.0)), 0.0);
+        assert_eq!(value(&bounded, -100.0, 3.0), 2.0);
+        assert_eq!(value(&bounded, 5.0, 3.0), -1.0);
+        assert_eq!(value(&bounded, 0.5, 3.0), 0.0);
         let weightless = judge(GbtParams { l2: 0.0, ..Default::default() }, 10);
-        assert_eq!(weightless.leaf_value(sums(0.0, 0.0)), 0.0);
+        assert_eq!(value(&weightless, 0.0, 0.0), 0.0);
+    }
+
+    #[test]
+    fn smoothing_draws_leaves_to_the_node_above() {
+        let judge = judge(GbtParams { leaf_smoothing: 3.0, ..loose() }, 100);
+        let (hist, total) = histogram(&judge, 2, &[(0, -500, 250, 8), (1, 100, 250, 8)]);
+        let frame = judge.root(total);
+        assert!((frame.value - 3.2 / 5.0).abs() < 1e-3, "{}", frame.value);
+        let split = best(&judge, &numeric(2), 0, &hist, total).unwrap();
+        let [left, right] = judge.children(&frame, &split, 0);
+        assert!((left.value - (4.0 + 3.0 * frame.value) / 6.0).abs() < 1e-3, "{}", left.value);
+        assert!((right.value - (-0.8 + 3.0 * frame.value) / 6.0).abs() < 1e-3, "{}", right.value);
+    }
+
+    #[test]
+    fn a_direction_forbids_the_other_order_and_bounds_what_stands_below() {
+        let judge = judge(loose(), 100);
+        // A score that rises, falls below where it was, and rises again.
+        let (hist, total) =
+            histogram(&judge, 4, &[(0, 300, 250, 4), (1, -300, 250, 4), (2, 900, 250, 9), (3, 0, 250, 4)]);
+        let frame = judge.root(total);
+        let split = |direction| {
+            let candidate = Candidate { column: 0, bins: &numeric(4), hist: &hist, direction };
+            judge.best_split(&candidate, &frame)
+        };
+        for direction in [-1, 1] {
+            let found = split(direction).unwrap();
+            let [left, right] = judge.children(&frame, &found, direction);
+            assert!(f64::from(direction) * (right.value - left.value) >= 0.0);
+            let (lower, upper) = if direction == 1 { (left, right) } else { (right, left) };
+            assert!(lower.high == upper.low && lower.value <= lower.high && upper.value >= upper.low);
+        }
+        assert_eq!(split(0).unwrap().last_left_bin, 1);
+        assert_eq!(split(-1).unwrap().last_left_bin, 1);
+        assert_ne!(split(1).unwrap().last_left_bin, 1);
     }
 
     #[test]
@@ -432,8 +549,8 @@ mod tests {
         for other_gradient in [-300, 300] {
             let mut cells: Vec<_> = (0..9).map(|b| (b, if b % 2 == 0 { -300 } else { 300 }, 250, 3)).collect();
             cells.push((9, other_gradient, 250, 3));
-            let (hist, total) = histogram(&judge, &cells);
-            let split = judge.best_split(&bins, 0, &hist, total).unwrap();
+            let (hist, total) = histogram(&judge, 10, &cells);
+            let split = best(&judge, &bins, 0, &hist, total).unwrap();
             let left: Vec<u8> = (0..10).filter(|&bin| has(&split.left_bins, bin)).collect();
             assert_eq!(left, if other_gradient < 0 { vec![1, 3, 5, 7] } else { vec![0, 2, 4, 6, 8] });
         }
@@ -447,13 +564,13 @@ mod tests {
             for missing_left in [false, true] {
                 let mut left = hist[..=last].iter().fold([0, 0], |sum, &entry| plus(sum, entry));
                 if missing_left {
-                    left = plus(left, hist[255]);
+                    left = plus(left, hist[n_bins]);
                 }
-                let (l, r) = (judge.packing.sums(left), judge.packing.sums(minus(total, left)));
+                let (l, r) = (judge.scale.sums(left), judge.scale.sums(minus(total, left)));
                 let enough =
                     |s: Sums| s.n_rows as usize >= params.min_rows_per_leaf && s.hessian >= params.min_child_weight;
                 if enough(l) && enough(r) {
-                    best = f64::max(best, score(l) + score(r) - score(judge.packing.sums(total)));
+                    best = f64::max(best, score(l) + score(r) - score(judge.scale.sums(total)));
                 }
             }
         }
@@ -474,13 +591,18 @@ mod tests {
                 .into_iter()
                 .filter_map(|(bin, g, h, n)| match bin { 11 => any_missing.then_some((255, g, h, n)), bin => Some((bin, g, h, n)) })
                 .collect();
-            let (hist, total) = histogram(&judge, &cells);
+            let (hist, total) = histogram(&judge, 12, &cells);
             let want = best_numeric_naive(&judge, &params, 12, &hist, total);
-            match judge.best_split(&numeric(12), 0, &hist, total) {
+            match best(&judge, &numeric(12), 0, &hist, total) {
                 Some(split) => {
                     prop_assert!((split.gain - want).abs() <= 1e-9 * want.max(1.0), "{} {}", split.gain, want);
-                    let members = (0..=255_u8).filter(|&bin| has(&split.left_bins, bin));
-                    prop_assert_eq!(members.fold([0, 0], |sum, bin| plus(sum, hist[usize::from(bin)])), split.left);
+                    let members = (0..=255_u8).filter(|&bin| has(&split.left_bins, bin) && (bin < 12 || bin == MISSING_BIN));
+                    prop_assert_eq!(members.fold([0, 0], |sum, bin| plus(sum, hist[usize::from(bin).min(12)])), split.left);
+                    for width in Width::available() {
+                        let other = Judge { width, ..judge.clone() };
+                        let found = best(&other, &numeric(12), 0, &hist, total);
+                        prop_assert_eq!(found.as_ref(), Some(&split));
+                    }
                 }
                 None => prop_assert!(want < 1e-9, "{}", want),
             }
@@ -494,8 +616,8 @@ mod tests {
             let params = GbtParams { category_smoothing: 0.0, category_l2: 0.0, l2: 0.0, ..loose() };
             let judge = judge(params, 200);
             let cells: Vec<_> = cells.into_iter().map(|(bin, g, h)| (bin, g, h + 100, 1)).collect();
-            let (hist, total) = histogram(&judge, &cells);
-            let score = |e: Entry| { let s = judge.packing.sums(e); s.gradient * s.gradient / s.hessian };
+            let (hist, total) = histogram(&judge, 6, &cells);
+            let score = |e: Entry| { let s = judge.scale.sums(e); s.gradient * s.gradient / s.hessian };
             let mut want = 0.0;
             for subset in 1_u32..63 {
                 let left = (0..6).filter(|b| subset >> b & 1 == 1).fold([0, 0], |sum, b| plus(sum, hist[b as usize]));
@@ -505,31 +627,10 @@ mod tests {
                 }
             }
             let bins = FeatureBins::Categorical { levels: (0..5).collect() };
-            let found = judge.best_split(&bins, 0, &hist, total);
+            let found = best(&judge, &bins, 0, &hist, total);
             let gain = found.as_ref().map_or(0.0, |split| split.gain);
             prop_assert!((gain - want).abs() <= 1e-9 * (score(total) + want).max(1.0), "{} {}", gain, want);
             prop_assert!(found.is_none_or(|split| !has(&split.left_bins, 5)));
-        }
-
-        #[test]
-        fn partition_is_stable_for_any_number_of_threads(n_rows in 1_u32..60_000, keep in 1_u64..4, seed in any::<u64>()) {
-            let cell = |i: u32| (hash3(seed, u64::from(i), 0) % 7) as f32;
-            let matrix = Matrix::from_columns(n_rows as usize, 1, (0..n_rows).map(cell).collect());
-            let all: Vec<u32> = (0..n_rows).collect();
-            let binned = BinnedMatrix::new(&[FeatureKind::Numeric], &[(&matrix, &all)], 255);
-            prop_assume!(!binned.features().is_empty());
-            let rows: Vec<u32> = all.into_iter().filter(|&row| hash3(seed, 1, u64::from(row)).is_multiple_of(keep)).collect();
-            let set = [0b101, 0, 0, 0];
-            let (mut want, right): (Vec<u32>, Vec<u32>) = rows.iter().partition(|&&row| has(&set, binned.bin(row as usize, 0)));
-            let n_left = want.len();
-            want.extend(right);
-            for n_threads in [1, 2, 4] {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-                let (mut moved, mut scratch) = (rows.clone(), vec![0; rows.len()]);
-                let found = pool.install(|| partition(&binned, 0, &set, &mut moved, &mut scratch));
-                prop_assert_eq!(found, n_left);
-                prop_assert_eq!(&moved, &want);
-            }
         }
     }
 }

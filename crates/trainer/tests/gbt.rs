@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Node};
-use orderguard_trainer::boosting::{FitError, GbtFit, RoundReport, fit, fit_folds, fit_rounds};
-use orderguard_trainer::params::{CheckedGbtParams, GbtParams};
+use orderguard_trainer::boosting::{Extras, FitError, GbtFit, RoundReport, fit, fit_folds, fit_rounds};
+use orderguard_trainer::params::{CheckedGbtParams, GbtParams, Growth};
 use orderguard_trainer::samples::Samples;
+use orderguard_trainer::vector;
 
 /// A small generator, so that data are the same everywhere.
 struct Draw(u64);
@@ -113,7 +114,7 @@ fn fit_parts(params: &CheckedGbtParams, matrix: &Matrix, labels: &[u8]) -> GbtFi
     let rows: Vec<u32> = (0..labels.len() as u32).collect();
     let cut = labels.len() * 2 / 3;
     let part = |from: usize, to: usize| Samples { matrix, rows: &rows[from..to], labels: &labels[from..to] };
-    fit(params, &KINDS, &part(0, cut), &part(cut, labels.len()), &mut go).unwrap()
+    fit(params, &KINDS, &part(0, cut), &part(cut, labels.len()), &Extras::default(), &mut go).unwrap()
 }
 
 #[test]
@@ -133,16 +134,111 @@ fn training_scores_are_the_bits_of_a_naive_walk() {
 }
 
 #[test]
-fn the_number_of_threads_changes_no_bit() {
+fn neither_threads_nor_vectors_change_a_bit() {
     let (matrix, labels) = data(40_000, 2);
-    let params = checked(GbtParams { n_trees: 6, row_fraction: 0.9, ..quick() });
-    let on = |n_threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| fit_parts(&params, &matrix, &labels))
-    };
-    let one = on(1);
-    assert_eq!(one, on(2));
-    assert_eq!(one, on(4));
+    for params in [
+        GbtParams { n_trees: 5, row_fraction: 0.9, ..quick() },
+        GbtParams { n_trees: 3, easy_row_limit: 0.0, growth: Growth::LevelByLevel, ..quick() },
+        GbtParams { n_trees: 2, max_leaves: 150, min_rows_per_leaf: 20, leaf_smoothing: 2.0, ..quick() },
+    ] {
+        let params = checked(params);
+        let on = |n_threads, width| {
+            vector::limit(width);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| fit_parts(&params, &matrix, &labels))
+        };
+        let widths = vector::Width::available();
+        let wanted = on(1, widths[0]);
+        assert!(wanted.best_round > 1);
+        for (n_threads, &width) in [1, 2, 4, 16, 64].iter().zip(widths.iter().rev().cycle()) {
+            assert_eq!(wanted, on(*n_threads, width), "{n_threads} threads, {}", width.name());
+        }
+        for &width in &widths[1..] {
+            assert_eq!(wanted, on(3, width), "{}", width.name());
+        }
+    }
+}
+
+#[test]
+fn levels_are_filled_before_the_next() {
+    let (matrix, labels) = data(4000, 6);
+    let params = checked(GbtParams { growth: Growth::LevelByLevel, max_leaves: 12, ..quick() });
+    let rows: Vec<u32> = (0..4000).collect();
+    let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
+    let fitted = fit_rounds(&params, &KINDS, &samples, 3, &Extras::default(), &mut go).unwrap();
+    for tree in &fitted.forest.trees {
+        let mut depth = vec![0_usize; tree.nodes.len()];
+        for (i, node) in tree.nodes.iter().enumerate() {
+            if let Node::Numeric { left, right, .. } | Node::Categorical { left, right, .. } = *node {
+                depth[left as usize] = depth[i] + 1;
+                depth[right as usize] = depth[i] + 1;
+            }
+        }
+        // Nodes are numbered as they are made.
+        assert!(depth.windows(2).all(|pair| pair[0] <= pair[1]), "{depth:?}");
+    }
+}
+
+#[test]
+fn weights_count_like_copies_and_bad_ones_are_refused() {
+    // Few values, so that both fits have the same bins.
+    let (mut matrix, labels) = data(1500, 8);
+    for feature in [0, 6] {
+        matrix.column_mut(feature).iter_mut().for_each(|x| *x = (*x * 4.0).round() / 4.0);
+    }
+    matrix.column_mut(2).iter_mut().for_each(|level| *level %= 49.0);
+    let rows: Vec<u32> = (0..1500).collect();
+    let params = checked(GbtParams {
+        easy_row_limit: 0.0,
+        min_rows_per_leaf: 1,
+        min_rows_per_level: 1,
+        min_child_weight: 4.0,
+        ..quick()
+    });
+    let copies: Vec<usize> = (0..1500).map(|row| [0, 1, 1, 2, 4][row % 5]).collect();
+    let n_copies: usize = copies.iter().sum();
+    let weights: Vec<f64> = copies.iter().map(|&n| n as f64).collect();
+    let extras = Extras { weights: Some(&weights), ..Default::default() };
+    let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
+    let fit_it = |extras: &Extras<'_>| fit_rounds(&params, &KINDS, &samples, 12, extras, &mut go);
+    let weighted = fit_it(&extras).unwrap();
+    let repeat = |row: u32| std::iter::repeat_n(row, copies[row as usize]);
+    let repeated: Vec<u32> = rows.iter().flat_map(|&row| repeat(row)).collect();
+    let repeated_labels: Vec<u8> = repeated.iter().map(|&row| labels[row as usize]).collect();
+    // Weights have mean 1, so limits on hessians are those of so many rows.
+    let scale = n_copies as f64 / 1500.0;
+    let params_of_copies = checked(GbtParams {
+        l2: params.l2 * scale,
+        min_child_weight: params.min_child_weight * scale,
+        category_smoothing: params.category_smoothing * scale,
+        category_l2: params.category_l2 * scale,
+        ..(*params).clone()
+    });
+    let copied = Samples { matrix: &matrix, rows: &repeated, labels: &repeated_labels };
+    let copied = fit_rounds(&params_of_copies, &KINDS, &copied, 12, &Extras::default(), &mut go).unwrap();
+    assert!((weighted.forest.base - copied.forest.base).abs() <= 2);
+    // Statistics are rounded at random, and single splits may differ for it.
+    let mean_difference = (0..1500)
+        .map(|row| (score_naive(&weighted.forest, &matrix, row) - score_naive(&copied.forest, &matrix, row)).abs())
+        .sum::<f64>()
+        / 1500.0;
+    assert!(mean_difference < 0.05, "{mean_difference}");
+
+    // Only proportions matter.
+    let larger: Vec<f64> = weights.iter().map(|weight| weight * 8.0).collect();
+    assert_eq!(fit_it(&Extras { weights: Some(&larger), ..Default::default() }).unwrap(), weighted);
+
+    for bad in [-1.0, f64::NAN, f64::INFINITY] {
+        let mut weights = weights.clone();
+        weights[77] = bad;
+        let error = fit_it(&Extras { weights: Some(&weights), ..Default::default() }).unwrap_err();
+        assert!(matches!(error, FitError::BadWeight { sample: 77, .. }), "{error}");
+    }
+    let of_frauds: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
+    for useless in [vec![0.0; 1500], of_frauds] {
+        let error = fit_it(&Extras { weights: Some(&useless), ..Default::default() }).unwrap_err();
+        assert_eq!(error, FitError::NoWeight);
+    }
 }
 
 #[test]
@@ -154,8 +250,22 @@ fn where_rows_stand_in_the_matrix_changes_no_bit() {
     let mut place = vec![0; 2000];
     order.iter().enumerate().for_each(|(at, &row)| place[row as usize] = at as u32);
     let rows: Vec<u32> = (0..2000).collect();
-    let a = fit_rounds(&params, &KINDS, &Samples { matrix: &matrix, rows: &rows, labels: &labels }, 10, &mut go);
-    let b = fit_rounds(&params, &KINDS, &Samples { matrix: &shuffled, rows: &place, labels: &labels }, 10, &mut go);
+    let a = fit_rounds(
+        &params,
+        &KINDS,
+        &Samples { matrix: &matrix, rows: &rows, labels: &labels },
+        10,
+        &Extras::default(),
+        &mut go,
+    );
+    let b = fit_rounds(
+        &params,
+        &KINDS,
+        &Samples { matrix: &shuffled, rows: &place, labels: &labels },
+        10,
+        &Extras::default(),
+        &mut go,
+    );
     assert_eq!(a, b);
 }
 
@@ -165,8 +275,15 @@ fn trees_keep_their_limits() {
     let rows: Vec<u32> = (0..3000).collect();
     let params =
         checked(GbtParams { max_depth: 3, max_leaves: 6, min_rows_per_leaf: 40, max_leaf_value: 0.5, ..quick() });
-    let fitted =
-        fit_rounds(&params, &KINDS, &Samples { matrix: &matrix, rows: &rows, labels: &labels }, 8, &mut go).unwrap();
+    let fitted = fit_rounds(
+        &params,
+        &KINDS,
+        &Samples { matrix: &matrix, rows: &rows, labels: &labels },
+        8,
+        &Extras::default(),
+        &mut go,
+    )
+    .unwrap();
     assert_eq!(fitted.forest.trees.len(), 8);
     let (mut leaves, mut categorical) = (0, 0);
     for tree in &fitted.forest.trees {
@@ -224,9 +341,9 @@ fn fewer_rounds_are_a_prefix_and_stopping_keeps_the_best() {
     let samples =
         |from: usize, to: usize| Samples { matrix: &matrix, rows: &rows[from..to], labels: &labels[from..to] };
     let params = checked(GbtParams { n_trees: 200, patience: 8, ..quick() });
-    let fitted = fit(&params, &KINDS, &samples(0, 2000), &samples(2000, 3000), &mut go).unwrap();
+    let fitted = fit(&params, &KINDS, &samples(0, 2000), &samples(2000, 3000), &Extras::default(), &mut go).unwrap();
     assert_eq!(fitted.history.len(), fitted.best_round + 8, "patience ends the fit");
-    let refit = fit_rounds(&params, &KINDS, &samples(0, 2000), fitted.best_round, &mut go).unwrap();
+    let refit = fit_rounds(&params, &KINDS, &samples(0, 2000), fitted.best_round, &Extras::default(), &mut go).unwrap();
     assert_eq!(refit.forest, fitted.forest);
     assert_eq!(refit.importance, fitted.importance);
     // The best mean over the window, the earlier one among equals.
@@ -239,7 +356,7 @@ fn fewer_rounds_are_a_prefix_and_stopping_keeps_the_best() {
         assert!(if round < fitted.best_round { this < best } else { this <= best }, "{round}");
     }
     let mut calls = 0;
-    let stopped = fit(&params, &KINDS, &samples(0, 2000), &samples(2000, 3000), &mut |report| {
+    let stopped = fit(&params, &KINDS, &samples(0, 2000), &samples(2000, 3000), &Extras::default(), &mut |report| {
         calls += 1;
         assert_eq!((report.round, report.n_rounds), (calls, 200));
         if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -266,14 +383,16 @@ fn folds_score_each_row_by_a_model_that_did_not_see_it() {
     let kinds = [FeatureKind::Numeric; 3];
     let params = checked(GbtParams { patience: 5, ..quick() });
     let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
-    let folds = fit_folds(&params, &kinds, &samples, &fold, &mut go).unwrap();
+    let folds = fit_folds(&params, &kinds, &samples, &fold, &Extras::default(), &mut go).unwrap();
     assert!(folds.best_round >= 1);
     let mut metrics = Vec::new();
     for out in [3, 7, 200] {
         let (held, seen): (Vec<u32>, Vec<u32>) = rows.iter().partition(|&&row| fold[row as usize] == out);
         let seen_labels: Vec<u8> = seen.iter().map(|&row| labels[row as usize]).collect();
+        // Draws depend on the sample, wherever it stands.
+        let extras = Extras { keys: Some(&seen), ..Default::default() };
         let seen = Samples { matrix: &matrix, rows: &seen, labels: &seen_labels };
-        let fitted = fit_rounds(&params, &kinds, &seen, folds.best_round, &mut go).unwrap();
+        let fitted = fit_rounds(&params, &kinds, &seen, folds.best_round, &extras, &mut go).unwrap();
         let (mut scores, mut held_labels) = (Vec::new(), Vec::new());
         for &row in &held {
             let score = score_naive(&fitted.forest, &matrix, row as usize);
@@ -304,7 +423,7 @@ fn learns_an_interaction_and_the_side_of_missing_values() {
     let params = checked(GbtParams { min_rows_per_leaf: 5, learning_rate: 0.3, ..quick() });
     let kinds = [FeatureKind::Numeric; 2];
     let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
-    let fitted = fit_rounds(&params, &kinds, &samples, 30, &mut go).unwrap();
+    let fitted = fit_rounds(&params, &kinds, &samples, 30, &Extras::default(), &mut go).unwrap();
     let wrong = (0..n).filter(|&row| (score_naive(&fitted.forest, &matrix, row) > 0.0) != (labels[row] == 1)).count();
     assert!(wrong < n / 50, "{wrong}");
 }
@@ -316,7 +435,7 @@ fn odd_data_give_a_defined_result_or_a_typed_error() {
     let matrix = Matrix::from_columns(4, 1, vec![1.0, 2.0, f32::NAN, f32::INFINITY]);
     let rows = [0, 1, 2, 3];
     let samples = |labels: &'static [u8]| Samples { matrix: &matrix, rows: &rows[..labels.len()], labels };
-    let rounds = |labels| fit_rounds(&params, &kinds, &samples(labels), 5, &mut go);
+    let rounds = |labels| fit_rounds(&params, &kinds, &samples(labels), 5, &Extras::default(), &mut go);
 
     assert_eq!(rounds(&[]), Err(FitError::NoRows));
     assert_eq!(rounds(&[0, 0, 0]), Err(FitError::OneClass { n_rows: 3, n_fraud: 0, fold: None }));
@@ -324,12 +443,14 @@ fn odd_data_give_a_defined_result_or_a_typed_error() {
     // Too few rows for two leaves: the base rate alone.
     let base = rounds(&[0, 1]).unwrap();
     assert_eq!((base.forest.base, base.forest.trees.len(), base.best_round), (0, 0, 0));
-    let no_fraud = fit(&params, &kinds, &samples(&[0, 1]), &samples(&[0, 0]), &mut go);
+    let no_fraud = fit(&params, &kinds, &samples(&[0, 1]), &samples(&[0, 0]), &Extras::default(), &mut go);
     assert_eq!(no_fraud, Err(FitError::NoFraudInValidation { n_rows: 2, fold: None }));
-    let useless = fit(&params, &kinds, &samples(&[0, 1]), &samples(&[0, 1]), &mut go).unwrap();
+    let useless = fit(&params, &kinds, &samples(&[0, 1]), &samples(&[0, 1]), &Extras::default(), &mut go).unwrap();
     assert_eq!((useless.best_round, useless.valid_scores), (0, vec![0.0, 0.0]));
 
-    let folds = |labels, fold: &[u8]| fit_folds(&params, &kinds, &samples(labels), fold, &mut go).unwrap_err();
+    let folds = |labels, fold: &[u8]| {
+        fit_folds(&params, &kinds, &samples(labels), fold, &Extras::default(), &mut go).unwrap_err()
+    };
     assert_eq!(folds(&[0, 1], &[4, 4]), FitError::OneFold);
     assert_eq!(folds(&[0, 1, 1], &[1, 2, 2]), FitError::OneClass { n_rows: 2, n_fraud: 2, fold: Some(1) });
     assert_eq!(
@@ -340,11 +461,11 @@ fn odd_data_give_a_defined_result_or_a_typed_error() {
     // No feature at all, and features without information.
     let empty = Matrix::missing(2, 0);
     let none = Samples { matrix: &empty, rows: &[0, 1], labels: &[0, 1] };
-    assert_eq!(fit_rounds(&params, &[], &none, 5, &mut go).unwrap().forest.trees.len(), 0);
+    assert_eq!(fit_rounds(&params, &[], &none, 5, &Extras::default(), &mut go).unwrap().forest.trees.len(), 0);
     let blank = Matrix::missing(2, 3);
     let none = Samples { matrix: &blank, rows: &[0, 1], labels: &[0, 1] };
     let kinds = [FeatureKind::Numeric, FeatureKind::Categorical { n_levels: 0 }, FeatureKind::Numeric];
-    assert_eq!(fit_rounds(&params, &kinds, &none, 5, &mut go).unwrap().importance, vec![0.0; 3]);
+    assert_eq!(fit_rounds(&params, &kinds, &none, 5, &Extras::default(), &mut go).unwrap().importance, vec![0.0; 3]);
 }
 
 #[test]
@@ -358,7 +479,7 @@ fn one_fraud_among_many_does_not_explode() {
     let kinds = [FeatureKind::Numeric; 4];
     let params = checked(GbtParams::default());
     let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
-    let fitted = fit_rounds(&params, &kinds, &samples, 50, &mut go).unwrap();
+    let fitted = fit_rounds(&params, &kinds, &samples, 50, &Extras::default(), &mut go).unwrap();
     for row in 0..n {
         assert!(score_naive(&fitted.forest, &matrix, row).abs() < 12.0);
     }
