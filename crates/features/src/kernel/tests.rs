@@ -139,7 +139,7 @@ fn happenings(longest: usize) -> impl Strategy<Value = Vec<Happening>> {
     let label = (prop_oneof![(0_i64..12).prop_map(|d| d * DAY), 0_i64..9 * DAY], any::<bool>());
     let labels = prop_oneof![2 => Just(vec![]), 3 => proptest::collection::vec(label, 0..4)];
     let happening = (
-        (time, late, kind, prop_oneof![5 => Just(1_u32), 1 => 0_u32..3]),
+        (time, late, kind, prop_oneof![5 => Just(1_u32), 1 => 0_u32..3, 1 => 0_u32..9]),
         (value.clone(), value, flag, place),
         (0_u64..4, 0_u64..3),
         labels,
@@ -333,6 +333,28 @@ fn read(history: &EntityHistory, plan: &Plan, order: &Occurrence<'_>) -> Vec<f32
     let mut row = vec![f32::NAN; plan.n_outputs()];
     history.read(plan, order, |output, value| row[output] = value);
     row
+}
+
+#[test]
+fn a_few_wrong_dates_in_the_future_make_nothing_look_old() {
+    let reading = |measure| Reading {
+        measure,
+        series: series(ORDER, &[]),
+        window: Window { over: Some(30 * DAY), delayed: 0 },
+        versus: None,
+    };
+    let plan = Plan::new(vec![reading(Measure::Count), reading(Measure::Sum(amount(false)))], LABEL_DELAY, 64).unwrap();
+    let order = |time: i64| Occurrence { time, known_at: time, kind: ORDER, currency: 1, values: &[100], keys: &[] };
+    let mut history = EntityHistory::default();
+    for day in 0..200 {
+        history.observe(&plan, &order(T0 + day * DAY));
+        if day % 50 == 20 {
+            history.observe(&plan, &order(T0 + (day + 300) * DAY));
+        }
+    }
+    let mut outputs = [0.0; 2];
+    history.read(&plan, &order(T0 + 200 * DAY), |output, value| outputs[output] = value);
+    assert_eq!(outputs, [30.0, 30.0]);
 }
 
 #[test]
