@@ -118,9 +118,9 @@ pub(crate) struct Input {
 /// What was replayed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Replayed {
-    pub(crate) n_orders: u64,
-    pub(crate) n_events: u64,
-    pub(crate) n_labels: u64,
+    pub(crate) orders: u64,
+    pub(crate) events: u64,
+    pub(crate) labels: u64,
 }
 
 /// The rows of a chunk, in canonical order.
@@ -430,7 +430,7 @@ impl Stream<'_> {
         let mut labels = self.settled.orders().map_err(blame)?;
         let mut learned = self.settled.learned().map_err(blame)?;
         let mut chunks = chunks(self.ordered, self.survey, self.limit, extractor.row_len())?;
-        let mut done = Replayed { n_labels: self.settled.n_learned, ..Replayed::default() };
+        let mut done = Replayed { labels: self.settled.n_learned, ..Replayed::default() };
         // Orders that the history before knew already: their labels are not learned.
         let mut known_before: HashSet<u64> = HashSet::new();
         while let Some(chunk) = chunks.next_chunk().map_err(blame)? {
@@ -439,7 +439,7 @@ impl Stream<'_> {
             let mut label_events = Vec::new();
             while let Some(label) = learned.next_before(piece.until).map_err(blame)? {
                 if !known_before.contains(&label.order) {
-                    label_events.push(label_event(&label, done.n_orders));
+                    label_events.push(label_event(&label, done.orders));
                 }
             }
             let n_rows = piece.rows.len() + piece.events.as_ref().map_or(0, |(_, rows)| rows.len());
@@ -454,12 +454,12 @@ impl Stream<'_> {
             let replayed = replay(extractor, &input, state, rayon::current_num_threads(), &|_, _| {}).bad_data()?;
             for (i, _) in replayed.repeated.iter().enumerate().filter(|(_, repeated)| **repeated) {
                 if orders.labels.label[i] >= 0 {
-                    known_before.insert(done.n_orders + i as u64);
+                    known_before.insert(done.orders + i as u64);
                 }
             }
             each(&orders, &replayed.matrix)?;
-            done.n_orders += n_orders as u64;
-            done.n_events += orders.events.as_ref().map_or(0, |events| events.rows.len() as u64);
+            done.orders += n_orders as u64;
+            done.events += orders.events.as_ref().map_or(0, |events| events.rows.len() as u64);
             bar.inc(n_rows as u64);
         }
         bar.finish_and_clear();

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ReplayCheckArgs, console: &Console) -> Outcome {
                 live.run(orders, matrix, &mut found, &bar);
                 Ok(())
             })?;
-            let counts = [replayed.n_orders, replayed.n_events, replayed.n_labels];
+            let counts = [replayed.orders, replayed.events, replayed.labels];
             report(args, &extractor, &spec, [state, live.state], found, stream.files(), counts)
         });
     }

@@ -1,5 +1,7 @@
 //! Data that are larger than the memory they may take: the same bytes as in memory, and nothing left on the disk.
 
+use std::fmt::Write as _;
+
 use crate::harness::{Place, Table};
 
 /// A model over all kinds of events, the stream that it learned from, and the same in other shapes.
@@ -19,7 +21,8 @@ fn shuffled(csv: &str, repeat: usize) -> String {
     let mut keyed: Vec<(u64, &str)> = lines.into_iter().enumerate().map(|(i, line)| (spread(i), line)).collect();
     keyed.sort_unstable();
     let header = csv.lines().next().unwrap();
-    [header].into_iter().chain(keyed.into_iter().map(|(_, line)| line)).map(|line| format!("{line}\n")).collect()
+    let lines: Vec<&str> = [header].into_iter().chain(keyed.into_iter().map(|(_, line)| line)).collect();
+    lines.join("\n") + "\n"
 }
 
 fn spread(i: usize) -> u64 {
@@ -77,7 +80,7 @@ fn labels_reach_orders_of_earlier_pieces() {
         for again in 0..spread(i) % 3 {
             let day = 1 + spread(i * 3 + again as usize) % 28;
             let label = spread(i + 7 * again as usize) >> 9 & 1;
-            labels += &format!("{},{label},2024-{:02}-{day:02}\n", &record[id], 2 + i % 6);
+            writeln!(labels, "{},{label},2024-{:02}-{day:02}", &record[id], 2 + i % 6).unwrap();
         }
     }
     place.write("labels.csv", labels);
