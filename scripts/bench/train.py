@@ -191,13 +191,14 @@ def handbook(folder, programs):
     table = f"{folder}/features.parquet"
     subprocess.run([programs + "/orderguard", "features", "--quiet", "--data", str(data), "-o", table], check=True)
     frame = pandas.read_parquet(table)
-    at = pandas.to_datetime(frame["time"], utc=True, unit="ms" if frame["time"].dtype.kind == "i" else None)
+    # Identifier and time come first, then the label, then numbers.
+    at = frame["event_time"]
     day = lambda text: pandas.Timestamp(text, tz="UTC")
     train = frame[(at >= day("2018-05-01")) & (at < day("2018-07-24"))]
     test = frame[(at >= day("2018-07-31")) & (at < day("2018-08-07"))]
     both = pandas.concat([train, test])
     y = both["label"].to_numpy().astype(numpy.uint8)
-    x = both.drop(columns=["id", "time", "label"]).to_numpy(dtype=numpy.float32)
+    x = both.select_dtypes("number").drop(columns=["label"]).to_numpy(dtype=numpy.float32)
     numpy.save(f"{folder}/x.npy", numpy.ascontiguousarray(x))
     numpy.save(f"{folder}/y.npy", y)
     write_matrix(f"{folder}/matrix.ogmx", x, y, len(train))

@@ -33,11 +33,11 @@ pub struct GbtParams {
     pub l2: f64,
     /// Smallest gain of a split. 0 or more, default 0. Raising it prunes.
     pub min_gain: f64,
-    /// Largest absolute leaf value before the learning rate, in log-odds. (0, 30], default 4. Raising it lets a pure leaf
+    /// Largest absolute leaf value before the learning rate, in log-odds. (0, 30], default 1. Raising it lets a pure leaf
     /// move a score further in one round.
     pub max_leaf_value: f64,
     /// How strongly a leaf's value is drawn to that of the node above it: as if the node had been seen with so much more
-    /// hessian. 0 or more, default 0. Raising it makes neighbouring leaves more alike, those of little weight most.
+    /// hessian. 0 or more, default 10. Raising it makes neighbouring leaves more alike, those of little weight most.
     pub leaf_smoothing: f64,
     /// Share of the features that each tree may use. (0, 1], default 1. Lowering it makes trees more different.
     pub feature_fraction: f64,
@@ -106,8 +106,8 @@ impl Default for GbtParams {
             l1: 0.0,
             l2: 10.0,
             min_gain: 0.0,
-            max_leaf_value: 4.0,
-            leaf_smoothing: 0.0,
+            max_leaf_value: 1.0,
+            leaf_smoothing: 10.0,
             feature_fraction: 1.0,
             row_fraction: 1.0,
             easy_row_limit: 0.1,

@@ -421,6 +421,7 @@ mod tests {
             min_child_weight: 0.0,
             l2: 1.0,
             max_leaf_value: 30.0,
+            leaf_smoothing: 0.0,
             min_rows_per_level: 1,
             ..Default::default()
         }
@@ -499,11 +500,11 @@ mod tests {
             let frame = Frame { total: [0, 0], value: 0.0, low: -judge.max_leaf, high: judge.max_leaf };
             judge.arithmetic(&frame, 0, 0.0).value(Side { gradient, hessian, n_rows: 9 })
         };
-        let bounded = judge(GbtParams { max_leaf_value: 2.0, l1: 1.0, l2: 1.0, ..Default::default() }, 10);
+        let bounded = judge(GbtParams { max_leaf_value: 2.0, l1: 1.0, ..loose() }, 10);
         assert_eq!(value(&bounded, -100.0, 3.0), 2.0);
         assert_eq!(value(&bounded, 5.0, 3.0), -1.0);
         assert_eq!(value(&bounded, 0.5, 3.0), 0.0);
-        let weightless = judge(GbtParams { l2: 0.0, ..Default::default() }, 10);
+        let weightless = judge(GbtParams { l2: 0.0, ..loose() }, 10);
         assert_eq!(value(&weightless, 0.0, 0.0), 0.0);
     }
 

@@ -71,6 +71,8 @@ fn quick() -> GbtParams {
         min_rows_per_leaf: 5,
         min_rows_per_level: 5,
         l2: 1.0,
+        max_leaf_value: 4.0,
+        leaf_smoothing: 0.0,
         ..Default::default()
     }
 }
