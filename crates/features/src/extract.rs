@@ -25,7 +25,7 @@ use crate::network::Network;
 use crate::own::Tables;
 use crate::parse::TimeParser;
 use crate::schema::{Role, Schema};
-use crate::state::State;
+use crate::state::{State, is_gone};
 use crate::table::MISSING_I64;
 use compile::FIRST_VALUE;
 use own::{Own, point_columns};
@@ -398,6 +398,7 @@ impl Extractor {
         }
         let order = self.occurrence(event, &event.values, &event.keys);
         // Entities lie far apart in memory: all are found first, and what will be read of them is asked for, at once.
+        let horizon = state.lives.horizon_at(event.known_at.0);
         let mut found = [None; MAX_SLOTS];
         let found = &mut found[..self.slots.len()];
         let mut keys = [0; MAX_SLOTS];
@@ -412,8 +413,8 @@ impl Extractor {
             let write = |output: usize, value: f32| row[slot.cells[output]] = value;
             match history {
                 _ if key == 0 => slot.plan.write_missing(write),
-                Some(history) => history.read(&slot.plan, &order, write),
-                None => slot.plan.write_first_seen(write),
+                Some(history) if !is_gone(history, horizon) => history.read(&slot.plan, &order, write),
+                _ => slot.plan.write_first_seen(write),
             }
         }
         if let (Some(plan), Some(network)) = (&self.network, &state.network) {

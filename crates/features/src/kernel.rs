@@ -11,7 +11,8 @@
 //!
 //! # Lifetime of an entity
 //! An entity of which nothing became known for more than [`ENTITY_LIFETIME`] is first seen again, and its history starts
-//! anew. A clock that jumps back by more than that starts it anew as well.
+//! anew. A clock that jumps back by more than that starts it anew as well. A state takes an entity out 30 days after its end
+//! ([`crate::network::GRACE`]): up to then orders that become known late read what there was at their time.
 //!
 //! # Bounds
 //! The newest [`Plan::exact_events`] events of an entity, by (time, `known_at`, contents), are exact. Older ones are *folded*: time

@@ -30,14 +30,15 @@ use crate::shards::{Shards, get_each};
 use crate::slow_clock::SlowClock;
 use crate::time::Span;
 
-/// For how long beyond their lifetime things and clusters are kept, for readings that come late.
+/// For how long beyond their lifetime entities, things and clusters are kept, for readings that come late.
 pub const GRACE: Span = Span::days(30);
 /// Accounts per thing from which on it links no further ones.
 pub const DEFAULT_HUB_LIMIT: u32 = 20;
 /// Most things of one event that are looked at.
 pub const MAX_THINGS: usize = 64;
 
-const KEPT: i64 = ENTITY_LIFETIME.0 + GRACE.0;
+/// Milliseconds for which what lives is kept after the last event of it.
+pub(crate) const KEPT: i64 = ENTITY_LIFETIME.0 + GRACE.0;
 /// A cluster's last event is noted when it is later than the noted one by more than this, so that most events of a cluster
 /// change nothing at its root.
 const NOTED: i64 = Span::DAY.0;

@@ -156,7 +156,7 @@ impl Frozen {
                     && !shard.is_empty()
                 {
                     out.extend((shard.len() as u64).to_le_bytes());
-                    write_histories(&extractor.slots[slot], shard, &mut out);
+                    write_histories(&extractor.slots[slot], shard, i64::MIN, &mut out);
                 }
             }
             Kind::Orders => self.state.orders.write_day(index, &mut out),

@@ -6,6 +6,7 @@
 //! then learn it. What needs all events in order (the whole shop as an entity, the network of accounts) runs beside.
 
 mod items;
+mod lives;
 mod own;
 mod partition;
 mod recall;
@@ -228,7 +229,7 @@ fn replay_network(
     network: &mut Network,
     outputs: &mut [&mut [f32]],
 ) {
-    for group in stream.milliseconds(items) {
+    for group in stream.milliseconds(items, &stream.items) {
         for &item in group.iter().filter(|&&item| items.is_order(item)) {
             let write = |output: usize, value: f32| outputs[output][item as usize] = value;
             plan.read(network, items.head(item).time, |source| items.key(source, item), write);

@@ -405,7 +405,14 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
     /// Takes a key out of this shard.
     pub fn remove(&mut self, key: K) -> Option<V> {
         self.get(key)?;
-        let key = key.bits();
+        let value = self.remove_from_leaf(key.bits());
+        if self.len == 0 {
+            self.root = None;
+        }
+        value
+    }
+
+    fn remove_from_leaf(&mut self, key: u64) -> Option<V> {
         let mut node = self.root.as_mut()?;
         let mut used = ROOT_BITS;
         loop {
@@ -414,7 +421,13 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
                     let at = leaf.find(key, used).ok()?;
                     leaf.keys.remove(at);
                     self.len -= 1;
-                    return Some(leaf.values.remove(at));
+                    let value = leaf.values.remove(at);
+                    // Where many go, none may come in their place.
+                    if leaf.keys.len() < leaf.keys.capacity() / 4 {
+                        leaf.keys.shrink_to(2 * leaf.keys.len());
+                        leaf.values.shrink_to(2 * leaf.keys.len());
+                    }
+                    return Some(value);
                 }
                 Node::Branch(children) => node = children[digit(key, used)].as_mut()?,
             }

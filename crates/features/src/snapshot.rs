@@ -12,7 +12,8 @@ use crate::kernel::{EntityHistory, HistoryError};
 use crate::network::Network;
 use crate::order_index::{EventIds, OrderIndex};
 use crate::shards::Shard;
-use crate::state::{Histories, LayoutMismatch, Position, State};
+use crate::slow_clock::LifeClock;
+use crate::state::{Histories, LayoutMismatch, Position, State, is_gone};
 use crate::time::{Span, UnixMillis};
 
 /// The newest state format that is read, and the one that is written.
@@ -140,12 +141,22 @@ impl State {
         assert_eq!(self.histories.len(), extractor.slots.len(), "the state must be the extractor's");
         let mut head = Vec::new();
         self.write_head(&mut head);
+        let horizon = self.lives.horizon();
+        let (mut entities, mut names) = (Vec::new(), Vec::new());
+        for ((slot, name), histories) in extractor.slots.iter().zip(extractor.entities()).zip(&self.histories) {
+            let mut out = vec![0; 8];
+            let shards = histories.shards().iter();
+            let n: u64 = shards.map(|shard| write_histories(slot, shard, horizon, &mut out)).sum();
+            out[..8].copy_from_slice(&n.to_le_bytes());
+            entities.push(out);
+            names.extend((name.len() as u32).to_le_bytes());
+            names.extend(name.as_bytes());
+            names.extend(n.to_le_bytes());
+        }
         let mut writer = ContainerWriter::new(KIND_STATE, STATE_VERSION, extractor.schema.fingerprint())
             .section(HEAD, true, head)
-            .section(NAMES, true, self.name_bytes(extractor));
-        for (index, (slot, histories)) in extractor.slots.iter().zip(&self.histories).enumerate() {
-            let mut out = (histories.len() as u64).to_le_bytes().to_vec();
-            histories.shards().iter().for_each(|shard| write_histories(slot, shard, &mut out));
+            .section(NAMES, true, names);
+        for (index, out) in entities.into_iter().enumerate() {
             writer = writer.section(entity_tag(index), true, out);
         }
         let (mut orders, mut events) = (Vec::new(), Vec::new());
@@ -168,11 +179,16 @@ impl State {
         reader.finish()?;
         let mut state = head.state_for(extractor)?;
         read_names(&container, head.n_slots)?;
+        let horizon = state.lives.horizon();
         for (index, slot) in extractor.slots.iter().enumerate() {
             let tag = entity_tag(index);
             let mut reader = container.reader(tag)?;
             let n = reader.u64()?;
-            read_histories(slot, n, &mut reader, &mut state.histories[index]).map_err(in_section(tag))?;
+            let histories = &mut state.histories[index];
+            read_histories(slot, n, &mut reader, histories).map_err(in_section(tag))?;
+            if histories.iter().any(|(_, history)| is_gone(history, horizon)) {
+                return Err(in_section(tag)(invalid(&reader, "entities that can be read")));
+            }
             reader.finish()?;
         }
         let mut reader = container.reader(ORDERS)?;
@@ -207,16 +223,7 @@ impl State {
             out.extend(time.map_or(i64::MIN, |t| t.0).to_le_bytes());
         }
         out.extend((self.histories.len() as u32).to_le_bytes());
-    }
-
-    fn name_bytes(&self, extractor: &Extractor) -> Vec<u8> {
-        let mut out = Vec::new();
-        for (name, histories) in extractor.entities().iter().zip(&self.histories) {
-            out.extend((name.len() as u32).to_le_bytes());
-            out.extend(name.as_bytes());
-            out.extend((histories.len() as u64).to_le_bytes());
-        }
-        out
+        self.lives.write_to(out);
     }
 }
 
@@ -268,6 +275,7 @@ pub(crate) struct Head {
     pub(crate) label_delay: Span,
     pub(crate) position: Position,
     pub(crate) n_slots: usize,
+    lives: LifeClock,
 }
 
 impl Head {
@@ -289,7 +297,8 @@ impl Head {
             return Err(invalid(reader, "at most 256 entities"));
         }
         let position = Position { n_orders, n_events, n_labels, n_repeated, n_labels_ignored, last_order, known_at };
-        Ok(Self { layout, label_delay, position, n_slots })
+        let lives = LifeClock::read_from(reader)?;
+        Ok(Self { layout, label_delay, position, n_slots, lives })
     }
 
     /// An empty state at that position, if it is one of the extractor's.
@@ -307,16 +316,26 @@ impl Head {
             });
         }
         state.position = self.position;
+        state.lives = self.lives;
         Ok(state)
     }
 }
 
-/// Appends the entities of a shard in rising order of their keys.
-pub(crate) fn write_histories(slot: &Slot, shard: &Shard<EntityKey, EntityHistory>, out: &mut Vec<u8>) {
-    for (key, history) in shard {
+/// Appends the entities of a shard in rising order of their keys, without those that are gone by a horizon; how many
+/// they are comes back.
+pub(crate) fn write_histories(
+    slot: &Slot,
+    shard: &Shard<EntityKey, EntityHistory>,
+    horizon: i64,
+    out: &mut Vec<u8>,
+) -> u64 {
+    let mut n = 0;
+    for (key, history) in shard.iter().filter(|(_, history)| !is_gone(history, horizon)) {
         out.extend(key.0.to_le_bytes());
         history.write_to(&slot.plan, out);
+        n += 1;
     }
+    n
 }
 
 /// Reads `n` entities into a map that has none of them.

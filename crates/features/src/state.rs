@@ -9,7 +9,8 @@ use crate::kernel::{EntityHistory, LabelNews};
 use crate::kind::EventKind;
 use crate::network::Network;
 use crate::order_index::{EventIds, OrderIndex, OrderLabel};
-use crate::shards::{Shards, get_each};
+use crate::shards::{Shard, Shards, get_each};
+use crate::slow_clock::LifeClock;
 use crate::time::{Span, UnixMillis};
 
 /// For how long after an order its label is taken, and a repeated order or event id recognised: 120 days, within which
@@ -53,6 +54,34 @@ pub struct State {
     pub(crate) event_ids: EventIds,
     pub(crate) network: Option<Network>,
     pub(crate) position: Position,
+    /// Says which entities are gone: see [`is_gone`].
+    pub(crate) lives: LifeClock,
+    sweep: Sweep,
+}
+
+/// Where the search for entities that are gone has come: a few are looked at with each event, so that none takes much
+/// longer than others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sweep {
+    slot: usize,
+    cursor: u64,
+    /// How many are still to be looked at.
+    due: usize,
+}
+
+/// For each event one entity is looked at for being gone, and for each new entity so many: enough that those which are gone
+/// never outnumber the others by much.
+const SWEPT_PER_NEW: usize = 2;
+/// So many are due before one leaf of them is looked at.
+const SWEPT_AT_ONCE: usize = 24;
+/// With each event a further leaf is looked at for so many that are due: where most entities of most events are new, one is
+/// too few.
+const DUE_PER_LEAF: usize = 512;
+
+/// Whether an entity is taken for one without history, and leaves memory sooner or later: nothing became known of it since
+/// the horizon of the state's clock.
+pub(crate) fn is_gone(history: &EntityHistory, horizon: i64) -> bool {
+    history.last_known_at().is_some_and(|last| last < horizon)
 }
 
 /// What became of an event or label.
@@ -97,6 +126,8 @@ impl State {
             event_ids: EventIds::new(label_delay),
             network: extractor.network.as_ref().map(|_| Network::new(extractor.hub_limit)),
             position: Position::default(),
+            lives: LifeClock::new(),
+            sweep: Sweep::default(),
         }
     }
 
@@ -111,7 +142,7 @@ impl State {
         self.position
     }
 
-    /// Number of entities remembered in each of [`Extractor::entities`].
+    /// Number of entities in memory for each of [`Extractor::entities`]: some may be gone, and are not written any more.
     pub fn n_entities(&self) -> Vec<usize> {
         self.histories.iter().map(Shards::len).collect()
     }
@@ -136,6 +167,9 @@ impl State {
 
     /// Learns an event of any kind; an order after it was scored.
     ///
+    /// Looks besides at a few entities, and takes out those that are gone; at all of them where the events of the last
+    /// [`crate::network::GRACE`] turn out to have had dates in the future.
+    ///
     /// A repeated event id, or a repeated id of an order, within [`order_memory`] is ignored and counted. An event that is
     /// about an order known before it takes that order's keys where it has none of its own, and the time since as its age;
     /// if it is a label (see [`EventKind::is_label`]), the order's entities learn it as [`Self::learn_label`] does.
@@ -157,6 +191,7 @@ impl State {
             self.position.n_repeated += 1;
             return Learned::Ignored;
         }
+        self.pass(event.known_at);
         if is_order {
             self.observe(extractor, event, &event.values, &event.keys);
         } else {
@@ -178,14 +213,51 @@ impl State {
 
     fn observe(&mut self, extractor: &Extractor, event: &Event, values: &[i64], keys: &[u64]) {
         let seen = extractor.occurrence(event, values, keys);
+        let horizon = self.lives.horizon();
         for (slot, histories) in extractor.slots.iter().zip(&mut self.histories) {
             let entity = slot.key(|source| keys[source]);
             if entity != 0 && slot.plan.stores(event.kind) {
-                histories.entry_or_default(EntityKey(entity)).observe(&slot.plan, &seen);
+                let history = histories.entry_or_insert_with(EntityKey(entity), || {
+                    self.sweep.due += SWEPT_PER_NEW;
+                    EntityHistory::default()
+                });
+                if is_gone(history, horizon) {
+                    *history = EntityHistory::default();
+                }
+                history.observe(&slot.plan, &seen);
             }
         }
         if let (Some(plan), Some(network)) = (&extractor.network, &mut self.network) {
             plan.learn(network, event.known_at.0, |source| keys[source]);
+        }
+    }
+
+    /// Moves the clock, and takes out some of what is gone.
+    fn pass(&mut self, known_at: UnixMillis) {
+        if let Some(horizon) = self.lives.pass(known_at.0).and_then(|moved| moved.gone_before) {
+            for histories in &mut self.histories {
+                take_out_gone(histories.shards_mut(), horizon);
+            }
+        }
+        self.sweep.due += 1;
+        if self.sweep.due < SWEPT_AT_ONCE || self.histories.is_empty() {
+            return;
+        }
+        let horizon = self.lives.horizon();
+        for _ in 0..=self.sweep.due / DUE_PER_LEAF {
+            let histories = &mut self.histories[self.sweep.slot];
+            let leaf = histories.leaf_at(self.sweep.cursor);
+            let with_keys = leaf.keys.iter().zip(leaf.values);
+            let gone: Vec<u64> =
+                with_keys.filter(|(_, history)| is_gone(history, horizon)).map(|(&key, _)| key).collect();
+            self.sweep.due = self.sweep.due.saturating_sub(leaf.keys.len().max(1));
+            self.sweep.cursor = leaf.next.unwrap_or(0);
+            for key in gone {
+                histories.remove(EntityKey(key));
+            }
+            if self.sweep.cursor == 0 {
+                self.sweep.slot = (self.sweep.slot + 1) % self.histories.len();
+            }
         }
     }
 
@@ -234,6 +306,17 @@ impl State {
         self.position.n_labels += 1;
         self.position.known_at = self.position.known_at.max(Some(label.time));
         Learned::Taken
+    }
+}
+
+/// Takes out the entities that are gone.
+pub(crate) fn take_out_gone(shards: &mut [Shard<EntityKey, EntityHistory>], horizon: i64) {
+    for shard in shards {
+        let gone: Vec<EntityKey> =
+            shard.iter().filter(|(_, history)| is_gone(history, horizon)).map(|(key, _)| key).collect();
+        for key in gone {
+            shard.remove(key);
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use super::stream::Stream;
 use crate::extract::Slot;
 use crate::identity::EntityKey;
 use crate::kernel::{EntityHistory, LabelNews, Near, Occurrence, Room};
+use crate::network::GRACE;
 use crate::parallel;
 use crate::shards::Shard;
-use crate::state::Histories;
+use crate::state::{Histories, is_gone, take_out_gone};
 
 /// Rows that are brought from shard order to row order at once, so that what they read stays in the cache.
 const TILE: usize = 1_024;
@@ -44,7 +45,14 @@ pub(super) fn replay_slot(
     let SlotRoom { partition, cells, shards } = room;
     let shards = &*shards;
     let n_outputs = slot.plan.n_outputs();
-    for block in stream.items.chunks(BLOCK) {
+    if let Some(horizon) = stream.lives.gone_at_start() {
+        take_out_gone(histories.shards_mut(), horizon);
+    }
+    // Nothing can be gone of which the stream knows first.
+    let first = stream.items.first().map_or(i64::MAX, |&item| stream.time(items, item));
+    let mut taken_out = if histories.is_empty() { first } else { i64::MIN };
+    let pieces = stream.pieces(items);
+    for (block, is_last) in pieces.into_iter().flat_map(blocks) {
         partition.fill(slot, items, stream, block, n_threads);
         let n_places = *partition.order_starts.last().expect("one start more than shards");
         // Every place is written before it is read.
@@ -68,8 +76,23 @@ pub(super) fn replay_slot(
             .map(|column| column.split_off_mut(..n_orders).expect("one cell per order, block by block"))
             .collect();
         scatter(&partition.places, cells, of_block, n_threads);
+        let horizon = stream.horizon_after(items, block);
+        if horizon.saturating_sub(taken_out) > if is_last { 0 } else { GRACE.0 } {
+            let jobs = histories.shards_mut().chunks_mut(SHARDS_AT_ONCE).collect();
+            parallel::run(n_threads, jobs, |shards| take_out_gone(shards, horizon));
+            taken_out = horizon;
+        }
     }
 }
+
+/// A piece of the stream block by block, and which is the last.
+fn blocks(piece: &[u32]) -> impl Iterator<Item = (&[u32], bool)> {
+    let n = piece.len().div_ceil(BLOCK);
+    piece.chunks(BLOCK).enumerate().map(move |(at, block)| (block, at + 1 == n))
+}
+
+/// Shards that one job looks at for what is gone.
+const SHARDS_AT_ONCE: usize = 64;
 
 /// Replays the whole shop, the entity of all events.
 pub(super) fn replay_shop(
@@ -83,17 +106,32 @@ pub(super) fn replay_shop(
     let mut history = histories.get_mut(EntityKey(key)).map(std::mem::take).unwrap_or_default();
     let mut near = vec![Near::default(); slot.plan.n_windows()];
     let (mut values, mut keys) = (Vec::new(), Vec::new());
-    for group in stream.milliseconds(items) {
-        for &item in group.iter().filter(|&&item| items.is_order(item)) {
-            let write = |output: usize, value: f32| columns[output][item as usize] = value;
-            read(slot, &history, &items.occurrence(slot, item, &mut values, &mut keys), &mut near, write);
-        }
-        for &item in group {
-            match stream.news(items, item) {
-                Some(news) => learn_label(slot, &mut history, news),
-                None if stream.is_repeated(item) => {}
-                None => history.observe(&slot.plan, &items.occurrence(slot, item, &mut values, &mut keys)),
+    if stream.lives.gone_at_start().is_some_and(|horizon| is_gone(&history, horizon)) {
+        history = EntityHistory::default();
+    }
+    for piece in stream.pieces(items) {
+        for group in stream.milliseconds(items, piece) {
+            let mut was_gone = stream.lives.is_gone(&history, stream.time(items, group[0]));
+            for &item in group.iter().filter(|&&item| items.is_order(item)) {
+                let write = |output: usize, value: f32| columns[output][item as usize] = value;
+                let order = items.occurrence(slot, item, &mut values, &mut keys);
+                read(slot, (&history, was_gone), &order, &mut near, write);
             }
+            for &item in group {
+                match stream.news(items, item) {
+                    Some(news) => learn_label(slot, &mut history, news),
+                    None if stream.is_repeated(item) || !slot.plan.stores(items.head(item).kind) => {}
+                    None => {
+                        if std::mem::take(&mut was_gone) {
+                            history = EntityHistory::default();
+                        }
+                        history.observe(&slot.plan, &items.occurrence(slot, item, &mut values, &mut keys));
+                    }
+                }
+            }
+        }
+        if is_gone(&history, stream.horizon_after(items, piece)) {
+            history = EntityHistory::default();
         }
     }
     if history.is_empty() {
@@ -149,12 +187,13 @@ impl ShardReplay<'_> {
         }
         let learned_at = |at: u32| shard.members[at as usize].learned_at();
         for now in of_entity.chunk_by(|&a, &b| learned_at(a) == learned_at(b)) {
+            let mut was_gone = self.stream.lives.is_gone(history, learned_at(now[0]));
             for &at in now {
                 let member = &shard.members[at as usize];
                 if self.items.is_order(member.item) {
                     let cells = &mut self.cells[member.place as usize * n_outputs..][..n_outputs];
                     let write = |output: usize, value: f32| cells[output] = value;
-                    read(self.slot, history, &shard.occurrence(at as usize), near, write);
+                    read(self.slot, (history, was_gone), &shard.occurrence(at as usize), near, write);
                 }
             }
             for &at in now {
@@ -162,7 +201,14 @@ impl ShardReplay<'_> {
                 match self.stream.news(self.items, member.item) {
                     Some(news) => learn_label(self.slot, history, news),
                     None if member.is_repeated => {}
-                    None => history.observe(plan, &shard.occurrence(at as usize)),
+                    None => {
+                        let event = shard.occurrence(at as usize);
+                        if was_gone && plan.stores(event.kind) {
+                            *history = EntityHistory::default();
+                            was_gone = false;
+                        }
+                        history.observe(plan, &event);
+                    }
                 }
             }
         }
@@ -174,12 +220,12 @@ impl ShardReplay<'_> {
 
 fn read(
     slot: &Slot,
-    history: &EntityHistory,
+    (history, is_gone): (&EntityHistory, bool),
     order: &Occurrence<'_>,
     near: &mut [Near],
     write: impl FnMut(usize, f32),
 ) {
-    if history.is_empty() {
+    if is_gone || history.is_empty() {
         slot.plan.write_first_seen(write);
     } else {
         history.read_near(&slot.plan, order, near, write);

@@ -1,6 +1,7 @@
 //! The one pass in order of time over orders, events and labels, with the same calls that a service makes.
 
 use super::items::Items;
+use super::lives::Lives;
 use super::recall::{KeptKeys, LabelOutcome, Recall};
 use super::{LabelEvent, LabelOf, ReplayInput};
 use crate::canonical::CanonicalRows;
@@ -28,6 +29,8 @@ pub(super) struct Stream {
     pub(super) news_keys: Vec<KeptKeys>,
     /// Events that take the missing keys of their orders.
     pub(super) inherited: Vec<Inherited>,
+    /// Which entities are gone when.
+    pub(super) lives: Lives,
 }
 
 /// An event about an order that was known before.
@@ -58,7 +61,6 @@ impl Stream {
         let mut pass = Pass {
             input,
             recall: Recall::new(input.rows, extractor.schema.label_delay, &state.orders, &state.event_ids),
-            state,
             fraud,
             stream: Self {
                 items: Vec::with_capacity(input.rows.len() + n_events + labels.len()),
@@ -68,7 +70,9 @@ impl Stream {
                 news_time: Vec::new(),
                 news_keys: Vec::new(),
                 inherited: Vec::new(),
+                lives: Lives::new(&state.lives),
             },
+            state,
             n_events: input.rows.len() + n_events,
         };
         for step in merged(input, &labels) {
@@ -78,6 +82,7 @@ impl Stream {
                 Step::Label(label) => pass.label(&labels[label]),
             }
         }
+        pass.stream.lives.finish(&pass.state.lives);
         (pass.stream, pass.recall)
     }
 
@@ -99,9 +104,23 @@ impl Stream {
         }
     }
 
-    /// The items in groups of one millisecond.
-    pub(super) fn milliseconds<'a>(&'a self, items: &'a Items<'_>) -> impl Iterator<Item = &'a [u32]> {
-        self.items.chunk_by(|&a, &b| self.time(items, a) == self.time(items, b))
+    /// Some of the items in groups of one millisecond.
+    pub(super) fn milliseconds<'a>(
+        &'a self,
+        items: &'a Items<'_>,
+        piece: &'a [u32],
+    ) -> impl Iterator<Item = &'a [u32]> {
+        piece.chunk_by(|&a, &b| self.time(items, a) == self.time(items, b))
+    }
+
+    /// The items in pieces, see [`Lives::pieces`].
+    pub(super) fn pieces<'a>(&'a self, items: &Items<'_>) -> Vec<&'a [u32]> {
+        self.lives.pieces(&self.items, |item| self.time(items, item))
+    }
+
+    /// The horizon at the end of some of the items.
+    pub(super) fn horizon_after(&self, items: &Items<'_>, piece: &[u32]) -> i64 {
+        piece.last().map_or(i64::MIN, |&item| self.lives.horizon_at(self.time(items, item)))
     }
 }
 
@@ -179,6 +198,7 @@ impl Pass<'_, '_> {
         self.stream.items.push(order as u32);
         if taken {
             state.position.pass(EventKind::Order, known_at);
+            self.stream.lives.pass(&mut state.lives, known_at.0);
         } else {
             self.stream.repeated[order] = true;
             self.stream.any_repeated = true;
@@ -203,6 +223,7 @@ impl Pass<'_, '_> {
         let kind = events.kinds[rows.row[event] as usize];
         self.stream.items.push(item as u32);
         self.state.position.pass(kind, known_at);
+        self.stream.lives.pass(&mut self.state.lives, known_at.0);
         if let Some(id) = id.filter(|_| kind.is_label()) {
             let outcome = self.recall.learn_label(id, known_at, self.fraud[event], &mut self.state.orders);
             self.stream.learn(&outcome, known_at, self.n_events, &mut self.state.position);

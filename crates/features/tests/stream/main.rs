@@ -1,6 +1,7 @@
 //! Whole streams with events of all kinds: replay, the live path and a naive recount agree bit for bit; threads, the order of
 //! rows and cuts of the data change nothing, and nothing is seen before it is known.
 
+mod idle;
 mod naive;
 mod raw;
 
