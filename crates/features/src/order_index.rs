@@ -23,6 +23,8 @@ pub struct OrderRecord {
     pub label_time: Option<UnixMillis>,
     /// What the latest label says; `false` without one.
     pub fraud: bool,
+    /// See [`currency_code`](crate::event::currency_code); 0 when missing, or where no feature reads amounts.
+    pub currency: u32,
 }
 
 /// What an order's entities learn when its label becomes known.
@@ -54,7 +56,7 @@ impl OrderLabel {
 impl OrderRecord {
     /// An order without a label.
     pub(crate) fn new(id: OrderId, time: UnixMillis, known_at: UnixMillis, label_delay: Span) -> Self {
-        Self { id, time, known_at, resolved_at: time.plus(label_delay), label_time: None, fraud: false }
+        Self { id, time, known_at, resolved_at: time.plus(label_delay), label_time: None, fraud: false, currency: 0 }
     }
 
     /// Notes a label, learned at `at`, and tells what the order's entities learn.
@@ -135,11 +137,11 @@ impl OrderIndex {
     ///
     /// # Panics
     /// If `keys` does not have [`Self::n_keys`] elements: a caller's bug.
-    pub fn insert(&mut self, id: OrderId, time: UnixMillis, known_at: UnixMillis, keys: &[u64]) -> bool {
+    pub fn insert(&mut self, id: OrderId, time: UnixMillis, known_at: UnixMillis, currency: u32, keys: &[u64]) -> bool {
         if self.orders.get(id, known_at).is_some() {
             return false;
         }
-        self.orders.insert(OrderRecord::new(id, time, known_at, self.label_delay), keys);
+        self.orders.insert(OrderRecord { currency, ..OrderRecord::new(id, time, known_at, self.label_delay) }, keys);
         true
     }
 
@@ -330,8 +332,8 @@ mod tests {
     #[test]
     fn a_label_finds_its_order_until_it_is_too_old() {
         let mut index = OrderIndex::new(DELAY, 2);
-        assert!(index.insert(id(1), at(0), at(5), &[11, 0]));
-        assert!(!index.insert(id(1), at(9), at(9), &[12, 0]), "a repeated id");
+        assert!(index.insert(id(1), at(0), at(5), 0, &[11, 0]));
+        assert!(!index.insert(id(1), at(9), at(9), 0, &[12, 0]), "a repeated id");
         let (label, keys) = index.learn_label(id(1), at(2), true).unwrap();
         assert_eq!((label.time, label.resolved_before, label.was_fraud), (at(5), at(DELAY.0), false));
         assert_eq!((label.resolved_at(), keys), (at(5), &[11, 0][..]));
@@ -341,7 +343,7 @@ mod tests {
         assert_eq!((record.label_time, record.fraud), (Some(at(3 * DAY)), false));
         assert!(index.get(id(1), at(120 * DAY + 6)).is_none());
         assert!(index.learn_label(id(1), at(120 * DAY + 6), true).is_none());
-        assert!(index.insert(id(1), at(121 * DAY), at(121 * DAY), &[1, 1]), "the id is free again");
+        assert!(index.insert(id(1), at(121 * DAY), at(121 * DAY), 0, &[1, 1]), "the id is free again");
     }
 
     #[test]
@@ -349,22 +351,22 @@ mod tests {
         let mut index = OrderIndex::new(DELAY, 1);
         let mut ids = EventIds::new(DELAY);
         // An order of the far future would block a queue. The earliest day is held until all of it is too old.
-        assert!(index.insert(id(0), at(1 << 50), at(1 << 50), &[1]));
+        assert!(index.insert(id(0), at(1 << 50), at(1 << 50), 0, &[1]));
         let gap = DAY / 100;
         for x in 1..40_000 {
             let known = i64::try_from(x).unwrap() * gap;
-            assert!(index.insert(id(x), at(known), at(known), &[x]));
+            assert!(index.insert(id(x), at(known), at(known), 0, &[x]));
             assert!(ids.insert(id(x), at(known)));
         }
         assert!(index.len() <= 12_230 && ids.len() <= 12_229, "{} {}", index.len(), ids.len());
         assert!(index.memory_bytes() < 12_000 * 130 && ids.memory_bytes() < 12_000 * 80);
         // After a year of silence the backlog goes by and by.
         for x in 0..20_000 {
-            assert!(index.insert(id(1 << 40 | x), at(1_000 * DAY), at(1_000 * DAY), &[x]));
+            assert!(index.insert(id(1 << 40 | x), at(1_000 * DAY), at(1_000 * DAY), 0, &[x]));
         }
         assert_eq!(index.len(), 20_001);
         // A wrong date in the future makes none of them old.
-        index.insert(id(1 << 41), at(1 << 51), at(1 << 51), &[1]);
+        index.insert(id(1 << 41), at(1 << 51), at(1 << 51), 0, &[1]);
         assert_eq!(index.iter().count(), 20_002);
         index.forget_key(7);
         assert!(index.iter().all(|(_, keys)| keys[0] != 7));
@@ -375,7 +377,7 @@ mod tests {
         let mut index = OrderIndex::new(DELAY, 2);
         for x in 0..100_000_u64 {
             let time = at(x as i64 * 8_640);
-            index.insert(id(x), time, time, &[id(x % 20_000).0, id((1 << 40) + x % 500).0]);
+            index.insert(id(x), time, time, 0, &[id(x % 20_000).0, id((1 << 40) + x % 500).0]);
         }
         let mut out = Vec::new();
         index.write_to(&mut out);
@@ -386,12 +388,12 @@ mod tests {
     fn a_clone_keeps_what_it_was() {
         let mut index = OrderIndex::new(DELAY, 1);
         for x in 0..3_000 {
-            index.insert(id(x), at(0), at(x as i64), &[x + 1]);
+            index.insert(id(x), at(0), at(x as i64), 0, &[x + 1]);
         }
         let before = index.clone();
         index.learn_label(id(5), at(4_000), true).unwrap();
         index.forget_key(8);
-        index.insert(id(9_999), at(4_000), at(4_000), &[3]);
+        index.insert(id(9_999), at(4_000), at(4_000), 0, &[3]);
         assert_ne!(index, before);
         assert_eq!(before.iter().count(), 3_000);
         assert!(before.iter().all(|(record, keys)| record.label_time.is_none() && keys[0] != 0));
@@ -400,26 +402,33 @@ mod tests {
     proptest! {
         #[test]
         fn it_answers_as_a_list_of_all_orders(
-            ops in prop::collection::vec((0..4_u8, 0..60_u64, 0..3_000_i64, -200..200_i64), 0..400),
+            ops in prop::collection::vec((0..4_u8, 0..60_u64, 0..3_000_i64, -200..200_i64, 0..3_u32), 0..400),
             (place, byte, cut) in (any::<prop::sample::Index>(), any::<u8>(), any::<bool>()),
         ) {
             let mut index = OrderIndex::new(DELAY, 1);
             let mut ids = EventIds::new(DELAY);
             let mut naive = Naive::default();
             let mut now = 0;
-            for (op, x, step, late) in ops {
+            for (op, x, step, late, currency) in ops {
                 now += step * 600_000;
                 let known = at(now);
                 match op {
                     0..=1 => {
                         let time = at(now - late.max(0));
                         let is_new = naive.find(id(x), known).is_none();
-                        prop_assert_eq!(index.insert(id(x), time, known, &[x]), is_new);
+                        prop_assert_eq!(index.insert(id(x), time, known, currency, &[x]), is_new);
                         prop_assert_eq!(ids.insert(id(x), known), is_new);
                         if is_new {
                             let resolved_at = time.plus(DELAY);
-                            let record =
-                                OrderRecord { id: id(x), time, known_at: known, resolved_at, label_time: None, fraud: false };
+                            let record = OrderRecord {
+                                id: id(x),
+                                time,
+                                known_at: known,
+                                resolved_at,
+                                label_time: None,
+                                fraud: false,
+                                currency,
+                            };
                             naive.0.push((record, vec![x]));
                         }
                     }

@@ -5,10 +5,10 @@ use std::fmt;
 use crate::event::Event;
 use crate::extract::{Extractor, MAX_KEY_SOURCES, MAX_VALUES};
 use crate::identity::{EntityKey, OrderId};
-use crate::kernel::{EntityHistory, LabelNews};
+use crate::kernel::{EntityHistory, LabelNews, Occurrence};
 use crate::kind::EventKind;
 use crate::network::Network;
-use crate::order_index::{EventIds, OrderIndex, OrderLabel};
+use crate::order_index::{EventIds, OrderIndex, OrderLabel, OrderRecord};
 use crate::shards::{Shard, Shards, get_each};
 use crate::slow_clock::LifeClock;
 use crate::time::{Span, UnixMillis};
@@ -171,7 +171,8 @@ impl State {
     /// [`crate::network::GRACE`] turn out to have had dates in the future.
     ///
     /// A repeated event id, or a repeated id of an order, within [`order_memory`] is ignored and counted. An event that is
-    /// about an order known before it takes that order's keys where it has none of its own, and the time since as its age;
+    /// about an order known before it takes that order's keys and currency where it has none of its own, and the time since as
+    /// its age;
     /// if it is a label (see [`EventKind::is_label`]), the order's entities learn it as [`Self::learn_label`] does.
     ///
     /// Events are to be learned in order of `known_at`; those of one millisecond never see each other.
@@ -186,21 +187,21 @@ impl State {
         let is_order = event.kind == EventKind::Order;
         if is_order
             && let Some(id) = event.id
-            && !self.orders.insert(id, event.time, event.known_at, &event.keys)
+            && !self.orders.insert(id, event.time, event.known_at, event.currency, &event.keys)
         {
             self.position.n_repeated += 1;
             return Learned::Ignored;
         }
         self.pass(event.known_at);
         if is_order {
-            self.observe(extractor, event, &event.values, &event.keys);
+            self.observe(extractor, event, event.currency, &event.values, &event.keys);
         } else {
             let (mut keys, mut values) = ([0; MAX_KEY_SOURCES], [0; MAX_VALUES]);
             let (keys, values) = (&mut keys[..event.keys.len()], &mut values[..event.values.len()]);
             keys.copy_from_slice(&event.keys);
             values.copy_from_slice(&event.values);
-            self.inherit(event, keys, values);
-            self.observe(extractor, event, values, keys);
+            let currency = self.inherit(event, keys, values);
+            self.observe(extractor, event, currency, values, keys);
         }
         self.position.pass(event.kind, event.known_at);
         if event.kind.is_label()
@@ -211,8 +212,8 @@ impl State {
         Learned::Taken
     }
 
-    fn observe(&mut self, extractor: &Extractor, event: &Event, values: &[i64], keys: &[u64]) {
-        let seen = extractor.occurrence(event, values, keys);
+    fn observe(&mut self, extractor: &Extractor, event: &Event, currency: u32, values: &[i64], keys: &[u64]) {
+        let seen = Occurrence { currency, ..extractor.occurrence(event, values, keys) };
         let horizon = self.lives.horizon();
         for (slot, histories) in extractor.slots.iter().zip(&mut self.histories) {
             let entity = slot.key(|source| keys[source]);
@@ -261,21 +262,24 @@ impl State {
         }
     }
 
-    /// Gives an event the missing keys of the order that it is about, and its age.
-    fn inherit(&self, event: &Event, keys: &mut [u64], values: &mut [i64]) {
-        let Some((order, order_keys)) = event.id.and_then(|id| self.order_before(id, event.known_at)) else { return };
+    /// Gives an event the missing keys of the order that it is about, and its age; the event's currency, or the order's,
+    /// comes back.
+    fn inherit(&self, event: &Event, keys: &mut [u64], values: &mut [i64]) -> u32 {
+        let Some((order, order_keys)) = event.id.and_then(|id| self.order_before(id, event.known_at)) else {
+            return event.currency;
+        };
         for (key, &of_order) in keys.iter_mut().zip(order_keys) {
             if *key == 0 {
                 *key = of_order;
             }
         }
-        values[AGE] = event.time.0.saturating_sub(order.0);
+        values[AGE] = event.time.0.saturating_sub(order.time.0);
+        if event.currency == 0 { order.currency } else { event.currency }
     }
 
-    /// The time and keys of an order that was known before that time.
-    pub(crate) fn order_before(&self, id: OrderId, known_at: UnixMillis) -> Option<(UnixMillis, &[u64])> {
-        let (order, keys) = self.orders.get(id, known_at)?;
-        (order.known_at < known_at).then_some((order.time, keys))
+    /// An order that was known before that time, and its keys.
+    fn order_before(&self, id: OrderId, known_at: UnixMillis) -> Option<(&OrderRecord, &[u64])> {
+        self.orders.get(id, known_at).filter(|(order, _)| order.known_at < known_at)
     }
 
     /// Learns the label of an order, or that an earlier label is reversed: `fraud` as the shop sees it from `time` on.

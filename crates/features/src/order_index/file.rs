@@ -14,6 +14,7 @@ use crate::varint::{get, get_signed, invalid, put, put_signed};
 
 const HAS_LABEL: u8 = 1;
 const IS_FRAUD: u8 = 2;
+const OTHER_CURRENCY: u8 = 4;
 
 impl OrderIndex {
     /// Appends the orders that are not too old. Equal indexes give equal bytes. O(n log n).
@@ -89,14 +90,20 @@ impl OrderIndex {
             }
             places.push(keys.into_iter().zip(1..).collect());
         }
-        let mut known_at = epoch;
+        let (mut known_at, mut currency) = (epoch, 0);
         for (i, (order, keys)) in orders.iter().enumerate() {
             put_step(out, i, known_at, order.known_at);
             known_at = order.known_at;
             out.extend(order.id.0.to_le_bytes());
             put_signed(out, order.known_at.0.wrapping_sub(order.time.0));
-            let has_label = if order.label_time.is_some() { HAS_LABEL } else { 0 };
-            out.push(if order.fraud { has_label | IS_FRAUD } else { has_label });
+            let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
+            let is_other = order.currency != currency;
+            let has_label = order.label_time.is_some();
+            out.push(flag(HAS_LABEL, has_label) | flag(IS_FRAUD, order.fraud) | flag(OTHER_CURRENCY, is_other));
+            if is_other {
+                currency = order.currency;
+                put(out, u64::from(currency));
+            }
             if let Some(label_time) = order.label_time {
                 put(out, label_time.0.wrapping_sub(order.known_at.0) as u64);
                 put(out, order.time.plus(self.label_delay).0.wrapping_sub(order.resolved_at.0) as u64);
@@ -125,6 +132,7 @@ impl OrderIndex {
         }
         let mut keys = vec![0; self.n_keys];
         let mut before: Option<(UnixMillis, OrderId)> = None;
+        let mut currency = 0;
         for _ in 0..n {
             let known_at = get_step(reader, before.map(|(known_at, _)| known_at), epoch)?;
             let id = OrderId(reader.u64()?);
@@ -132,6 +140,10 @@ impl OrderIndex {
             let time = UnixMillis(known_at.0.wrapping_sub(get_signed(reader)?));
             let due = time.plus(self.label_delay);
             let flags = reader.u8()?;
+            if flags & OTHER_CURRENCY != 0 {
+                let next = u32::try_from(get(reader)?).ok().filter(|next| *next != currency);
+                currency = next.ok_or_else(|| invalid(reader, "another currency than the order's before"))?;
+            }
             let (mut label_time, mut resolved_at) = (None, due);
             if flags & HAS_LABEL != 0 {
                 let label = known_at.0.checked_add_unsigned(get(reader)?);
@@ -144,7 +156,7 @@ impl OrderIndex {
                 }
                 (label_time, resolved_at) = (Some(UnixMillis(label)), UnixMillis(resolved));
             }
-            if flags > (HAS_LABEL | IS_FRAUD) || flags == IS_FRAUD {
+            if flags > (HAS_LABEL | IS_FRAUD | OTHER_CURRENCY) || flags & (HAS_LABEL | IS_FRAUD) == IS_FRAUD {
                 return Err(invalid(reader, "a fraud with a label"));
             }
             for (key, list) in keys.iter_mut().zip(&mut lists) {
@@ -158,7 +170,7 @@ impl OrderIndex {
                 }
             }
             let fraud = flags & IS_FRAUD != 0;
-            self.orders.place(OrderRecord { id, time, known_at, resolved_at, label_time, fraud }, &keys);
+            self.orders.place(OrderRecord { id, time, known_at, resolved_at, label_time, fraud, currency }, &keys);
         }
         if lists.iter().flatten().any(|(_, named)| !named) {
             return Err(invalid(reader, "keys that orders have"));

@@ -160,11 +160,19 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Gives events the keys and ages that they have from their orders, and labels the keys of theirs.
+    /// Gives events the keys, currencies and ages that they have from their orders, and labels the keys of theirs.
     pub(super) fn settle(&mut self, stream: &Stream, n_threads: usize) {
         let (n_orders, orders) = (self.n_orders, &self.orders);
         for inherited in &stream.inherited {
             self.ages[inherited.item - n_orders] = inherited.age;
+        }
+        if let Some(Side { rows, currency: Some(currency), .. }) = &mut self.events {
+            for inherited in &stream.inherited {
+                let code = &mut currency[rows.row[inherited.item - n_orders] as usize];
+                if *code == 0 {
+                    *code = inherited.keys.currency(|order| orders.head(order as usize).currency);
+                }
+            }
         }
         let sources: Vec<_> = self.late_keys.iter_mut().enumerate().collect();
         parallel::run(n_threads, sources, |(source, keys): (usize, &mut Vec<u64>)| {

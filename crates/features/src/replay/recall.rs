@@ -34,12 +34,12 @@ pub(super) struct Recall<'a> {
     earlier_events: bool,
 }
 
-/// Whose keys an order has.
+/// Whose keys and currency an order has.
 pub(super) enum OrderKeys<'a> {
     /// Those of an order of this replay.
     Row(u32),
     /// Those that the state holds.
-    Stored(&'a [u64]),
+    Stored(&'a [u64], u32),
 }
 
 impl OrderKeys<'_> {
@@ -47,7 +47,7 @@ impl OrderKeys<'_> {
     pub(super) fn to_kept(&self) -> KeptKeys {
         match self {
             Self::Row(order) => KeptKeys::Row(*order),
-            Self::Stored(keys) => KeptKeys::Stored((*keys).into()),
+            Self::Stored(keys, currency) => KeptKeys::Stored((*keys).into(), *currency),
         }
     }
 }
@@ -55,7 +55,7 @@ impl OrderKeys<'_> {
 /// As [`OrderKeys`].
 pub(super) enum KeptKeys {
     Row(u32),
-    Stored(Box<[u64]>),
+    Stored(Box<[u64]>, u32),
 }
 
 impl KeptKeys {
@@ -63,7 +63,15 @@ impl KeptKeys {
     pub(super) fn of_source(&self, source: usize, of_order: impl Fn(u32) -> u64) -> u64 {
         match self {
             Self::Row(order) => of_order(*order),
-            Self::Stored(stored) => stored[source],
+            Self::Stored(stored, _) => stored[source],
+        }
+    }
+
+    /// The currency; `of_order` gives that of an order of this replay.
+    pub(super) fn currency(&self, of_order: impl Fn(u32) -> u32) -> u32 {
+        match self {
+            Self::Row(order) => of_order(*order),
+            Self::Stored(_, currency) => *currency,
         }
     }
 }
@@ -135,7 +143,7 @@ impl<'a> Recall<'a> {
     ) -> Option<(UnixMillis, OrderKeys<'b>)> {
         let Some(&order) = self.order_of.get(&id.0) else {
             let (record, keys) = if self.earlier_orders { earlier.get(id, known_at) } else { None }?;
-            return (record.known_at < known_at).then_some((record.time, OrderKeys::Stored(keys)));
+            return (record.known_at < known_at).then_some((record.time, OrderKeys::Stored(keys, record.currency)));
         };
         let is_known = self.rows.known_at[order as usize] < known_at && !self.is_forgotten(order, known_at);
         is_known.then(|| (self.rows.time[order as usize], OrderKeys::Row(order)))
@@ -159,7 +167,8 @@ impl<'a> Recall<'a> {
             return LabelOutcome::Same;
         }
         match earlier.learn_label(id, time, fraud) {
-            Some((label, keys)) => LabelOutcome::New(label, OrderKeys::Stored(keys)),
+            // A label has no currency.
+            Some((label, keys)) => LabelOutcome::New(label, OrderKeys::Stored(keys, 0)),
             None => LabelOutcome::Unknown,
         }
     }
@@ -194,7 +203,8 @@ impl<'a> Recall<'a> {
         };
         let record = |i: usize| {
             let order = latest[i];
-            self.labelled.get(&order).copied().unwrap_or_else(|| self.record(order))
+            let record = self.labelled.get(&order).copied().unwrap_or_else(|| self.record(order));
+            OrderRecord { currency: items.head(order).currency, ..record }
         };
         let keys = |i: usize, room: &mut [u64]| {
             let places = room.iter_mut().take(items.n_sources()).enumerate();

@@ -273,6 +273,7 @@ fn order(id: u32, time: i64, customer: Option<u8>) -> Raw {
         device: None,
         ip: None,
         amount: Some(1_000),
+        currency: None,
         reason: None,
         says: None,
         labels: Vec::new(),
@@ -293,6 +294,28 @@ fn missing_first_seen_and_zero_stay_apart() {
     assert_eq!((cell(0, zscore), cell(1, zscore)), (-1_000.0, 0.0));
     assert!(cell(2, "rate(return per order) by customer over 30d shrink 5").is_nan());
     assert_eq!(cell(0, "rate(return per order) by customer over 30d shrink 5"), -1.0);
+}
+
+#[test]
+fn events_without_a_currency_are_in_that_of_their_order() {
+    use orderguard_features::kind::EventKind;
+    let refund = |order_id, time, currency| Raw { kind: EventKind::Refund, currency, ..order(order_id, time, None) };
+    let raws = [
+        Raw { currency: Some(1), ..order(1, START, Some(1)) },
+        refund(1, START + DAY, None),
+        refund(1, START + DAY, Some(0)),
+        // About nothing that is known: in no currency that an order has.
+        Raw { customer: Some(1), ..refund(9, START + DAY, None) },
+        Raw { currency: Some(1), ..order(2, START + 2 * DAY, Some(1)) },
+        Raw { currency: Some(0), ..order(3, START + 2 * DAY, Some(1)) },
+        Raw { currency: None, ..order(4, START + 2 * DAY, Some(1)) },
+    ];
+    let extractor = extractor(4_096);
+    let refunded = FEATURES.iter().position(|name| *name == "sum(amount of refund) by customer over 30d").unwrap();
+    for rows in [replayed(&extractor, &raws, 1).0, live(&extractor, &raws, 1).0] {
+        let sums: Vec<f32> = [4, 5, 6].map(|row: usize| f32::from_bits(rows[row][refunded])).into();
+        assert_eq!(sums, [10.0, 10.0, 10.0]);
+    }
 }
 
 #[test]

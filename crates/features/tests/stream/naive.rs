@@ -14,6 +14,7 @@ struct Taken {
     device: Option<u8>,
     ip: Option<u8>,
     amount: Option<i64>,
+    currency: Option<u8>,
     reason: Option<u8>,
     age: Option<i64>,
     /// Of an order: (time, fraud) of its labels in the order in which they were learned.
@@ -80,6 +81,7 @@ impl Naive {
                 device: raw.device,
                 ip: raw.ip,
                 amount: raw.amount,
+                currency: raw.currency,
                 reason: raw.reason.filter(|_| !raw.is_order()),
                 age: None,
                 labels: Vec::new(),
@@ -88,6 +90,7 @@ impl Naive {
                 event.customer = event.customer.or(order.customer);
                 event.device = event.device.or(order.device);
                 event.ip = event.ip.or(order.ip);
+                event.currency = event.currency.or(order.currency);
                 event.age = Some(event.time - order.time);
             }
             if raw.is_order() {
@@ -164,7 +167,10 @@ impl Naive {
             _ if ip_rate_now <= 0.0 => 0.0,
             _ => (f64::from(rate as f32) / f64::from(ip_rate_now as f32)) as f32,
         };
-        let biggest = mine(&ip, K::Order, t - 7 * DAY, t).iter().filter_map(|e| e.amount).max().unwrap_or(0);
+        let paid = |events: &[Taken]| -> Vec<i64> {
+            events.iter().filter(|e| e.currency == me.currency).filter_map(|e| e.amount).collect()
+        };
+        let biggest = paid(&mine(&ip, K::Order, t - 7 * DAY, t)).into_iter().max().unwrap_or(0);
         let hour = mine(&device, K::Order, t - HOUR, t);
         let week = mine(&device, K::Order, t - 7 * DAY, t);
         let shop = !seen.iter().any(|e| e.is_order() || e.kind == K::Return);
@@ -177,9 +183,7 @@ impl Naive {
             ),
             (
                 "sum(amount of refund) by customer over 30d",
-                of_customer(
-                    mine(&customer, K::Refund, month, t).iter().filter_map(|e| e.amount).sum::<i64>() as f64 / 100.0,
-                ),
+                of_customer(paid(&mine(&customer, K::Refund, month, t)).iter().sum::<i64>() as f64 / 100.0),
             ),
             ("distinct(device) by customer over 30d", of_customer(devices.len() as f64)),
             ("distinct(reason of return) by customer over 30d", of_customer(reasons.len() as f64)),

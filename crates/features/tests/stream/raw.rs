@@ -16,7 +16,7 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 pub(crate) const START: i64 = 1_522_540_800_000;
 pub(crate) const LABEL_DELAY: i64 = 7 * DAY;
 
-const COLUMNS: [(&str, Role); 11] = [
+const COLUMNS: [(&str, Role); 12] = [
     ("order", Role::Id),
     ("at", Role::Time),
     ("known", Role::KnownAt),
@@ -28,6 +28,7 @@ const COLUMNS: [(&str, Role); 11] = [
     ("amount", Role::Amount),
     ("reason", Role::Category),
     ("fraud", Role::Label),
+    ("currency", Role::Currency),
 ];
 
 /// One row of a shop's stream, and what happens to its label if it is an order.
@@ -44,6 +45,7 @@ pub(crate) struct Raw {
     pub(crate) device: Option<u8>,
     pub(crate) ip: Option<u8>,
     pub(crate) amount: Option<i64>,
+    pub(crate) currency: Option<u8>,
     pub(crate) reason: Option<u8>,
     /// What a chargeback says in the label column, if anything.
     pub(crate) says: Option<bool>,
@@ -60,7 +62,7 @@ impl Raw {
         self.kind == EventKind::Order
     }
 
-    pub(crate) fn cells(&self) -> [String; 11] {
+    pub(crate) fn cells(&self) -> [String; 12] {
         let text = |value: Option<String>| value.unwrap_or_default();
         let prefixed = |prefix: &str, value: Option<u8>| text(value.map(|v| format!("{prefix}{v}")));
         [
@@ -75,6 +77,7 @@ impl Raw {
             text(self.amount.map(|a| format!("{}.{:02}", a / 100, a % 100))),
             prefixed("r", self.reason),
             text(self.says.map(|fraud| u8::from(fraud).to_string())),
+            text(self.currency.map(|currency| ["EUR", "PLN"][usize::from(currency)].to_owned())),
         ]
     }
 }
@@ -248,13 +251,14 @@ pub(crate) fn raws(n: usize) -> impl Strategy<Value = Vec<Raw>> {
         (time, late, entity(4), entity(3), entity(3)),
         (
             prop::option::weighted(0.8, 0_i64..20_000),
+            prop::option::weighted(0.7, 0_u8..2),
             prop::option::of(0_u8..3),
             prop::option::weighted(0.3, any::<bool>()),
         ),
         labels,
     );
     let raw = raw.prop_map(
-        |((kind, order, has, event), (time, late, customer, device, ip), (amount, reason, says), labels)| {
+        |((kind, order, has, event), (time, late, customer, device, ip), (amount, currency, reason, says), labels)| {
             let is_order = kind == EventKind::Order;
             Raw {
                 kind,
@@ -266,6 +270,7 @@ pub(crate) fn raws(n: usize) -> impl Strategy<Value = Vec<Raw>> {
                 device,
                 ip,
                 amount,
+                currency,
                 reason,
                 says: if is_order { None } else { says },
                 labels: if is_order { labels } else { Vec::new() },
