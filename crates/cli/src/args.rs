@@ -201,7 +201,7 @@ pub(crate) enum ModelKind {
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct HistoryArgs {
     /// Entity history up to its last event, as `train` and `score --save-state` write it; a file or, where its name ends in
-    /// .redb, an embedded database.
+    /// .redb, an embedded database. Of the --events only those that became known later are learned.
     #[arg(long, value_name = "FILE", conflicts_with = "history")]
     pub(crate) state: Option<PathBuf>,
     /// Earlier orders, from which history is computed first; with --events, also from the events up to the last of them.

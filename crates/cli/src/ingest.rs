@@ -17,6 +17,7 @@ use orderguard_features::canonical::{CanonicalRows, canonical_events, canonical_
 use orderguard_features::identity::IdentityKey;
 use orderguard_features::replay::{LabelEvent, LabelOf};
 use orderguard_features::schema::{Available, Column, Role, Schema};
+use orderguard_features::state::State;
 use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable};
 use orderguard_features::time::{Span, UnixMillis};
 
@@ -91,6 +92,17 @@ impl Orders {
     pub(crate) fn times(&self) -> Option<Vec<i64>> {
         self.schema.find(Role::Time)?;
         Some(self.rows.time.iter().map(|time| time.0).collect())
+    }
+
+    /// Leaves out the events that the state has learned: those that the shop knew of by its last order or event. Their labels of
+    /// the orders stay.
+    pub(crate) fn leave_out_learned(&mut self, state: &State, key: &IdentityKey) {
+        let Some(until) = state.position().learned_until() else { return };
+        let Some(events) = self.events.take() else { return };
+        let n_before = events.rows.len();
+        let events = other_events(events.table, EventSpan::After(until).limits(None), &self.schema, key);
+        self.remarks.extend(learned_note(n_before - events.rows.len(), n_before, until));
+        self.events = (events.rows.len() > 0).then_some(events);
     }
 
     /// Amounts in major units in canonical order (NaN where missing), if all are in one currency.
@@ -343,6 +355,16 @@ fn label_events(labels: &OrderLabels, rows: &CanonicalRows, delay: Span) -> Vec<
         }
     }
     events
+}
+
+/// What is said where a state has learned some of the events, or all.
+pub(crate) fn learned_note(n_learned: usize, n_events: usize, until: UnixMillis) -> Option<String> {
+    (n_learned > 0).then(|| {
+        format!(
+            "{n_learned} of {n_events} events were known by {until}, up to where the history goes: it has learned them, and they \
+             are not learned again"
+        )
+    })
 }
 
 /// Sorts events, and leaves out those that the shop learned outside of the limits.

@@ -35,8 +35,22 @@ pub(crate) struct Loaded {
     pub(crate) extractor: Extractor,
     pub(crate) key: IdentityKey,
     pub(crate) state: State,
-    /// The events that the state does not hold yet.
+    /// The events that belong to orders after the history.
     pub(crate) events: EventSpan,
+    /// Whether the state comes from a file, and may hold some of the events that are given.
+    is_stored: bool,
+}
+
+impl Loaded {
+    /// Reads orders for the model, and the events that its state has not learned yet.
+    pub(crate) fn read_orders(&self, data: &DataArgs, labels: Option<&Path>, console: &Console) -> Outcome<Orders> {
+        let Model { schema, spec, .. } = &self.model;
+        let mut orders = read_orders(schema, spec, data, labels, self.events, &self.key, console)?;
+        if self.is_stored {
+            orders.leave_out_learned(&self.state, &self.key);
+        }
+        Ok(orders)
+    }
 }
 
 /// A model without history.
@@ -102,12 +116,12 @@ pub(crate) fn load(
              without any (every customer, card and device is then first seen)",
         );
     }
-    Ok(Loaded { model, scorer, extractor, key, state, events })
+    Ok(Loaded { is_stored: history.state.is_some(), model, scorer, extractor, key, state, events })
 }
 
 /// Reads orders for a model: the columns that its features read must be there, all others may lack. Labels come from the
 /// orders' own column or from a file of their own.
-pub(crate) fn read_orders(
+fn read_orders(
     schema: &Schema,
     spec: &FeatureSpec,
     data: &DataArgs,

@@ -102,7 +102,10 @@ pub(crate) fn prepare(opened: Opened, args: &RowsArgs, console: &Console) -> Out
     let Opened { sources, schema, options, key, span, remarks, basis } = opened;
     let mut orders = ingest::orders(&sources, schema, &options, args.labels.as_deref(), span, &key, console)?;
     orders.remarks.extend(remarks);
-    let wanted = basis.wanted(&mut orders, args, key, console)?;
+    let wanted = basis.wanted(&mut orders, args, key.clone(), console)?;
+    if args.history.state.is_some() {
+        orders.leave_out_learned(&wanted.state, &key);
+    }
     for note in orders.remarks.iter().chain(&orders.notes) {
         console.note(note);
     }

@@ -26,7 +26,7 @@ use orderguard_features::time::UnixMillis;
 use crate::args::RowsArgs;
 use crate::console::Console;
 use crate::failure::{Blame, Outcome};
-use crate::ingest::{self, Orders, OtherEvents, blame, events_within};
+use crate::ingest::{self, EventSpan, Orders, OtherEvents, blame, events_within, learned_note};
 use crate::memory::{self, bytes_text};
 use crate::model_data;
 use crate::rows::{Basis, Opened, Wanted, report_rejections};
@@ -104,6 +104,8 @@ pub(crate) struct Stream<'s> {
     limit: u64,
     /// First and last arrival of the events that belong to the orders.
     event_limits: Option<(i64, i64)>,
+    /// Whether the history comes from a file, and may hold some of the events.
+    is_stored: bool,
     data_end: Option<UnixMillis>,
 }
 
@@ -157,7 +159,9 @@ pub(crate) fn with_stream<T>(
     notes.extend(settled.late.map(|late| late.to_string()));
     let last_label = settled.last_label.filter(|_| settled.times_are_believed || settled.joined.is_some());
     let data_end = survey.last_order.max(last_label).map(UnixMillis);
-    let stream = Stream { opened: &input, survey, ordered: &ordered, settled, limit, event_limits, data_end };
+    let is_stored = args.history.state.is_some();
+    let stream =
+        Stream { opened: &input, survey, ordered: &ordered, settled, limit, event_limits, is_stored, data_end };
     let (wanted, schema, drawn) = match basis {
         Basis::Model(wanted) => (*wanted, input.schema.clone(), Vec::new()),
         basis @ Basis::Data { .. } => {
@@ -431,10 +435,16 @@ impl Stream<'_> {
         let mut learned = self.settled.learned().map_err(blame)?;
         let mut chunks = chunks(self.ordered, self.survey, self.limit, extractor.row_len())?;
         let mut done = Replayed { labels: self.settled.n_learned, ..Replayed::default() };
+        let learned_until = state.position().learned_until().filter(|_| self.is_stored);
+        let event_limits =
+            learned_until.map_or(self.event_limits, |until| EventSpan::After(until).limits(self.survey.last_order));
+        let mut n_events_seen = 0;
         // Orders that the history before knew already: their labels are not learned.
         let mut known_before: HashSet<u64> = HashSet::new();
         while let Some(chunk) = chunks.next_chunk().map_err(blame)? {
-            let piece = piece(self.opened, self.event_limits, chunk);
+            let n_events = chunk.events.as_ref().map_or(0, |events| events.table.n_rows);
+            n_events_seen += n_events;
+            let piece = piece(self.opened, event_limits, chunk);
             let of_piece = labels.take(piece.rows.len()).map_err(blame)?;
             let mut label_events = Vec::new();
             while let Some(label) = learned.next_before(piece.until).map_err(blame)? {
@@ -442,7 +452,6 @@ impl Stream<'_> {
                     label_events.push(label_event(&label, done.orders));
                 }
             }
-            let n_rows = piece.rows.len() + piece.events.as_ref().map_or(0, |(_, rows)| rows.len());
             let n_orders = piece.rows.len();
             let orders = self.orders(schema, piece, of_piece, vec![false; n_orders], label_events);
             let input = ReplayInput {
@@ -460,9 +469,13 @@ impl Stream<'_> {
             each(&orders, &replayed.matrix)?;
             done.orders += n_orders as u64;
             done.events += orders.events.as_ref().map_or(0, |events| events.rows.len() as u64);
-            bar.inc(n_rows as u64);
+            bar.inc((n_orders + n_events) as u64);
         }
         bar.finish_and_clear();
+        if let Some(until) = learned_until {
+            let n_learned = n_events_seen - usize::try_from(done.events).unwrap_or(usize::MAX);
+            learned_note(n_learned, n_events_seen, until).iter().for_each(|note| console.note(note));
+        }
         Ok(done)
     }
 }

@@ -219,7 +219,7 @@ impl State {
         for n in [p.n_orders, p.n_events, p.n_labels, p.n_repeated, p.n_labels_ignored] {
             out.extend(n.to_le_bytes());
         }
-        for time in [p.last_order, p.known_at] {
+        for time in [p.last_order, p.last_event, p.known_at] {
             out.extend(time.map_or(i64::MIN, |t| t.0).to_le_bytes());
         }
         out.extend((self.histories.len() as u32).to_le_bytes());
@@ -290,13 +290,14 @@ impl Head {
             *count = reader.u64()?;
         }
         let [n_orders, n_events, n_labels, n_repeated, n_labels_ignored] = counts;
-        let [last_order, known_at] =
-            [reader.i64()?, reader.i64()?].map(|ms| (ms != i64::MIN).then_some(UnixMillis(ms)));
+        let [last_order, last_event, known_at] =
+            [reader.i64()?, reader.i64()?, reader.i64()?].map(|ms| (ms != i64::MIN).then_some(UnixMillis(ms)));
         let n_slots = reader.u32()? as usize;
         if n_slots > MAX_SLOTS {
             return Err(invalid(reader, "at most 256 entities"));
         }
-        let position = Position { n_orders, n_events, n_labels, n_repeated, n_labels_ignored, last_order, known_at };
+        let position =
+            Position { n_orders, n_events, n_labels, n_repeated, n_labels_ignored, last_order, last_event, known_at };
         let lives = LifeClock::read_from(reader)?;
         Ok(Self { layout, label_delay, position, n_slots, lives })
     }

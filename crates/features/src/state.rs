@@ -37,6 +37,8 @@ pub struct Position {
     pub n_labels_ignored: u64,
     /// When the latest order became known.
     pub last_order: Option<UnixMillis>,
+    /// When the latest other event became known.
+    pub last_event: Option<UnixMillis>,
     /// When the latest event became known: an order, another event, or a label (which may be learned later than all).
     pub known_at: Option<UnixMillis>,
 }
@@ -339,6 +341,11 @@ pub(crate) fn news_of(label: &OrderLabel) -> LabelNews {
 }
 
 impl Position {
+    /// Up to when orders and other events were learned: what became known later is new.
+    pub fn learned_until(&self) -> Option<UnixMillis> {
+        self.last_order.max(self.last_event)
+    }
+
     /// Counts an event that was learned.
     pub(crate) fn pass(&mut self, kind: EventKind, known_at: UnixMillis) {
         if kind == EventKind::Order {
@@ -346,6 +353,7 @@ impl Position {
             self.last_order = self.last_order.max(Some(known_at));
         } else {
             self.n_events += 1;
+            self.last_event = self.last_event.max(Some(known_at));
         }
         self.known_at = self.known_at.max(Some(known_at));
     }

@@ -21,15 +21,7 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     if loaded.model.schema.find(Role::Label).is_none() && args.labels.is_none() && !has_events {
         return data("the model's schema has no label column: give labels with --labels");
     }
-    let orders = model_data::read_orders(
-        &loaded.model.schema,
-        &loaded.model.spec,
-        &args.data,
-        args.labels.as_deref(),
-        loaded.events,
-        &loaded.key,
-        console,
-    )?;
+    let orders = loaded.read_orders(&args.data, args.labels.as_deref(), console)?;
     let labelled = orders.labels.label.iter().any(|&label| label >= 0);
     if !labelled {
         return data("the orders have no label to measure against: expected a label column or --labels");

@@ -15,15 +15,7 @@ use crate::{measure, model_data, output, state_file};
 
 pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, &args.tables, console)?;
-    let orders = model_data::read_orders(
-        &loaded.model.schema,
-        &loaded.model.spec,
-        &args.data,
-        args.labels.as_deref(),
-        loaded.events,
-        &loaded.key,
-        console,
-    )?;
+    let orders = loaded.read_orders(&args.data, args.labels.as_deref(), console)?;
     for note in orders.remarks.iter().chain(&orders.notes) {
         console.note(note);
     }

@@ -206,6 +206,44 @@ fn events_of_the_history_belong_to_it() {
 }
 
 #[test]
+fn a_state_does_not_learn_its_events_again() {
+    let (orders, frauds) = orders_and_frauds(1_500);
+    let logins = orders.select(&["order_time", "customer_id"]);
+    let time = orders.column("order_time");
+    let cut = &orders.rows[1_199][time];
+    let mut old_frauds = frauds.clone();
+    old_frauds.rows.retain(|row| row[1] <= *cut);
+    let place = Place::new();
+    for (name, table) in [
+        ("old.csv", &orders.part(0..1_200)),
+        ("new.csv", &orders.part(1_200..1_500)),
+        ("logins.csv", &logins),
+        ("old-logins.csv", &logins.part(0..1_200)),
+        ("new-logins.csv", &logins.part(1_200..1_500)),
+        ("frauds.csv", &old_frauds),
+    ] {
+        place.write(name, table.csv());
+    }
+    place.ok(&format!("{TRAIN} --data old.csv --events login=old-logins.csv chargeback=frauds.csv"));
+    let score = |logins: &str, state: &str| {
+        let model = "--model out/model.ogm --state out/state.ogs --data new.csv";
+        place.ok(&format!("score {model} --events login={logins} --save-state {state}"))
+    };
+    let (all, newer) = (score("logins.csv", "all.ogs"), score("new-logins.csv", "newer.ogs"));
+    assert_eq!(all.out, newer.out);
+    assert!(place.read("all.ogs") == place.read("newer.ogs"), "what was known is learned once");
+    all.says("1200 of 1500 events were known by ");
+    assert!(!newer.err.contains("were known by"), "{}", newer.err);
+    // The labels among them are still those of the orders.
+    let run = place.ok(
+        "evaluate --model out/model.ogm --state out/state.ogs --data old.csv --events chargeback=frauds.csv --json",
+    );
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    has_note(&report, &format!("{0} of {0} events were known by ", old_frauds.rows.len()));
+    assert_eq!(report["data"]["n_fraud"], old_frauds.rows.len());
+}
+
+#[test]
 fn files_of_events_must_say_what_they_hold() {
     let (orders, frauds) = orders_and_frauds(600);
     let place = Place::new();

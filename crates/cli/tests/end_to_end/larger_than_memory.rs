@@ -67,6 +67,24 @@ fn rows_are_the_same_piece_by_piece() {
 }
 
 #[test]
+fn a_state_learns_no_event_again_piece_by_piece() {
+    let place = shop();
+    std::fs::create_dir(place.path("tmp")).unwrap();
+    let stream = place.text("stream.csv");
+    let half: Vec<&str> = stream.lines().take(stream.lines().count() / 2).collect();
+    place.write("half.csv", half.join("\n"));
+    place.ok(&format!("features {MODEL} --data half.csv -o half.parquet --save-state half.ogs --quiet"));
+    let options = "--model out/model.ogm --state half.ogs --data stream.csv";
+    same(&place, options, "1M", false);
+    let learned = |limit: &str| {
+        let run = place.ok(&format!("replay-check {options} --max-memory {limit}"));
+        assert!(run.out.contains("cells that differ: 0 of"), "{}", run.out);
+        run.err.lines().find(|line| line.contains("events were known by")).expect("a note").to_owned()
+    };
+    assert_eq!(learned("1M"), learned("8G"));
+}
+
+#[test]
 fn labels_reach_orders_of_earlier_pieces() {
     let place = shop();
     std::fs::create_dir(place.path("tmp")).unwrap();
