@@ -46,7 +46,8 @@ pub(crate) struct DataArgs {
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub(crate) data: Vec<PathBuf>,
     /// Other events, such as log-ins, returns or chargebacks: files with a column that says the kind, or KIND=FILE where all
-    /// rows are of one kind. They need a time; every other column may lack.
+    /// rows are of one kind. Their columns have the names that they have in the orders; a time is needed, every other column
+    /// may lack.
     #[arg(long, num_args = 1.., value_name = "[KIND=]FILE", value_parser = parse_events)]
     pub(crate) events: Vec<EventsFile>,
     /// Share of the rows that may be unreadable before the run fails.

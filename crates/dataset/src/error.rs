@@ -134,6 +134,8 @@ pub enum ReadError {
         column: String,
         /// The columns that it has; empty for JSON Lines, where none of the rows has it.
         found: Vec<String>,
+        /// Whether it is a file of other events than orders, whose columns must have the names that they have there.
+        of_events: bool,
     },
     /// A file of events does not say of what kind they are.
     NoKind {
@@ -215,11 +217,12 @@ impl fmt::Display for ReadError {
             Self::DuplicateColumn { file, column, positions } => {
                 write!(f, "{file}: two columns are named {column:?}, number {} and {}", positions.0, positions.1)
             }
-            Self::MissingColumn { file, column, found } => {
+            Self::MissingColumn { file, column, found, of_events } => {
                 if found.is_empty() {
                     return write!(f, "{file}: expected a column {column:?}, found it in no row");
                 }
-                write!(f, "{file}: expected a column {column:?}, found ")?;
+                let named = if *of_events { ", named as in the orders" } else { "" };
+                write!(f, "{file}: expected a column {column:?}{named}, found ")?;
                 listed(found, f)
             }
             Self::NoKind { file, column, found } => {

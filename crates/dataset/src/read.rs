@@ -155,7 +155,7 @@ fn refuse_unseen_of(plan: &Plan, seen: &[bool], files: &[String]) -> Result<(), 
     match plan.columns.iter().find(is_unseen) {
         Some(column) => {
             let file = files.first().cloned().unwrap_or_default();
-            Err(ReadError::MissingColumn { file, column: column.name.to_string(), found: Vec::new() })
+            Err(ReadError::MissingColumn { file, column: column.name.to_string(), found: Vec::new(), of_events: false })
         }
         None => Ok(()),
     }

@@ -197,7 +197,12 @@ impl<'p> Worker<'p> {
             self.plan.columns.iter().zip(&fields).find(|(column, field)| field.is_none() && !may_lack(column));
         if let Some((column, _)) = lacking {
             let file = self.sources.files[file as usize].name.clone();
-            return Err(ReadError::MissingColumn { file, column: column.name.to_string(), found: header.to_vec() });
+            return Err(ReadError::MissingColumn {
+                file,
+                column: column.name.to_string(),
+                found: header.to_vec(),
+                of_events: content != Content::Orders,
+            });
         }
         self.mapped = Some((file, fields));
         Ok(())

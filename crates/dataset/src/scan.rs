@@ -122,6 +122,7 @@ fn same_columns(sources: &Sources, headers: &[(u32, Arc<[String]>)]) -> Result<(
                 file: sources.files[file.0 as usize].name.clone(),
                 column: name.clone(),
                 found: file.1.to_vec(),
+                of_events: false,
             }),
             None => Ok(()),
         }

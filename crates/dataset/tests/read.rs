@@ -263,7 +263,7 @@ fn json_lines_keep_numbers_exact() {
     let lacking = read_one(bytes("x.jsonl", "{\"a\":1}\n"), &[("a", Role::Number), ("b", Role::Number)]);
     assert_eq!(
         lacking.unwrap_err(),
-        ReadError::MissingColumn { file: "x.jsonl".into(), column: "b".into(), found: vec![] }
+        ReadError::MissingColumn { file: "x.jsonl".into(), column: "b".into(), found: vec![], of_events: false }
     );
 }
 
@@ -291,8 +291,12 @@ fn files_are_joined_by_column_name() {
     );
 
     let two = || open(vec![bytes("1.csv", "a,b\n1,2\n"), bytes("2.csv", "a,c\n1,2\n")]);
-    let expected =
-        ReadError::MissingColumn { file: "2.csv".into(), column: "b".into(), found: vec!["a".into(), "c".into()] };
+    let expected = ReadError::MissingColumn {
+        file: "2.csv".into(),
+        column: "b".into(),
+        found: vec!["a".into(), "c".into()],
+        of_events: false,
+    };
     let used = schema(&[("a", Role::Number), ("b", Role::Number)]);
     assert_eq!(read(&two(), &used, &lenient(), &|_, _| ()).unwrap_err(), expected);
     assert_eq!(profile(&two(), &|_, _| ()).unwrap_err(), expected);
@@ -388,7 +392,10 @@ fn faulty_files_are_typed_errors() {
     assert_eq!(error(b"\xff\xfea\0"), ReadError::UnknownFormat { file: file(), found: "UTF-16 text" });
     assert_eq!(error(b"a\0b\n"), ReadError::UnknownFormat { file: file(), found: "binary data" });
     let found = vec!["b".to_owned()];
-    assert_eq!(error(b"b\n1\n"), ReadError::MissingColumn { file: file(), column: "a".into(), found });
+    assert_eq!(
+        error(b"b\n1\n"),
+        ReadError::MissingColumn { file: file(), column: "a".into(), found, of_events: false }
+    );
     let array = read_one(bytes("f.json", "[{\"a\":1}]"), &[]).unwrap_err();
     assert!(matches!(array, ReadError::UnknownFormat { .. }));
     assert_eq!(

@@ -254,7 +254,7 @@ fn files_of_events_must_say_what_they_hold() {
     place.fails(&format!("{train} chargebacks=e.csv"), 2, &["payment_failed", "chargeback"]);
     place.fails(&format!("{train} order=e.csv"), 2, &["--data"]);
     place.fails(&format!("{train} chargeback=none.csv"), 2, &["none.csv"]);
-    place.fails(&format!("{train} chargeback=f.csv"), 1, &["f.csv", "order_time"]);
+    place.fails(&format!("{train} chargeback=f.csv"), 1, &["f.csv", "order_time", "named as in the orders"]);
     place.fails(&format!("{train} chargeback=e.csv e.csv"), 1, &["e.csv", "KIND=FILE"]);
     place.fails(&format!("{train} login=e.csv"), 1, &["label"]);
 }
