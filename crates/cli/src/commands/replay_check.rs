@@ -82,10 +82,7 @@ fn report(
     let n_cells = counts[0] * extractor.n_features() as u64;
     let report = Report { files, counts, names: &names, n_cells, found: &found };
     output::print(&if args.json { report.json() } else { printable(&report.text()) })?;
-    if found.is_clean() {
-        return Ok(());
-    }
-    data("the live path and the replay do not agree: a model would see other features in a service than in training")
+    found.verdict()
 }
 
 /// A service that takes the same events one by one.
@@ -342,6 +339,16 @@ impl Found {
         }
     }
 
+    /// What the program ends with: nothing may differ.
+    fn verdict(&self) -> Outcome {
+        if self.is_clean() {
+            return Ok(());
+        }
+        data(
+            "the live path and the replay do not agree: a model would see other features in a service than in training",
+        )
+    }
+
     fn is_clean(&self) -> bool {
         self.n_cells == 0 && self.n_refused == 0 && self.is_same_state()
     }
@@ -495,5 +502,21 @@ mod tests {
         found.compare(1, (0, 2), &matrix, None);
         assert_eq!(found.n_cells, 3);
         assert!(!found.is_clean());
+    }
+
+    #[test]
+    fn whatever_differs_ends_the_program_with_1() {
+        let code = |found: &Found| found.verdict().map_err(|failure| format!("{:?}", failure.exit_code()));
+        let bad_data = Err(format!("{:?}", std::process::ExitCode::from(1)));
+        assert_eq!(code(&Found::new(1)), Ok(()));
+        let mut of_cells = Found::new(1);
+        of_cells.compare(0, (0, 1), &Matrix::from_columns(1, 1, vec![1.0]), Some(&[2.0]));
+        assert_eq!(code(&of_cells), bad_data);
+        let mut of_states = Found::new(1);
+        of_states.state_bytes = [vec![1], vec![2]];
+        assert_eq!(code(&of_states), bad_data);
+        let mut of_refusals = Found::new(1);
+        of_refusals.refuse(&OrderError::NotAnOrder { found: EventKind::Login });
+        assert_eq!(code(&of_refusals), bad_data);
     }
 }
