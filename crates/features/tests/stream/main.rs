@@ -88,8 +88,12 @@ fn repeated(raws: &[Raw]) -> Vec<bool> {
             events.push(id);
         }
         if raws[i].is_order() {
-            repeated[i] = orders.contains(&raws[i].order);
-            orders.push(raws[i].order);
+            // After 120 days an id is free again.
+            let known_at = raws[i].known_at();
+            repeated[i] = orders.iter().any(|&(id, taken)| id == raws[i].order && known_at - taken <= 120 * DAY);
+            if !repeated[i] {
+                orders.push((raws[i].order, known_at));
+            }
         }
     }
     repeated
