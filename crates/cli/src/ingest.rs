@@ -102,7 +102,7 @@ impl Orders {
         let n_before = events.rows.len();
         let events = other_events(events.table, EventSpan::After(until).limits(None), &self.schema, key);
         self.remarks.extend(learned_note(n_before - events.rows.len(), n_before, until));
-        self.events = (events.rows.len() > 0).then_some(events);
+        self.events = (!events.rows.is_empty()).then_some(events);
     }
 
     /// Amounts in major units in canonical order (NaN where missing), if all are in one currency.

@@ -474,7 +474,9 @@ impl Stream<'_> {
         bar.finish_and_clear();
         if let Some(until) = learned_until {
             let n_learned = n_events_seen - usize::try_from(done.events).unwrap_or(usize::MAX);
-            learned_note(n_learned, n_events_seen, until).iter().for_each(|note| console.note(note));
+            if let Some(note) = learned_note(n_learned, n_events_seen, until) {
+                console.note(&note);
+            }
         }
         Ok(done)
     }
