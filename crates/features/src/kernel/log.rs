@@ -161,15 +161,18 @@ impl Log {
         self.cells[first_column + at] = event.time;
         self.fill_columns(layout, at, event);
         // The event's own totals first, for the later rows; then those before it.
-        let mut own_before = [0; MAX_STRIDE];
         let of = (event.meta >> 32) as u32;
         let by_currency = !layout.own.is_empty();
-        // Mostly the row before has the same currency.
+        // Mostly the row before has the same currency, and zeros take time.
+        let mut room;
+        let mut own_before = &NOTHING[..stride];
         if by_currency
             && (at < end || currency(self.row(layout, at - 1)) != of)
             && let Some(cells) = self.own_before(layout, at, of)
         {
-            own_before[..stride].copy_from_slice(cells);
+            room = [0; MAX_STRIDE];
+            room[..stride].copy_from_slice(cells);
+            own_before = &room[..stride];
         }
         let from = self.row_at(layout, at - 1);
         let (before, rest) = self.cells[from..].split_at_mut(stride);
@@ -177,7 +180,7 @@ impl Log {
         if at == end {
             row.copy_from_slice(before);
             if by_currency && currency(before) != of {
-                layout.own.copy(row, &own_before);
+                layout.own.copy(row, own_before);
             }
             layout.add_event(row, event);
         } else {
@@ -190,7 +193,7 @@ impl Log {
                 }
             }
             layout.common.add(row, before);
-            layout.own.add(row, &own_before);
+            layout.own.add(row, own_before);
         }
         (row[KNOWN], row[META]) = (event.known_at, event.meta as i64);
     }
