@@ -41,6 +41,7 @@ mod log;
 mod measure;
 #[cfg(test)]
 mod naive;
+mod plain;
 mod plan;
 mod read;
 #[cfg(test)]

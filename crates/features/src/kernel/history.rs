@@ -4,7 +4,7 @@ use super::folded::{self, Folded};
 use super::labels::{LabelRow, Labels};
 use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::log::Log;
-use super::plan::Plan;
+use super::plan::{Plan, Window};
 use super::{AHEAD, ENTITY_LIFETIME, LabelNews, Occurrence};
 
 /// What is remembered of one entity: 72 bytes and one allocation, and a second one for labels that came early or say
@@ -147,7 +147,12 @@ impl EntityHistory {
 
     fn put(&mut self, plan: &Plan, event: &Fresh<'_>) {
         let layout = &plan.layout;
+        let is_newest = event.time >= self.newest;
         self.note(plan, event);
+        if is_newest && self.log.len() < plan.exact_events {
+            self.log.insert(layout, event);
+            return self.settle(plan);
+        }
         let clock = self.clock(plan);
         if plan.retained(clock, event.time) == i64::MIN {
             self.fold_event(plan, i64::MIN, event);
@@ -306,6 +311,15 @@ impl EntityHistory {
             row[times + 2 * since..times + 2 * since + 2].copy_from_slice(self.log.head(since));
         }
         Some(row)
+    }
+
+    /// (orders resolved, frauds) by labels in a window before `now`.
+    pub(super) fn labels(&self, window: Window, now: i64) -> (i64, i64) {
+        let Some(extra) = &self.extra else { return (0, 0) };
+        let to = now.saturating_sub(window.delayed);
+        let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
+        let (resolved, frauds) = extra.labels.between(now, from, to);
+        (resolved, frauds.max(0))
     }
 
     /// Learns a label of one of the entity's orders, or that an earlier one is reversed.

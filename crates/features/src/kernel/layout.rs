@@ -162,25 +162,49 @@ pub(super) struct Group {
 /// See [`Group::plain`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Plain {
-    Count { output: usize, series: usize },
-    Sum { output: usize, input: usize, unit: f64, per_currency: bool },
-    Mean { output: usize, input: usize, unit: f64, per_currency: bool },
+    Count { output: usize, n: Half },
+    Sum { output: usize, sum: usize, unit: f64, per_currency: bool },
+    Mean { output: usize, n: Half, sum: usize, unit: f64, per_currency: bool },
 }
 
 impl Plain {
-    fn of(step: &Step) -> Option<Self> {
+    fn of(step: &Step, inputs: &[InputCell]) -> Option<Self> {
         let output = step.output;
         match step.op {
             _ if step.versus.is_some() => None,
-            Op::Count { series } => Some(Self::Count { output, series }),
+            Op::Count { series } => Some(Self::Count { output, n: Half::at(series) }),
             Op::Moments { input, of: Moment::Sum, unit, per_currency, .. } => {
-                Some(Self::Sum { output, input, unit, per_currency })
+                Some(Self::Sum { output, sum: inputs[input].sum, unit, per_currency })
             }
             Op::Moments { input, of: Moment::Mean, unit, per_currency, .. } => {
-                Some(Self::Mean { output, input, unit, per_currency })
+                let InputCell { n, sum, .. } = inputs[input];
+                Some(Self::Mean { output, n: Half::at(n), sum, unit, per_currency })
             }
             _ => None,
         }
+    }
+}
+
+/// Where a count stands in a row: which word, and which half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Half {
+    word: usize,
+    shift: u32,
+}
+
+impl Half {
+    fn at(index: usize) -> Self {
+        Self { word: TOTALS + index / 2, shift: 32 * (index % 2) as u32 }
+    }
+
+    fn of(self, row: &[i64]) -> u32 {
+        (row[self.word] as u64 >> self.shift) as u32
+    }
+
+    /// The count of the rows after `before`, up to `upto`.
+    #[inline]
+    pub(super) fn between(self, before: &[i64], upto: &[i64]) -> u32 {
+        self.of(upto).wrapping_sub(self.of(before))
     }
 }
 
@@ -207,6 +231,8 @@ pub(super) struct Layout {
     /// The series of all orders, where labels are read.
     pub(super) orders: usize,
     pub(super) groups: Vec<Group>,
+    /// Whether all steps are plain, or read labels alone.
+    pub(super) is_plain: bool,
     pub(super) used_values: Vec<usize>,
     pub(super) used_keys: Vec<usize>,
 }
@@ -272,12 +298,14 @@ impl Layout {
             }
         }
         for group in &mut layout.groups {
-            group.plain = group.steps.iter().filter_map(Plain::of).collect();
+            let plain = |step: &Step| Plain::of(step, &layout.inputs);
+            group.plain = group.steps.iter().filter_map(plain).collect();
             group.plain_own = group.plain.iter().any(|step| {
                 matches!(step, Plain::Sum { per_currency: true, .. } | Plain::Mean { per_currency: true, .. })
             });
-            group.rest = group.steps.iter().filter(|step| Plain::of(step).is_none()).copied().collect();
+            group.rest = group.steps.iter().filter(|step| plain(step).is_none()).copied().collect();
         }
+        layout.is_plain = layout.groups.iter().all(|g| g.rest.is_empty() || !g.reads_rows);
         // Nested windows one after the other, the longest last: each is searched in what the one before left over.
         layout.groups.sort_by_key(|g| (g.of_labels, g.window.delayed, g.window.over.unwrap_or(i64::MAX)));
         Ok(layout)
@@ -570,7 +598,7 @@ pub(super) fn count(series: usize, row: &[i64], before: Option<&[i64]>) -> u64 {
 }
 
 fn half(row: &[i64], index: usize) -> u32 {
-    (row[TOTALS + index / 2] as u64 >> (32 * (index % 2))) as u32
+    Half::at(index).of(row)
 }
 
 pub(super) fn add_half(row: &mut [i64], index: usize, n: u32) {

@@ -102,6 +102,11 @@ impl Log {
         self.column_at(layout, layout.n_columns) + row * layout.stride
     }
 
+    /// All rows one after the other, by row number; those before the base mean nothing.
+    pub(super) fn rows(&self, layout: &Layout) -> &[i64] {
+        &self.cells[self.row_at(layout, 0)..]
+    }
+
     pub(super) fn row(&self, layout: &Layout, row: usize) -> &[i64] {
         let at = self.row_at(layout, row);
         &self.cells[at..at + layout.stride]
@@ -141,7 +146,10 @@ impl Log {
         self.make_room(layout);
         let end = self.end();
         let mut at = end;
-        if self.len() > 0 && self.order(layout, end - 1) > event.order() {
+        let last = end - 1;
+        let is_late =
+            self.len() > 0 && self.times(layout)[last] >= event.time && self.order(layout, last) > event.order();
+        if is_late {
             let times = self.times(layout);
             at = self.start() + times[self.start()..].partition_point(|&time| time < event.time);
             while self.order(layout, at) < event.order() {

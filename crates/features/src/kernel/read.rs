@@ -2,9 +2,10 @@
 
 use super::folded::{self, Folded};
 use super::history::EntityHistory;
-use super::layout::{self, Group, KNOWN, Layout, Moment, NOTHING, Op, Plain, Step};
+use super::layout::{self, Group, KNOWN, Layout, Moment, NOTHING, Op, Step};
 use super::log::Log;
 use super::measure::{self, Moments};
+use super::plain::{Ends, write_plain};
 use super::plan::{Plan, Window};
 use super::{ENTITY_LIFETIME, MAX_TIME, MISSING, Occurrence};
 
@@ -13,8 +14,8 @@ use super::{ENTITY_LIFETIME, MAX_TIME, MISSING, Occurrence};
 /// It makes reading orders one after the other faster, and changes no value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Near {
-    lo: u32,
-    hi: u32,
+    pub(super) lo: u32,
+    pub(super) hi: u32,
 }
 
 /// The rows of a window: exact ones `lo..hi`, folded ones `from..to`.
@@ -34,13 +35,6 @@ struct View<'a> {
     all: Ends<'a>,
     /// Those in the order's currency, where they are asked for.
     own: Ends<'a>,
-}
-
-/// Running totals at the end of a run of rows, and before it.
-#[derive(Clone, Copy, Debug)]
-struct Ends<'a> {
-    upto: &'a [i64],
-    before: &'a [i64],
 }
 
 /// A row as a walk sees it.
@@ -65,6 +59,8 @@ struct Reader<'a> {
     history: &'a EntityHistory,
     log: &'a Log,
     times: &'a [i64],
+    /// All rows, the base and those before it among them.
+    rows: &'a [i64],
     folded: Option<&'a Folded>,
     plan: &'a Plan,
     order: &'a Occurrence<'a>,
@@ -80,6 +76,8 @@ struct Reader<'a> {
     all_clear: bool,
     /// Whether all is exact, and that and what was dropped was known.
     is_plain: bool,
+    /// Whether all has the order's currency, as far as readings ask for it.
+    is_own: bool,
 }
 
 impl EntityHistory {
@@ -95,6 +93,9 @@ impl EntityHistory {
 
     /// As [`Self::read`], with one [`Near`] per window ([`Plan::n_windows`]) that this entity's last order left.
     pub fn read_near(&self, plan: &Plan, order: &Occurrence<'_>, near: &mut [Near], mut write: impl FnMut(usize, f32)) {
+        if self.read_plain(plan, order, near, &mut write) {
+            return;
+        }
         let settled;
         let mut folded = self.folded();
         if let Some(rows) = folded {
@@ -109,13 +110,12 @@ impl EntityHistory {
         };
         let mut last = (0, Near { lo: reader.end as u32, hi: reader.end as u32 });
         for (index, group) in plan.layout.groups.iter().enumerate() {
-            let delay = if group.of_labels { plan.label_delay } else { 0 };
-            let back = group.window.delayed + delay;
             if !group.reads_rows {
-                let all = reader.everything();
-                group.steps.iter().for_each(|step| reader.step(step, group.window, back, &all, &mut write));
+                self.write_frauds(group, reader.now, &mut write);
                 continue;
             }
+            let delay = if group.of_labels { plan.label_delay } else { 0 };
+            let back = group.window.delayed + delay;
             if back != last.0 {
                 last = (back, Near { lo: last.1.hi, hi: last.1.hi });
             }
@@ -139,6 +139,7 @@ impl EntityHistory {
 
 impl<'a> Reader<'a> {
     /// `None` where nothing was seen for a lifetime.
+    #[inline]
     fn new(
         history: &'a EntityHistory,
         plan: &'a Plan,
@@ -149,9 +150,10 @@ impl<'a> Reader<'a> {
             return None;
         }
         let (layout, log, now) = (&plan.layout, &history.log, order.time.clamp(-MAX_TIME, MAX_TIME));
-        let (times, start) = (log.times(layout), log.start());
+        let (times, rows, start) = (log.times(layout), log.rows(layout), log.start());
         let end = if history.newest < now { log.end() } else { seek(times, start, log.end(), log.end(), now) };
-        let old_known_at = folded.map_or_else(|| log.base(layout)[KNOWN], Folded::max_known_at);
+        let base_known_at = rows[(start - 1) * layout.stride + KNOWN];
+        let old_known_at = folded.map_or(base_known_at, Folded::max_known_at);
         let all_clear = old_known_at < now;
         let mut clear = end;
         if history.late_known >= now {
@@ -162,8 +164,24 @@ impl<'a> Reader<'a> {
         }
         let currency = layout.currency(order);
         let is_plain = all_clear && clear == end && folded.is_none();
-        let reader =
-            Self { layout, history, log, times, folded, plan, order, now, currency, end, clear, all_clear, is_plain };
+        let is_own = !history.mixed && history.currency == currency;
+        let reader = Self {
+            layout,
+            history,
+            log,
+            times,
+            rows,
+            folded,
+            plan,
+            order,
+            now,
+            currency,
+            end,
+            clear,
+            all_clear,
+            is_plain,
+            is_own,
+        };
         (now.saturating_sub(reader.last_known()) <= ENTITY_LIFETIME.0).then_some(reader)
     }
 
@@ -241,7 +259,7 @@ impl<'a> Reader<'a> {
     /// Running totals in the order's currency before an exact row.
     #[inline]
     fn own_before(&self, row: usize) -> &'a [i64] {
-        if self.history.mixed || self.history.currency != self.currency {
+        if !self.is_own {
             return self.log.own_before(self.layout, row, self.currency).unwrap_or(&NOTHING[..self.layout.stride]);
         }
         self.row(row - 1)
@@ -258,8 +276,9 @@ impl<'a> Reader<'a> {
         write(step.output, value as f32);
     }
 
+    #[inline]
     fn row(&self, at: usize) -> &'a [i64] {
-        self.log.row(self.layout, at)
+        &self.rows[at * self.layout.stride..][..self.layout.stride]
     }
 
     /// Whether differences of totals tell all of a view.
@@ -362,26 +381,8 @@ impl<'a> Reader<'a> {
     fn plain(&self, group: &Group, at: Near, write: &mut impl FnMut(usize, f32)) {
         let (lo, hi, with_base) = (at.lo as usize, at.hi as usize, group.window.over.is_none());
         let all = self.ends(lo, hi, with_base);
-        let own = if group.plain_own { self.own_ends(lo, hi, with_base) } else { all };
-        let moments = |input: usize, per_currency: bool| {
-            let Ends { upto, before } = if per_currency { own } else { all };
-            (self.layout.n_values(input, upto, Some(before)), self.layout.sum(input, upto, Some(before)))
-        };
-        for step in &group.plain {
-            match *step {
-                Plain::Count { output, series } => {
-                    write(output, layout::count(series, all.upto, Some(all.before)) as f64 as f32);
-                }
-                Plain::Sum { output, input, unit, per_currency } => {
-                    write(output, (moments(input, per_currency).1 as f64 / unit) as f32);
-                }
-                Plain::Mean { output, input, unit, per_currency } => {
-                    let (n, sum) = moments(input, per_currency);
-                    let mean = if n == 0 { 0.0 } else { sum as f64 / (n as f64 * unit) };
-                    write(output, mean as f32);
-                }
-            }
-        }
+        let own = if group.plain_own && !self.is_own { self.own_ends(lo, hi, with_base) } else { all };
+        write_plain(&group.plain, all, own, write);
     }
 
     #[inline]
@@ -412,7 +413,7 @@ impl<'a> Reader<'a> {
             Op::IsNew => 0.0,
             Op::GapVariation { series } => self.gap_variation(series, view),
             Op::Speed { place, own } => self.speed(place, own, view),
-            Op::FraudCount => self.labels(window).1 as f64,
+            Op::FraudCount => self.history.labels(window, self.now).1 as f64,
             Op::Resolved => self.resolved(window, view).0 as f64,
             Op::FraudRate => {
                 let (resolved, frauds) = self.resolved(window, view);
@@ -585,18 +586,9 @@ impl<'a> Reader<'a> {
         measure::speed(there, self.order.raw(own), self.now.saturating_sub(since))
     }
 
-    /// (orders resolved, frauds) by labels.
-    fn labels(&self, window: Window) -> (i64, i64) {
-        let Some(extra) = &self.history.extra else { return (0, 0) };
-        let to = self.now.saturating_sub(window.delayed);
-        let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
-        let (resolved, frauds) = extra.labels.between(self.now, from, to);
-        (resolved, frauds.max(0))
-    }
-
     /// (orders resolved, frauds), of which the orders of the view fall due by themselves.
     fn resolved(&self, window: Window, view: &View<'a>) -> (i64, i64) {
-        let (resolved, frauds) = self.labels(window);
+        let (resolved, frauds) = self.history.labels(window, self.now);
         let due = self.count(self.layout.orders, view) as i64;
         ((due + resolved).max(frauds), frauds)
     }
@@ -604,25 +596,37 @@ impl<'a> Reader<'a> {
 
 /// The first position in `start..end` whose time is not before `key`, searched outwards from `near`: O(log of how far).
 #[inline]
-fn seek(times: &[i64], start: usize, end: usize, near: usize, key: i64) -> usize {
+pub(super) fn seek(times: &[i64], start: usize, end: usize, near: usize, key: i64) -> usize {
     let near = near.clamp(start, end);
-    let mut step = 1;
-    if near < end && times[near] < key {
-        // Mostly one or two rows on.
-        let few = (near + 4).min(end);
-        if let Some(at) = times[near + 1..few].iter().position(|&time| time >= key) {
-            return near + 1 + at;
-        }
-        let (mut lo, mut hi) = (near + 1, near + 1);
-        while hi < end && times[hi] < key {
-            lo = hi + 1;
-            hi += step;
-            step *= 2;
-        }
-        let hi = hi.min(end);
-        return lo + times[lo..hi].partition_point(|&time| time < key);
+    if near > start && times[near - 1] >= key {
+        return seek_before(times, start, near - 1, key);
     }
-    let mut hi = near;
+    // Mostly none to a few rows on.
+    for (step, &time) in times[near..end].iter().enumerate().take(8) {
+        if time >= key {
+            return near + step;
+        }
+    }
+    if end - near <= 8 { end } else { seek_after(times, near + 8, end, key) }
+}
+
+/// As [`seek`], where all before `lo` are before `key`.
+#[inline(never)]
+fn seek_after(times: &[i64], mut lo: usize, end: usize, key: i64) -> usize {
+    let (mut hi, mut step) = (lo, 8);
+    while hi < end && times[hi] < key {
+        lo = hi + 1;
+        hi += step;
+        step *= 2;
+    }
+    let hi = hi.min(end);
+    lo + times[lo..hi].partition_point(|&time| time < key)
+}
+
+/// As [`seek`], where the one at `hi` is not before `key`.
+#[inline(never)]
+fn seek_before(times: &[i64], start: usize, mut hi: usize, key: i64) -> usize {
+    let mut step = 1;
     while hi > start {
         let probe = hi.saturating_sub(step).max(start);
         if times[probe] < key {

@@ -1,0 +1,101 @@
+//! Reading what most plans read most of the time, in few instructions: counts, sums and means of windows whose rows are all
+//! exact and were all known, and numbers of frauds.
+
+use super::history::EntityHistory;
+use super::layout::{Group, NOTHING, Plain};
+use super::measure;
+use super::plan::Plan;
+use super::read::{Near, seek};
+use super::{ENTITY_LIFETIME, MAX_TIME, Occurrence};
+
+/// Running totals at the end of a run of rows, and before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends<'a> {
+    pub(super) upto: &'a [i64],
+    pub(super) before: &'a [i64],
+}
+
+impl EntityHistory {
+    /// Does what [`Self::read_near`] does where the plan asks for nothing but such windows, all was known before the order,
+    /// is exact, and has its currency. Else it writes nothing and says so.
+    #[inline]
+    pub(super) fn read_plain(
+        &self,
+        plan: &Plan,
+        order: &Occurrence<'_>,
+        near: &mut [Near],
+        write: &mut impl FnMut(usize, f32),
+    ) -> bool {
+        let (layout, now) = (&plan.layout, order.time.clamp(-MAX_TIME, MAX_TIME));
+        let last_known = self.newest.max(self.late_known);
+        if !layout.is_plain || last_known >= now || self.is_empty() || self.folded().is_some() {
+            return false;
+        }
+        if layout.per_currency && (self.mixed || self.currency != order.currency) {
+            return false;
+        }
+        if now.saturating_sub(last_known) > ENTITY_LIFETIME.0 {
+            plan.write_first_seen(write);
+            return true;
+        }
+        let (times, rows, start, end) =
+            (self.log.times(layout), self.log.rows(layout), self.log.start(), self.log.end());
+        let row = |at: usize| &rows[at * layout.stride..][..layout.stride];
+        let (mut last_back, mut last) = (0, Near { lo: end as u32, hi: end as u32 });
+        for (index, group) in layout.groups.iter().enumerate() {
+            if !group.reads_rows {
+                self.write_frauds(group, now, write);
+                continue;
+            }
+            let back = group.window.delayed;
+            if back != last_back {
+                (last_back, last) = (back, Near { lo: last.hi, hi: last.hi });
+            }
+            let from = near.get(index).copied().unwrap_or(last);
+            let until = now.saturating_sub(back);
+            let hi = if back == 0 { end } else { seek(times, start, end, from.hi as usize, until) };
+            let (mut lo, mut before) = (start, &NOTHING[..layout.stride]);
+            if let Some(over) = group.window.over {
+                lo = seek(times, start, hi, from.lo as usize, until.saturating_sub(over));
+                before = row(lo - 1);
+            }
+            last = Near { lo: lo as u32, hi: hi as u32 };
+            if let Some(near) = near.get_mut(index) {
+                *near = last;
+            }
+            let all = Ends { upto: row(hi - 1), before };
+            write_plain(&group.plain, all, all, write);
+        }
+        true
+    }
+
+    /// Writes the outputs of a group that reads labels alone.
+    pub(super) fn write_frauds(&self, group: &Group, now: i64, write: &mut impl FnMut(usize, f32)) {
+        let frauds = self.labels(group.window, now).1 as f64;
+        for step in &group.steps {
+            let share = |versus| measure::over(frauds, self.labels(versus, now).1 as f64);
+            write(step.output, step.versus.map_or(frauds, share) as f32);
+        }
+    }
+}
+
+/// Writes steps of all rows, and of those in the order's currency.
+#[expect(clippy::inline_always, reason = "both kinds of totals are mostly the same, which only the caller knows")]
+#[inline(always)]
+pub(super) fn write_plain(steps: &[Plain], all: Ends<'_>, own: Ends<'_>, write: &mut impl FnMut(usize, f32)) {
+    for step in steps {
+        match *step {
+            Plain::Count { output, n } => write(output, n.between(all.before, all.upto) as f32),
+            Plain::Sum { output, sum, unit, per_currency } => {
+                let Ends { upto, before } = if per_currency { own } else { all };
+                write(output, (upto[sum].wrapping_sub(before[sum]) as f64 / unit) as f32);
+            }
+            Plain::Mean { output, n, sum, unit, per_currency } => {
+                let Ends { upto, before } = if per_currency { own } else { all };
+                let (n, sum) = (n.between(before, upto), upto[sum].wrapping_sub(before[sum]));
+                let mean = if n == 0 { 0.0 } else { sum as f64 / (f64::from(n) * unit) };
+                write(output, mean as f32);
+            }
+        }
+    }
+}
