@@ -1,11 +1,15 @@
 //! What can be typed. Nothing is opened here.
 
+mod learning;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use orderguard_evaluation::threshold::Aim;
 use orderguard_features::kind::EventKind;
 use orderguard_features::time::{Span, UnixMillis};
+
+pub(crate) use learning::{Cost, GrowthArg, LearningArgs, StopOn, WeighBy};
 
 /// Learns from labelled order history which orders are fraudulent, and scores new ones.
 #[derive(Parser, Debug)]
@@ -133,13 +137,7 @@ pub(crate) struct TrainArgs {
     pub(crate) features: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tables: TableArgs,
-    /// What is fitted: boosted trees, or logistic regression.
-    #[arg(long, value_enum, default_value_t = ModelKind::Gbt)]
-    pub(crate) model: ModelKind,
-    /// Seed of everything drawn at random.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) seed: u64,
-    /// Folder for model.ogm, state.ogs, report.json, schema.toml and features.toml.
+    /// Folder for model.ogm, state.ogs, report.json, schema.toml, features.toml and params.toml.
     #[arg(long, default_value = "models/latest", value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Write the content of report.json to standard output.
@@ -175,18 +173,12 @@ pub(crate) struct TrainArgs {
     /// Secret with which identifiers are hashed; at least 16 bytes.
     #[arg(long, value_name = "FILE", env = "ORDERGUARD_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Most trees [default: 1000].
-    #[arg(long, value_name = "N", help_heading = "Trees")]
-    pub(crate) trees: Option<usize>,
-    /// Share of each leaf's value that is taken [default: 0.05].
-    #[arg(long, value_name = "RATE", help_heading = "Trees")]
-    pub(crate) learning_rate: Option<f64>,
-    /// Most leaves of a tree [default: 31].
-    #[arg(long, value_name = "N", help_heading = "Trees")]
-    pub(crate) leaves: Option<usize>,
-    /// Fewest orders in a leaf [default: one in 500 training orders, 20 to 100].
-    #[arg(long, value_name = "N", help_heading = "Trees")]
-    pub(crate) min_rows_per_leaf: Option<usize>,
+    /// How the model learns: a TOML file of the options below, such as `learning-rate = 0.1`, or a model, whose own are taken.
+    /// `train` writes them beside each model as params.toml. What is typed wins.
+    #[arg(long, value_name = "FILE", help_heading = "Learning")]
+    pub(crate) params: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) learning: LearningArgs,
 }
 
 /// Which learner.

@@ -9,11 +9,12 @@ use orderguard_features::schema::Schema;
 use orderguard_inference::model::{Model, ModelCard, Predictor};
 use orderguard_inference::{golden, reference};
 
-use crate::args::TrainArgs;
 use crate::console::Console;
 use crate::failure::{Blame, Outcome};
-use crate::fit::{self, Fitted, Learner};
+use crate::fit::{self, Fitted};
 use crate::ingest::Orders;
+use crate::learner::Learner;
+use crate::weighing::Facts;
 
 /// Made-up rows in the model file whose scores are checked on load.
 const N_GOLDEN: usize = 8;
@@ -22,7 +23,7 @@ const N_GOLDEN: usize = 8;
 pub(crate) struct Card(ModelCard);
 
 impl Card {
-    pub(crate) fn new(report: &Report, args: &TrainArgs, key: &IdentityKey, refit: bool) -> Self {
+    pub(crate) fn new(report: &Report, params: &[(String, String)], key: &IdentityKey, refit: bool) -> Self {
         let kind = report.model.as_ref().map_or(String::new(), |model| model.kind.clone());
         let mut facts: Vec<(String, String)> = Vec::new();
         let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
@@ -57,10 +58,10 @@ impl Card {
             program_version: env!("CARGO_PKG_VERSION").into(),
             kind: if refit { format!("{kind}, refit") } else { kind },
             data_hash: report.data.hash.clone(),
-            seed: args.seed,
+            seed: report.model.as_ref().map_or(0, |model| model.seed),
             key_check: key.check(),
             facts,
-            params: report.model.as_ref().map_or(Vec::new(), |model| model.params.clone().into_iter().collect()),
+            params: params.to_vec(),
             notes,
         })
     }
@@ -94,8 +95,9 @@ pub(crate) fn assemble(
 /// The same model on all resolved orders.
 #[allow(clippy::too_many_arguments)] // everything that the fit used, once more
 pub(crate) fn refit(
-    args: &TrainArgs,
+    params: &[(String, String)],
     learner: &Learner,
+    facts: &Facts,
     orders: &Orders,
     spec: &FeatureSpec,
     matrix: &Matrix,
@@ -114,9 +116,10 @@ pub(crate) fn refit(
         .collect();
     let known = orders.labels.known_fraud_at(parts.data_end.unwrap_or(i64::MAX));
     let labels: Vec<u8> = rows.iter().map(|&row| known[row as usize]).collect();
-    let all = fit::Parts { matrix, spec, train: (&rows, &labels), validation: (&[], &[]), folds: None, groups: None };
+    let all =
+        fit::Parts { matrix, spec, train: (&rows, &labels), validation: (&[], &[]), folds: None, groups: None, facts };
     let (predictor, importance) = fit::refit(learner, &all, fitted, console)?;
-    let card = Card::new(report, args, key, true);
+    let card = Card::new(report, params, key, true);
     let model = assemble(&orders.schema, spec, matrix, &rows, fitted, &predictor, &importance, card).bad_data()?;
     model.to_bytes().bad_data()
 }

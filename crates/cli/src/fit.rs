@@ -8,74 +8,17 @@ use orderguard_features::language::spec::{FeatureKind, FeatureSpec};
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::calibrate::probability;
 use orderguard_inference::model::{Calibration, Predictor, Threshold};
-use orderguard_trainer::boosting::{self, Extras};
+use orderguard_trainer::boosting;
 use orderguard_trainer::calibration::fit_calibration;
-use orderguard_trainer::logistic::{self, LogisticParams};
-use orderguard_trainer::params::{CheckedGbtParams, GbtParams};
+use orderguard_trainer::logistic;
+use orderguard_trainer::params::CheckedGbtParams;
 use orderguard_trainer::samples::Samples;
 
-use crate::args::{ModelKind, TrainArgs};
+use crate::args::{LearningArgs, StopOn};
 use crate::console::Console;
 use crate::failure::{Blame, Outcome};
-
-/// Checked parameters of either learner.
-pub(crate) enum Learner {
-    Gbt(CheckedGbtParams),
-    Logistic(logistic::CheckedLogisticParams),
-}
-
-impl Learner {
-    pub(crate) fn from_args(args: &TrainArgs) -> Outcome<Self> {
-        match args.model {
-            ModelKind::Gbt => {
-                let defaults = GbtParams::default();
-                let params = GbtParams {
-                    n_trees: args.trees.unwrap_or(defaults.n_trees),
-                    learning_rate: args.learning_rate.unwrap_or(defaults.learning_rate),
-                    max_leaves: args.leaves.unwrap_or(defaults.max_leaves),
-                    min_rows_per_leaf: args.min_rows_per_leaf.unwrap_or(defaults.min_rows_per_leaf),
-                    seed: args.seed,
-                    ..defaults
-                };
-                Ok(Self::Gbt(params.check().bad_usage()?))
-            }
-            ModelKind::Logistic => Ok(Self::Logistic(LogisticParams::default().check().bad_usage()?)),
-        }
-    }
-
-    /// The same learner with what depends on the size of the training part, where the user left it open.
-    pub(crate) fn for_size(self, parts: &Parts<'_>, args: &TrainArgs) -> Outcome<Self> {
-        let train = parts.train();
-        match self {
-            Self::Gbt(params) if args.min_rows_per_leaf.is_none() => {
-                let params = GbtParams { min_rows_per_leaf: leaf_rows(train.len()), ..(*params).clone() };
-                Ok(Self::Gbt(params.check().bad_usage()?))
-            }
-            Self::Logistic(params) if train.n_fraud() < FRAUDS_PER_FEATURE * parts.spec.len() => {
-                let params = LogisticParams { knot_shares: Vec::new(), ..params.get().clone() };
-                Ok(Self::Logistic(params.check().bad_usage()?))
-            }
-            other => Ok(other),
-        }
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Gbt(_) => "gbt",
-            Self::Logistic(_) => "logistic",
-        }
-    }
-}
-
-/// With fewer frauds per feature, a logistic regression draws straight lines: bends would be fitted to chance (the rule of
-/// ten events per variable; Peduzzi et al., Journal of Clinical Epidemiology 49, 1996).
-const FRAUDS_PER_FEATURE: usize = 10;
-
-/// Fewest rows of a leaf for a training part of `n_rows`: one in 500, from 20 to 100. A leaf must hold enough orders to
-/// tell a share of fraud; where there are few orders in all, 100 would leave nothing to split.
-fn leaf_rows(n_rows: usize) -> usize {
-    (n_rows / 500).clamp(20, 100)
-}
+use crate::learner::Learner;
+use crate::weighing::Facts;
 
 /// What the learners see: rows of one matrix with their labels.
 pub(crate) struct Parts<'a> {
@@ -88,6 +31,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) folds: Option<&'a [u8]>,
     /// Hash of the entity whose orders belong together, for every row of the matrix.
     pub(crate) groups: Option<&'a [u64]>,
+    /// Of every row of the matrix.
+    pub(crate) facts: &'a Facts,
 }
 
 /// A fitted model before it is dressed with a card.
@@ -101,7 +46,8 @@ pub(crate) struct Fitted {
     pub(crate) importance: Vec<f64>,
     /// Trees, or penalties tried.
     pub(crate) rounds: u64,
-    pub(crate) params: Vec<(String, String)>,
+    /// What was found beside the parameters, such as the penalty.
+    pub(crate) facts: Vec<(String, String)>,
     /// Rows and labels that chose rounds, calibration and threshold, with their raw scores.
     pub(crate) chosen_on: ChosenOn,
     /// What a refit needs to know.
@@ -136,7 +82,7 @@ impl Parts<'_> {
         self.spec.features.iter().map(of_history).collect()
     }
 
-    fn train(&self) -> Samples<'_> {
+    pub(crate) fn train(&self) -> Samples<'_> {
         Samples { matrix: self.matrix, rows: self.train.0, labels: self.train.1 }
     }
 
@@ -146,9 +92,16 @@ impl Parts<'_> {
 }
 
 /// Fits a model and everything that is chosen with it.
-pub(crate) fn fit(learner: &Learner, parts: &Parts<'_>, aim: Aim, seed: u64, console: &Console) -> Outcome<Fitted> {
+pub(crate) fn fit(
+    learner: &Learner,
+    options: &LearningArgs,
+    parts: &Parts<'_>,
+    aim: Aim,
+    console: &Console,
+) -> Outcome<Fitted> {
+    let seed = options.seed();
     let raw = match learner {
-        Learner::Gbt(params) => fit_gbt(params, parts, console)?,
+        Learner::Gbt(params) => fit_gbt(params, options.stop_on, parts, console)?,
         Learner::Logistic(params) => fit_logistic(params, parts, console)?,
     };
     let (rows, labels) = if parts.folds.is_some() { parts.train } else { parts.validation };
@@ -168,7 +121,7 @@ pub(crate) fn fit(learner: &Learner, parts: &Parts<'_>, aim: Aim, seed: u64, con
         predictor: raw.predictor,
         importance: raw.importance,
         rounds: raw.rounds,
-        params: raw.params,
+        facts: raw.facts,
         chosen_on: ChosenOn {
             rows: rows.to_vec(),
             labels: labels.to_vec(),
@@ -189,12 +142,13 @@ pub(crate) fn refit(
     let bar = console.steps_bar("refitting");
     match (learner, before.choice) {
         (Learner::Gbt(params), Choice::Rounds(rounds)) => {
+            let facts = parts.facts.of(parts.train.0, parts.train.1)?;
             let fit = boosting::fit_rounds(
                 params,
                 &parts.kinds(),
                 &parts.train(),
                 rounds,
-                &Extras::default(),
+                &facts.without_measure(),
                 &mut |report| {
                     bar.set_length(report.n_rounds as u64);
                     bar.set_position(report.round as u64);
@@ -223,30 +177,35 @@ struct Raw {
     predictor: Predictor,
     importance: Vec<f64>,
     rounds: u64,
-    params: Vec<(String, String)>,
+    facts: Vec<(String, String)>,
     /// Scores of the rows that chose.
     scores: Vec<f64>,
     choice: Choice,
 }
 
-fn fit_gbt(params: &CheckedGbtParams, parts: &Parts<'_>, console: &Console) -> Outcome<Raw> {
+fn fit_gbt(params: &CheckedGbtParams, stop_on: Option<StopOn>, parts: &Parts<'_>, console: &Console) -> Outcome<Raw> {
+    let measure = stop_on.map_or("", StopOn::words);
     let kinds = parts.kinds();
     let bar = console.steps_bar("boosting");
     let mut report = |report: &boosting::RoundReport| {
         bar.set_length(report.n_rounds as u64);
         bar.set_position(report.round as u64);
         if let Some(metric) = report.metric {
-            bar.set_prefix(format!("average precision {metric:.4}"));
+            bar.set_prefix(format!("{measure} {metric:.4}"));
         }
         ControlFlow::Continue(())
     };
-    let extras = Extras::default();
+    let facts = parts.facts.of(parts.train.0, parts.train.1)?;
     let (fit, scores) = if let Some(folds) = parts.folds {
+        let extras = facts.extras(&facts);
         let chosen = boosting::fit_folds(params, &kinds, &parts.train(), folds, &extras, &mut report).bad_data()?;
+        let extras = facts.without_measure();
         let fit =
             boosting::fit_rounds(params, &kinds, &parts.train(), chosen.best_round, &extras, &mut report).bad_data()?;
         (fit, chosen.out_of_fold_scores)
     } else {
+        let held = parts.facts.of(parts.validation.0, parts.validation.1)?;
+        let extras = facts.extras(&held);
         let mut fit =
             boosting::fit(params, &kinds, &parts.train(), &parts.validation(), &extras, &mut report).bad_data()?;
         let scores = std::mem::take(&mut fit.valid_scores);
@@ -258,16 +217,7 @@ fn fit_gbt(params: &CheckedGbtParams, parts: &Parts<'_>, console: &Console) -> O
         choice: Choice::Rounds(fit.best_round),
         importance: fit.importance,
         predictor: Predictor::Gbt(fit.forest),
-        params: vec![
-            ("trees, at most".into(), params.n_trees.to_string()),
-            ("learning rate".into(), params.learning_rate.to_string()),
-            ("leaves of a tree".into(), params.max_leaves.to_string()),
-            ("rows in a leaf, at least".into(), params.min_rows_per_leaf.to_string()),
-            ("hessian in a leaf, at least".into(), params.min_child_weight.to_string()),
-            ("L2".into(), params.l2.to_string()),
-            ("bins".into(), params.max_bins.to_string()),
-            ("patience".into(), params.patience.to_string()),
-        ],
+        facts: Vec::new(),
         scores,
     })
 }
@@ -299,7 +249,7 @@ fn fit_logistic(params: &logistic::CheckedLogisticParams, parts: &Parts<'_>, con
         choice: Choice::Lambda(fit.lambda),
         importance: fit.importance,
         predictor: Predictor::Logistic(fit.model),
-        params: vec![
+        facts: vec![
             ("penalty".into(), fit.lambda.to_string()),
             ("L1 share of the penalty".into(), params.get().l1_ratio.to_string()),
         ],

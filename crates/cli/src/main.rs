@@ -9,15 +9,18 @@ mod fit;
 mod ingest;
 mod input;
 mod key;
+mod learner;
 mod measure;
 mod memory;
 mod model_data;
 mod output;
+mod params_file;
 mod rows;
 mod specification;
 mod state_file;
 mod streamed;
 mod table_file;
+mod weighing;
 
 use clap::Parser;
 

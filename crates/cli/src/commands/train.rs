@@ -20,15 +20,18 @@ use crate::args::{DataArgs, SchemaOptions, TrainArgs};
 use crate::assemble::{Card, assemble, refit};
 use crate::console::{Console, peak_rss_bytes, report_style};
 use crate::failure::{Blame, Failure, Outcome, data, usage};
-use crate::fit::{self, Learner};
+use crate::fit;
 use crate::ingest::{self, EventSpan, Orders};
+use crate::learner::{self, Learner};
 use crate::measure::{self, Measured};
 use crate::specification::{refuse_card_numbers, refuse_leaks, specify};
-use crate::{key, model_data, output, specification};
+use crate::weighing::{self, Facts};
+use crate::{key, model_data, output, params_file, specification};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
-    let learner = Learner::from_args(args)?;
+    let options = params_file::effective(args)?;
+    learner::check(&options)?;
     let key = key::load(args.key_file.as_deref())?;
     let tables = Arc::new(specification::tables(&args.tables)?);
     std::fs::create_dir_all(&args.out)
@@ -39,13 +42,18 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let read_seconds = start.elapsed().as_secs_f64();
 
     let feature_start = Instant::now();
-    let parts = split_orders(args, &orders, &key)?;
+    let parts = split_orders(args, options.seed(), &orders, &key)?;
+    // A column may be what orders weigh by, and still be refused as a feature.
+    let facts = Facts::new(&orders, &options)?;
     refuse_card_numbers(&orders)?;
     let leaks = refuse_leaks(&mut orders, &parts.train, &args.keep)?;
     let specified = specify(&orders, &parts.train, args.features.as_deref(), &tables)?;
     orders.remarks.extend(specified.off_line());
     orders.remarks.extend(specified.notes);
-    let spec = specified.spec;
+    let mut spec = specified.spec;
+    if args.features.is_none() {
+        weighing::leave_out_weight(&mut spec, &orders.schema, &tables, &options);
+    }
     if spec.is_empty() {
         return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
     }
@@ -70,9 +78,11 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         validation: (&parts.validation, &parts.validation_label),
         folds: parts.train_fold.as_deref(),
         groups: groups.as_deref(),
+        facts: &facts,
     };
-    let learner = learner.for_size(&fit_parts, args)?;
-    let fitted = fit::fit(&learner, &fit_parts, args.aim, args.seed, console)?;
+    let (learner, options) = Learner::resolve(&options, &fit_parts)?;
+    let fitted = fit::fit(&learner, &options, &fit_parts, args.aim, console)?;
+    let params: Vec<(String, String)> = options.given().into_iter().chain(fitted.facts.iter().cloned()).collect();
     let fit_seconds = fit_start.elapsed().as_secs_f64();
 
     let evaluate_start = Instant::now();
@@ -110,9 +120,9 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         model: Some(report::Model {
             kind: learner.name().into(),
             rounds: fitted.rounds,
-            params: fitted.params.iter().cloned().collect(),
+            params: params.iter().cloned().collect(),
             calibration: measure::calibration_name(&fitted.calibration).into(),
-            seed: args.seed,
+            seed: options.seed(),
             refit: false,
         }),
         features: measure::feature_section(&spec.names(), &fitted.importance),
@@ -135,13 +145,14 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         &fitted,
         &fitted.predictor,
         &fitted.importance,
-        Card::new(&report, args, &key, false),
+        Card::new(&report, &params, &key, false),
     )
     .bad_data()?;
     let model_bytes = model.to_bytes().bad_data()?;
     let mut refit_bytes = None;
     if args.refit {
-        refit_bytes = Some(refit(args, &learner, &orders, &spec, &matrix, &parts, &fitted, &report, &key, console)?);
+        refit_bytes =
+            Some(refit(&params, &learner, &facts, &orders, &spec, &matrix, &parts, &fitted, &report, &key, console)?);
     }
     let state_bytes = state.to_bytes(&extractor);
     report.timing = Timing {
@@ -160,6 +171,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let mut files = output::Staged::default();
     files.add(&args.out.join("schema.toml"), orders.schema.to_toml().as_bytes())?;
     files.add(&args.out.join("features.toml"), FeatureFile::from_spec(&spec).to_toml().as_bytes())?;
+    files.add(&args.out.join("params.toml"), params_file::write(&options).as_bytes())?;
     files.add(&args.out.join("state.ogs"), &state_bytes)?;
     files.add(&args.out.join("report.json"), json.as_bytes())?;
     if let Some(bytes) = refit_bytes {
@@ -181,7 +193,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         output::print(&render(&report, &report_style()))?;
     }
     console.show(&format!(
-        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml{}\n",
+        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml, params.toml{}\n",
         args.out.display(),
         if args.refit { ", model-refit.ogm" } else { "" }
     ));
@@ -230,7 +242,7 @@ pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
     Schema::from_toml(&text).map_err(|error| Failure::Usage(anyhow::anyhow!("{}: {error}", path.display())))
 }
 
-fn split_orders(args: &TrainArgs, orders: &Orders, key: &IdentityKey) -> Outcome<Split> {
+fn split_orders(args: &TrainArgs, seed: u64, orders: &Orders, key: &IdentityKey) -> Outcome<Split> {
     let drop_known = match &args.drop_known_entities {
         None => None,
         Some(name) => {
@@ -258,7 +270,7 @@ fn split_orders(args: &TrainArgs, orders: &Orders, key: &IdentityKey) -> Outcome
         test_until: millis(args.test_until),
         data_end: millis(args.as_of.or(orders.data_end)),
         drop_known: drop_known.as_deref(),
-        seed: args.seed,
+        seed,
         ..Default::default()
     };
     split(&input, &options).map_err(|error| {

@@ -22,7 +22,14 @@ fn trained(content: impl AsRef<[u8]>, options: &str) -> serde_json::Value {
     let run = place.ok(&format!("train --data orders.csv --out out {QUICK} --json {options}"));
     assert_eq!(
         place.files("out"),
-        ["out/features.toml", "out/model.ogm", "out/report.json", "out/schema.toml", "out/state.ogs"]
+        [
+            "out/features.toml",
+            "out/model.ogm",
+            "out/params.toml",
+            "out/report.json",
+            "out/schema.toml",
+            "out/state.ogs"
+        ]
     );
     serde_json::from_str(&run.out).unwrap()
 }
@@ -436,7 +443,7 @@ fn what_is_typed_wrongly() {
         ("", "Usage"),
         ("train", "--data"),
         ("train --data a.csv --trees 0", "trees"),
-        ("train --data a.csv --learning-rate 7", "learning_rate"),
+        ("train --data a.csv --learning-rate 7", "--learning-rate"),
         ("train --data a.csv --label-delay soon", "--label-delay"),
         ("train --data a.csv --max-rejected 200%", "--max-rejected"),
         ("train --data a.csv --train-from yesterday", "--train-from"),

@@ -12,6 +12,7 @@ mod harness;
 mod help;
 mod labels;
 mod larger_than_memory;
+mod learning;
 mod options;
 mod replay_check;
 mod state;

@@ -162,10 +162,10 @@ fn a_column_filled_in_hindsight_is_refused_and_can_be_kept() {
 #[test]
 fn a_refit_is_marked_as_one() {
     let place = shop(&Table::narrow(1_500));
-    for kind in ["gbt", "logistic"] {
-        place.ok(&format!("{TRAIN} --model {kind}"));
+    for (kind, train) in [("gbt", TRAIN), ("logistic", "train --data a.csv --out out --model logistic")] {
+        place.ok(train);
         let measured = place.read("out/model.ogm");
-        let run = place.ok(&format!("{TRAIN} --model {kind} --refit"));
+        let run = place.ok(&format!("{train} --refit"));
         assert!(place.read("out/model.ogm") == measured, "the model that was measured is written either way");
         run.says("model-refit.ogm");
         let (plain, refit) = (place.ok("inspect out/model.ogm").out, place.ok("inspect out/model-refit.ogm").out);
@@ -192,16 +192,17 @@ fn a_refit_is_marked_as_one() {
 fn a_refit_of_an_earlier_run_does_not_stay_beside_a_new_model() {
     let place = shop(&Table::narrow(1_300));
     place.ok(&format!("{TRAIN} --refit"));
-    assert_eq!(place.files("out").len(), 6);
+    assert_eq!(place.files("out").len(), 7);
     place.ok(TRAIN);
     assert!(!place.path("out/model-refit.ogm").exists());
-    assert_eq!(place.files("out").len(), 5);
+    assert_eq!(place.files("out").len(), 6);
 }
 
 #[test]
 fn logistic_regression() {
     let place = shop(&Table::narrow(1_500));
-    let report = report(&place, "--model logistic");
+    place.ok("train --data a.csv --out out --model logistic");
+    let report = place.json("out/report.json");
     assert_eq!(report["model"]["kind"], "logistic");
     assert!(report["test"]["roc_auc"].as_f64().unwrap() > 0.6);
     assert!(place.ok("inspect out/model.ogm").out.starts_with("kind"));
@@ -330,6 +331,6 @@ fn no_private_value_reaches_a_file_or_a_message() {
 fn the_default_folder_is_models_latest() {
     let place = shop(&Table::narrow(1_300));
     place.ok("train --data a.csv --trees 5");
-    assert_eq!(place.files("models").len(), 5);
+    assert_eq!(place.files("models").len(), 6);
     assert!(place.path("models/latest/model.ogm").exists());
 }
