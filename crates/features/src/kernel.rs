@@ -32,6 +32,7 @@
 //! [`LabelNews`]. At time t it counts as fraud if the last label learned before t says so.
 
 mod bytes;
+mod cells;
 mod error;
 mod folded;
 mod history;

@@ -1,5 +1,6 @@
 //! What is remembered of one entity, and how events and labels change it.
 
+use super::cells::Cells;
 use super::folded::{self, Folded};
 use super::labels::{LabelRow, Labels};
 use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
@@ -31,7 +32,7 @@ pub struct EntityHistory {
 /// Memory that the histories of one shard use one after the other while many events are learned.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    cells: Box<[i64]>,
+    cells: Cells,
 }
 
 const FEW_CELLS: usize = 8;

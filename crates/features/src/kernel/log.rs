@@ -7,13 +7,14 @@
 //! ```
 
 use super::MISSING;
+use super::cells::Cells;
 use super::folded::{currency, widen};
 use super::layout::{self, Fresh, KNOWN, Layout, MAX_STRIDE, META, NOTHING};
 
 /// Exact rows `start..end`; row `start - 1` is the base.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
-    cells: Box<[i64]>,
+    cells: Cells,
     start: u32,
     end: u32,
     capacity: u32,
@@ -51,7 +52,7 @@ impl Log {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let of_gone = |(_, cells): &(u32, Box<[i64]>)| size_of::<(u32, Box<[i64]>)>() + 8 * cells.len();
-        8 * self.cells.len() + self.gone.iter().flat_map(|gone| gone.iter()).map(of_gone).sum::<usize>()
+        self.cells.memory_bytes() + self.gone.iter().flat_map(|gone| gone.iter()).map(of_gone).sum::<usize>()
     }
 
     /// Running totals of a currency before a row: those of the last row before it that has the currency, the base among
@@ -157,16 +158,16 @@ impl Log {
             }
         }
         self.end += 1;
-        let (stride, first_column) = (layout.stride, 2 * layout.sinces.len());
+        let stride = layout.stride;
         if at < end {
-            for column in 0..=layout.n_columns {
-                let from = first_column + column * self.capacity as usize;
-                self.cells.copy_within(from + at..from + end, from + at + 1);
-            }
             let (from, to) = (self.row_at(layout, at), self.row_at(layout, end));
-            self.cells.copy_within(from..to, from + stride);
+            let cells = &mut *self.cells;
+            for column in 0..=layout.n_columns {
+                let from = 2 * layout.sinces.len() + column * self.capacity as usize;
+                cells.copy_within(from + at..from + end, from + at + 1);
+            }
+            cells.copy_within(from..to, from + stride);
         }
-        self.cells[first_column + at] = event.time;
         self.fill_columns(layout, at, event);
         // The event's own totals first, for the later rows; then those before it.
         let of = (event.meta >> 32) as u32;
@@ -206,30 +207,33 @@ impl Log {
         (row[KNOWN], row[META]) = (event.known_at, event.meta as i64);
     }
 
+    /// Writes time and columns of a row.
     fn fill_columns(&mut self, layout: &Layout, at: usize, event: &Fresh<'_>) {
+        let (start, end, capacity, times_at) =
+            (self.start(), self.end(), self.capacity as usize, 2 * layout.sinces.len());
+        let column_at = |column: usize| times_at + (1 + column) * capacity;
+        let cells = &mut *self.cells;
+        cells[times_at + at] = event.time;
         for (i, input) in layout.inputs.iter().enumerate() {
             if let Some(column) = input.column {
-                let to = self.column_at(layout, column) + at;
-                self.cells[to] = event.cells[i];
+                cells[column_at(column) + at] = event.cells[i];
             }
         }
         for (i, place) in layout.places.iter().enumerate() {
-            let to = self.column_at(layout, place.column) + at;
-            self.cells[to] = layout.place_cell(event.cells, i);
+            cells[column_at(place.column) + at] = layout.place_cell(event.cells, i);
         }
         for (i, cell) in layout.keys.iter().enumerate() {
             let key = layout.key_cell(event.cells, i);
-            let (start, keys_at) = (self.start(), self.column_at(layout, cell.column));
-            let previous_at = keys_at + self.capacity as usize;
+            let (keys_at, previous_at) = (column_at(cell.column), column_at(cell.column + 1));
             let mut previous = NO_KEY;
             if key != 0 {
-                let (keys, times) = (&self.cells[keys_at..], self.times(layout));
+                let (keys, times) = (&cells[keys_at..], &cells[times_at..]);
                 previous = find_last(&keys[start..at], key).map_or(i64::MIN, |i| times[start + i]);
-                if let Some(next) = keys[at + 1..self.end()].iter().position(|&other| other == key) {
-                    self.cells[previous_at + at + 1 + next] = event.time;
+                if let Some(next) = keys[at + 1..end].iter().position(|&other| other == key) {
+                    cells[previous_at + at + 1 + next] = event.time;
                 }
             }
-            (self.cells[keys_at + at], self.cells[previous_at + at]) = (key, previous);
+            (cells[keys_at + at], cells[previous_at + at]) = (key, previous);
         }
     }
 
@@ -306,13 +310,14 @@ impl Log {
         let kept = self.len() + 1;
         // With a quarter free in front, moving costs less than what was dropped; else there is more to hold.
         if self.start() > kept / 3 + 1 {
-            let shift = self.start() - 1;
+            let (shift, end) = (self.start() - 1, self.end());
+            let (first, from, to) = (self.row_at(layout, 0), self.row_at(layout, shift), self.row_at(layout, end));
+            let cells = &mut *self.cells;
             for column in 0..=layout.n_columns {
                 let from = 2 * layout.sinces.len() + column * self.capacity as usize;
-                self.cells.copy_within(from + shift..from + self.end(), from);
+                cells.copy_within(from + shift..from + end, from);
             }
-            let (from, to) = (self.row_at(layout, shift), self.row_at(layout, self.end()));
-            self.cells.copy_within(from..to, self.row_at(layout, 0));
+            cells.copy_within(from..to, first);
             (self.start, self.end) = (1, kept as u32);
         } else {
             self.grow(layout, kept + (kept / 2).max(1));
@@ -321,7 +326,7 @@ impl Log {
 
     /// Moves to a new allocation for `capacity` rows, the base among them.
     fn grow(&mut self, layout: &Layout, capacity: usize) {
-        self.move_to(layout, vec![0; Self::n_cells(layout, capacity)].into(), capacity);
+        self.move_to(layout, Cells::zeros(Self::n_cells(layout, capacity)), capacity);
     }
 
     /// Cells for so many rows.
@@ -330,7 +335,7 @@ impl Log {
     }
 
     /// Moves to cells that hold at least `capacity` rows, whatever they held before, and leaves the old ones.
-    fn move_to(&mut self, layout: &Layout, cells: Box<[i64]>, capacity: usize) -> Box<[i64]> {
+    fn move_to(&mut self, layout: &Layout, cells: Cells, capacity: usize) -> Cells {
         let head = 2 * layout.sinces.len();
         let gone = self.gone.take();
         let mut grown = Self { cells, start: 1, end: 1, capacity: capacity as u32, gone };
@@ -344,38 +349,38 @@ impl Log {
         } else {
             let first = self.start() - 1;
             grown.end = self.end - first as u32;
-            grown.cells[..head].copy_from_slice(&self.cells[..head]);
+            let (n, first_row) = (grown.end(), grown.row_at(layout, 0));
+            let (cells, old) = (&mut *grown.cells, &*self.cells);
+            cells[..head].copy_from_slice(&old[..head]);
             for column in 0..=layout.n_columns {
                 let (from, to) = (head + column * self.capacity as usize, head + column * capacity);
-                let n = grown.end();
-                grown.cells[to..to + n].copy_from_slice(&self.cells[from + first..from + first + n]);
+                cells[to..to + n].copy_from_slice(&old[from + first..from + first + n]);
             }
             let (from, end) = (self.row_at(layout, first), self.row_at(layout, self.end()));
-            let to = grown.row_at(layout, 0);
-            grown.cells[to..to + end - from].copy_from_slice(&self.cells[from..end]);
+            cells[first_row..first_row + end - from].copy_from_slice(&old[from..end]);
         }
         std::mem::replace(self, grown).cells
     }
 
     /// Moves into `room`, with space for `n` rows more, so that learning many at once allocates nothing.
-    pub(super) fn enter(&mut self, layout: &Layout, room: &mut Box<[i64]>, n: usize) {
+    pub(super) fn enter(&mut self, layout: &Layout, room: &mut Cells, n: usize) {
         let capacity = self.len() + 1 + n;
         let needed = Self::n_cells(layout, capacity);
         if room.len() < needed {
-            *room = vec![0; needed + needed / 2].into();
+            *room = Cells::zeros(needed + needed / 2);
         }
         self.move_to(layout, std::mem::take(room), capacity);
     }
 
     /// The allocation alone.
-    pub(super) fn into_cells(self) -> Box<[i64]> {
+    pub(super) fn into_cells(self) -> Cells {
         self.cells
     }
 
     /// Moves out of the room into an allocation of its own, and gives the room back.
-    pub(super) fn leave(&mut self, layout: &Layout, room: &mut Box<[i64]>) {
+    pub(super) fn leave(&mut self, layout: &Layout, room: &mut Cells) {
         let capacity = self.len() + 2 + self.len() / 8;
-        *room = self.move_to(layout, vec![0; Self::n_cells(layout, capacity)].into(), capacity);
+        *room = self.move_to(layout, Cells::zeros(Self::n_cells(layout, capacity)), capacity);
     }
 
     /// Sets aside room for `n` rows, to be filled one by one.
