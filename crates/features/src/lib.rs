@@ -27,6 +27,7 @@ mod recent;
 pub mod replay;
 pub mod schema;
 pub mod shards;
+mod shared;
 mod slow_clock;
 pub mod snapshot;
 pub mod state;

@@ -27,6 +27,7 @@ use crate::identity::EntityKey;
 use crate::kernel::ENTITY_LIFETIME;
 use crate::language::feature::FIRST_SEEN;
 use crate::shards::{Shards, get_each};
+use crate::shared::Shared;
 use crate::slow_clock::SlowClock;
 use crate::time::Span;
 
@@ -78,7 +79,7 @@ struct Account {
     first: i64,
     last: i64,
     /// What accounts have that were ever linked, or had a fraud, or a life before.
-    more: Option<Box<AccountMore>>,
+    more: Option<Shared<AccountMore>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -120,7 +121,7 @@ struct Thing {
     last: i64,
     /// The smallest of its uses; all things have one.
     head: Use,
-    more: Option<Box<ThingMore>>,
+    more: Option<Shared<ThingMore>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -651,7 +652,7 @@ impl Lives for Account {
 
     fn single(&self) -> Self {
         let mut more = self.more.as_ref().map(|more| {
-            Box::new(AccountMore {
+            Shared::new(AccountMore {
                 joined: more.joined,
                 stands: more.stands.clone(),
                 cluster_last: more.cluster_last,
@@ -666,7 +667,7 @@ impl Lives for Account {
 impl Account {
     fn more(&mut self) -> &mut AccountMore {
         let last = self.last;
-        self.more.get_or_insert_with(|| Box::new(AccountMore { cluster_last: last, ..AccountMore::default() }))
+        self.more.get_or_insert_with(|| Shared::new(AccountMore { cluster_last: last, ..AccountMore::default() }))
     }
 
     fn for_each_life(&mut self, mut change: impl FnMut(&mut Self)) {
@@ -753,7 +754,7 @@ impl Lives for Thing {
 
     fn single(&self) -> Self {
         let mut more =
-            self.more.as_ref().map(|more| Box::new(ThingMore { uses: more.uses.clone(), older: Vec::new() }));
+            self.more.as_ref().map(|more| Shared::new(ThingMore { uses: more.uses.clone(), older: Vec::new() }));
         more.take_if(|more| more.uses.is_empty());
         Self { last: self.last, head: self.head, more }
     }

@@ -17,6 +17,7 @@ use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::plan::Plan;
 use super::{MAX_TIME, MAX_VALUE, MISSING};
 use crate::container::SectionReader;
+use crate::shared::Shared;
 
 fn put(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
@@ -174,13 +175,13 @@ impl EntityHistory {
         match folded.len() {
             0 => {}
             1 if folded.is_old() => history.set_base(plan, folded.row(&plan.layout, 0)),
-            _ => history.extra.get_or_insert_with(|| Box::new(Extra::new())).folded = folded,
+            _ => history.extra.get_or_insert_with(|| Shared::new(Extra::new())).folded = folded,
         }
         let (folded, exact) = (read_labels(reader)?, read_labels(reader)?);
         check_labels(plan, history.clock(plan), &folded, &exact).map_err(|what| HistoryError::invalid(reader, what))?;
         if !folded.is_empty() || !exact.is_empty() {
             let labels = Labels::from_parts(plan, &folded, &exact);
-            history.extra.get_or_insert_with(|| Box::new(Extra::new())).labels = labels;
+            history.extra.get_or_insert_with(|| Shared::new(Extra::new())).labels = labels;
         }
         if history.last_known_at().is_none_or(|last| born > last) {
             return Err(HistoryError::invalid(reader, "a first event before the last"));

@@ -7,6 +7,7 @@ use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::log::Log;
 use super::plan::{Plan, Window};
 use super::{AHEAD, ENTITY_LIFETIME, LabelNews, Occurrence};
+use crate::shared::Shared;
 
 /// What is remembered of one entity: 72 bytes and one allocation, and a second one for labels that came early or say
 /// fraud, and for folded events.
@@ -22,7 +23,7 @@ pub struct EntityHistory {
     pub(super) late_known: i64,
     /// The longest time from an event to when it became known.
     pub(super) lateness: i64,
-    pub(super) extra: Option<Box<Extra>>,
+    pub(super) extra: Option<Shared<Extra>>,
     /// Of the first event, as far as readings ask for it.
     pub(super) currency: u32,
     /// Whether later events had another one.
@@ -217,6 +218,7 @@ impl EntityHistory {
             self.fold_first(plan, i64::MIN);
         }
         if let Some(extra) = &mut self.extra {
+            let extra = &mut **extra;
             extra.folded.settle(plan, clock, self.newest.max(self.late_known));
             extra.labels.settle(plan, clock);
         }
@@ -274,7 +276,7 @@ impl EntityHistory {
     }
 
     fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_with(|| Box::new(Extra::new()))
+        self.extra.get_or_insert_with(|| Shared::new(Extra::new()))
     }
 
     fn take_scratch(&mut self, plan: &Plan) -> Vec<i64> {

@@ -12,6 +12,7 @@ use super::{Account, AccountMore, Join, Lives, Network, Node, Stand, Thing, Thin
 use crate::container::SectionReader;
 use crate::identity::EntityKey;
 use crate::kernel::{ENTITY_LIFETIME, HistoryError};
+use crate::shared::Shared;
 use crate::slow_clock::SlowClock;
 use crate::varint::{get, get_signed, invalid, put, put_signed};
 
@@ -150,7 +151,7 @@ impl Network {
         &self,
         reader: &mut SectionReader<'_>,
         last: i64,
-    ) -> Result<Option<Box<AccountMore>>, HistoryError> {
+    ) -> Result<Option<Shared<AccountMore>>, HistoryError> {
         let flags = get(reader)?;
         let mut more = AccountMore { cluster_last: last, ..AccountMore::default() };
         if flags & 1 == 1 {
@@ -176,7 +177,7 @@ impl Network {
         if more.joined.is_some_and(|join| more.stands.last().is_some_and(|stand| stand.time >= join.time)) {
             return Err(invalid(reader, "a cluster up to when it was joined"));
         }
-        Ok((flags > 0).then(|| Box::new(more)))
+        Ok((flags > 0).then(|| Shared::new(more)))
     }
 
     /// What the reading code takes for granted: joins lead to accounts that are there, never in a circle, and from early
@@ -298,7 +299,7 @@ impl Network {
                 more.uses.push(next);
                 seen = next;
             }
-            let more = (n_others > 0).then(|| Box::new(more));
+            let more = (n_others > 0).then(|| Shared::new(more));
             lives.insert(0, Thing { last, head, more });
         }
         self.take_thing(key, &mut lives, reader)
