@@ -7,6 +7,7 @@ pub mod boosting;
 pub mod calibration;
 mod constraints;
 pub mod crossfit;
+mod gram;
 mod grower;
 mod histogram;
 pub mod logistic;

@@ -191,7 +191,8 @@ pub type Progress<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 ///
 /// `kinds` and `has_first_seen` have one entry per feature; where the latter is set, the value
 /// ([`is_first_seen`](orderguard_features::language::feature::is_first_seen)) is a state of its own. NaN is missing, infinities are clamped.
-/// O(rows x columns^2) per Newton step, shared between threads; same bits for any number of them.
+/// O(rows x (dense columns + indicators that are 1)) per inner iteration, a few tens of them for a penalty, shared between
+/// threads; same bits for any number of them. With an absolute part, O(rows x columns in use^2) per Newton step.
 ///
 /// # Errors
 /// [`FitLinearError::OneClass`], [`FitLinearError::Interrupted`].
@@ -347,20 +348,20 @@ fn walk_path(
     }
     let columns = Columns::new(kinds, has_first_seen, &params.knot_shares, train);
     let parts: Vec<Part> = columns.apply(train);
-    let mut fit = Fit::new(&parts, &columns.blocks, libm::log(n_fraud as f64 / n_honest as f64));
+    let mut fit = Fit::new(&parts, columns.shape, libm::log(n_fraud as f64 / n_honest as f64));
     for &lambda in lambdas {
         let (l1_ratio, max_iterations, tolerance) = (params.l1_ratio, params.max_iterations, params.tolerance);
         let outcome = fit.run(&Target { lambda, l1_ratio, max_iterations, tolerance });
         let step = LambdaStep {
             lambda,
-            n_weights: fit.weights.iter().map(|block| block[1..].iter().filter(|w| **w != 0.0).count()).sum(),
+            n_weights: fit.weights[1..].iter().filter(|w| **w != 0.0).count(),
             n_iterations: outcome.n_iterations,
             converged: outcome.converged,
             train_log_loss: fit.loss() / train.len() as f64,
             validation_log_loss: None,
             validation_average_precision: None,
         };
-        if visit(step, columns.model(fit.intercept, &fit.weights))?.is_break() {
+        if visit(step, columns.model(&fit.weights))?.is_break() {
             break;
         }
     }

@@ -21,8 +21,8 @@ use crate::samples::Samples;
 const TAIL_SHARE: f64 = 1e-4;
 /// "Far away": this many times the distance of the tail quantile from the median, beyond the tail quantile.
 const TAIL_REACH: f64 = 4.0;
-/// Most columns in one block; the Gram matrix of a block takes 8 x its square bytes per part.
-const MAX_BLOCK: usize = 384;
+/// Dense values of a row are padded with zeros to a multiple of this, so that loops over them have no rest.
+pub(crate) const DENSE_LANES: usize = 16;
 /// Rows in a part at least, and parts at most.
 const MIN_PART: usize = 256;
 const MAX_PARTS: usize = 32;
@@ -43,12 +43,8 @@ impl Piece {
     }
 }
 
-/// Where a weight stands: block, and column within the block (0 is the intercept).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
-    pub(crate) block: usize,
-    pub(crate) column: usize,
-}
+/// Where a weight stands among all: 0 is the intercept, dense columns follow, then indicators.
+type Slot = usize;
 
 /// An indicator column, or none when it is constant in training; several features may share one (an entity is missing, or
 /// seen for the first time, for all its features at once), each then gets an equal share of the weight.
@@ -77,20 +73,26 @@ enum FeatureColumns {
 pub(crate) struct Columns {
     features: Vec<FeatureColumns>,
     n_sharing: BTreeMap<u128, usize>,
-    /// Columns of each block after the intercept: dense ones first, then indicators.
-    pub(crate) blocks: Vec<BlockShape>,
+    /// How many columns there are.
+    pub(crate) shape: Shape,
 }
 
+/// Columns after the intercept: dense ones first, then indicators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BlockShape {
+pub(crate) struct Shape {
     pub(crate) n_dense: usize,
     pub(crate) n_indicators: usize,
 }
 
-impl BlockShape {
+impl Shape {
     /// Number of weights, the intercept included.
     pub(crate) fn len(self) -> usize {
         1 + self.n_dense + self.n_indicators
+    }
+
+    /// Dense values that a row is stored with.
+    pub(crate) fn padded(self) -> usize {
+        self.n_dense.next_multiple_of(DENSE_LANES)
     }
 }
 
@@ -198,33 +200,24 @@ fn scan_categorical(cells: &[f32], n_levels: usize) -> Scan {
     }
 }
 
-/// Hands out columns; a block is closed when it is full.
+/// Hands out columns.
 #[derive(Default)]
 struct Allocator {
-    blocks: Vec<BlockShape>,
+    shape: Shape,
     /// Slot of each distinct set of rows, and how many features share it.
     shared: BTreeMap<u128, (Slot, usize)>,
 }
 
 impl Allocator {
-    fn open_block(&mut self) -> usize {
-        if self.blocks.last().is_none_or(|b| b.len() > MAX_BLOCK) {
-            self.blocks.push(BlockShape::default());
-        }
-        self.blocks.len() - 1
-    }
-
     fn dense(&mut self) -> Slot {
-        let block = self.open_block();
-        self.blocks[block].n_dense += 1;
-        Slot { block, column: self.blocks[block].n_dense }
+        self.shape.n_dense += 1;
+        self.shape.n_dense
     }
 
     /// The number stands for `n_indicators` so far; [`Columns::new`] moves it behind the dense columns at the end.
     fn indicator(&mut self) -> Slot {
-        let block = self.open_block();
-        self.blocks[block].n_indicators += 1;
-        Slot { block, column: self.blocks[block].n_indicators }
+        self.shape.n_indicators += 1;
+        self.shape.n_indicators
     }
 
     fn shared_indicator(&mut self, key: Option<u128>) -> Option<Indicator> {
@@ -238,10 +231,10 @@ impl Allocator {
         Some(Indicator { slot, key })
     }
 
-    /// The indicator in its final place behind the dense columns of its block.
+    /// The indicator in its final place behind the dense columns.
     fn finish(&self, indicator: &mut Option<Indicator>) {
         if let Some(indicator) = indicator {
-            indicator.slot.column += self.blocks[indicator.slot.block].n_dense;
+            indicator.slot += self.shape.n_dense;
         }
     }
 }
@@ -266,7 +259,6 @@ impl Columns {
             })
             .collect();
         let mut slots = Allocator::default();
-        slots.open_block();
         let mut features: Vec<FeatureColumns> = scans
             .into_iter()
             .zip(kinds.iter().zip(has_first_seen))
@@ -292,14 +284,14 @@ impl Columns {
                 FeatureColumns::Categorical { levels, missing } => {
                     slots.finish(missing);
                     for slot in levels.iter_mut().flatten() {
-                        slot.column += slots.blocks[slot.block].n_dense;
+                        *slot += slots.shape.n_dense;
                     }
                 }
             }
         }
         Self {
             features,
-            blocks: slots.blocks,
+            shape: slots.shape,
             n_sharing: slots.shared.into_iter().map(|(key, (_, n))| (key, n)).collect(),
         }
     }
@@ -316,11 +308,12 @@ impl Columns {
     }
 
     fn part(&self, samples: &Samples, rows: &[u32], labels: &[u8]) -> Part {
-        let mut dense: Vec<Vec<f32>> = self.blocks.iter().map(|b| vec![0.0; b.n_dense * rows.len()]).collect();
-        let mut active: Vec<Vec<(u32, u32)>> = vec![Vec::new(); self.blocks.len()];
+        let padded = self.shape.padded();
+        let mut dense = vec![0.0; padded * rows.len()];
+        let mut active: Vec<(u32, u32)> = Vec::new();
         let mut set = |slot: Option<Slot>, i: usize| {
             if let Some(slot) = slot {
-                active[slot.block].push((i as u32, slot.column as u32));
+                active.push((i as u32, slot as u32));
             }
         };
         for (feature, columns) in self.features.iter().enumerate() {
@@ -335,8 +328,7 @@ impl Columns {
                             set(first_seen.map(|f| f.slot), i);
                         } else {
                             for (piece, slot) in pieces {
-                                let n_dense = self.blocks[slot.block].n_dense;
-                                dense[slot.block][i * n_dense + slot.column - 1] = piece.standardise(x) as f32;
+                                dense[i * padded + slot - 1] = piece.standardise(x) as f32;
                             }
                         }
                     }
@@ -353,29 +345,23 @@ impl Columns {
                 }
             }
         }
-        let blocks = dense
-            .into_iter()
-            .zip(active)
-            .map(|(dense, mut active)| {
-                active.sort_unstable();
-                // Features that share an indicator each named it.
-                active.dedup();
-                let mut offsets = vec![0; rows.len() + 1];
-                for &(i, _) in &active {
-                    offsets[i as usize + 1] += 1;
-                }
-                for i in 0..rows.len() {
-                    offsets[i + 1] += offsets[i];
-                }
-                PartBlock { dense, offsets, active: active.into_iter().map(|(_, column)| column).collect() }
-            })
-            .collect();
-        Part { labels: labels.to_vec(), blocks }
+        active.sort_unstable();
+        // Features that share an indicator each named it.
+        active.dedup();
+        let mut offsets = vec![0; rows.len() + 1];
+        for &(i, _) in &active {
+            offsets[i as usize + 1] += 1;
+        }
+        for i in 0..rows.len() {
+            offsets[i + 1] += offsets[i];
+        }
+        let active = active.into_iter().map(|(_, column)| column).collect();
+        Part { labels: labels.to_vec(), padded, dense, offsets, active }
     }
 
-    /// The model of these weights: `weights[block][column]`; the first of each block is not read, `intercept` stands for it.
-    pub(crate) fn model(&self, intercept: f64, weights: &[Vec<f64>]) -> LinearModel {
-        let weight = |slot: &Slot| weights[slot.block][slot.column];
+    /// The model of these weights, the intercept first.
+    pub(crate) fn model(&self, weights: &[f64]) -> LinearModel {
+        let weight = |slot: &Slot| weights[*slot];
         let share = |i: &Option<Indicator>| i.as_ref().map_or(0.0, |i| weight(&i.slot) / self.n_sharing[&i.key] as f64);
         let mut terms = Vec::new();
         for (feature, columns) in self.features.iter().enumerate() {
@@ -411,25 +397,28 @@ impl Columns {
                 }
             }
         }
-        LinearModel { n_features: self.features.len() as u32, intercept, terms }
+        LinearModel { n_features: self.features.len() as u32, intercept: weights[0], terms }
     }
 }
 
-/// A run of training rows as columns.
+/// A run of training rows as columns: dense values row after row, and for each row its indicators that are 1, ascending.
 pub(crate) struct Part {
     pub(crate) labels: Vec<u8>,
-    pub(crate) blocks: Vec<PartBlock>,
-}
-
-/// The columns of one block: dense values row after row, and for each row its indicators that are 1, ascending.
-pub(crate) struct PartBlock {
-    pub(crate) dense: Vec<f32>,
+    padded: usize,
+    dense: Vec<f32>,
     offsets: Vec<u32>,
     active: Vec<u32>,
 }
 
-impl PartBlock {
-    /// Indicator columns that are 1 in row `i`, numbered as in the block.
+impl Part {
+    /// Dense values of row `i`, zeros behind them up to [`Shape::padded`].
+    #[inline(always)]
+    pub(crate) fn dense(&self, i: usize) -> &[f32] {
+        &self.dense[i * self.padded..(i + 1) * self.padded]
+    }
+
+    /// Columns of the indicators that are 1 in row `i`.
+    #[inline(always)]
     pub(crate) fn active(&self, i: usize) -> &[u32] {
         &self.active[self.offsets[i] as usize..self.offsets[i + 1] as usize]
     }
@@ -483,10 +472,11 @@ mod tests {
         let matrix = Matrix::from_columns(4, 3, vec![nan, 1.0, 2.0, 3.0, nan, 4.0, 5.0, 4.0, 1.0, nan, 2.0, 3.0]);
         let samples = Samples { matrix: &matrix, rows: &[0, 1, 2, 3], labels: &[0, 1, 0, 1] };
         let columns = Columns::new(&[FeatureKind::Numeric; 3], &[false; 3], &[], &samples);
-        assert_eq!(columns.blocks, [BlockShape { n_dense: 3, n_indicators: 2 }]);
+        assert_eq!(columns.shape, Shape { n_dense: 3, n_indicators: 2 });
         let parts = columns.apply(&samples);
-        assert_eq!(parts[0].blocks[0].active(0), [4]);
-        assert_eq!(parts[0].blocks[0].active(1), [5]);
-        assert!(parts[0].blocks[0].active(2).is_empty());
+        assert_eq!(parts[0].active(0), [4]);
+        assert_eq!(parts[0].active(1), [5]);
+        assert!(parts[0].active(2).is_empty());
+        assert_eq!(parts[0].dense(0).len(), DENSE_LANES);
     }
 }

@@ -223,3 +223,55 @@ fn refuses_one_class_bad_parameters_and_stops_on_request() {
     assert_eq!(name(LogisticParams { tolerance: 0.0, ..Default::default() }), "tolerance");
     assert_eq!(name(LogisticParams { max_iterations: 0, ..Default::default() }), "max_iterations");
 }
+
+/// The weights of another implementation, written by `scripts/fixtures/logistic`.
+#[test]
+fn finds_the_weights_that_scikit_learn_finds() {
+    let fixture: serde_json::Value = serde_json::from_str(include_str!("data/logistic.json")).unwrap();
+    let names = ["plain", "skewed", "first", "second"];
+    let column = |name: &str| {
+        let cells = fixture["columns"][name].as_array().unwrap();
+        cells.iter().map(|x| x.as_f64().map_or(f32::NAN, |x| x as f32)).collect::<Vec<f32>>()
+    };
+    let values: Vec<f32> = names.iter().flat_map(|name| column(name)).collect();
+    let labels: Vec<u8> =
+        fixture["labels"].as_array().unwrap().iter().map(|label| label.as_u64().unwrap() as u8).collect();
+    let kinds: Vec<FeatureKind> = names
+        .iter()
+        .map(|name| match fixture["levels"][name].as_u64() {
+            Some(n) => FeatureKind::Categorical { n_levels: n as u32 },
+            None => FeatureKind::Numeric,
+        })
+        .collect();
+    let matrix = Matrix::from_columns(labels.len(), 4, values);
+    let rows: Vec<u32> = (0..labels.len() as u32).collect();
+    let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
+    for wanted in fixture["fits"].as_array().unwrap() {
+        let number = |name: &str| wanted[name].as_f64().unwrap();
+        let (lambda, l1_ratio) = (number("lambda"), number("l1_ratio"));
+        let params =
+            LogisticParams { l1_ratio, knot_shares: vec![], tolerance: 1e-12, ..Default::default() }.check().unwrap();
+        let model = fit_logistic_fixed(&params, &kinds, &[false; 4], &samples, lambda, &mut go).unwrap().model;
+        let weight = |name: &str| {
+            let (feature, place) = name.split_once(' ').unwrap_or((name, ""));
+            let feature = names.iter().position(|known| *known == feature).unwrap() as u32;
+            let Some(term) = model.terms.iter().find(|term| term.feature() == feature) else { return 0.0 };
+            match (term, place) {
+                (LinearTerm::Numeric { missing, .. } | LinearTerm::Categorical { missing, .. }, "missing") => *missing,
+                (LinearTerm::Numeric { weight, .. }, _) => *weight,
+                (LinearTerm::Categorical { levels, .. }, level) => levels[level.parse::<usize>().unwrap()],
+            }
+        };
+        // Cells are rounded to f32 once more after they are standardised: seven digits.
+        let close = |found: f64, wanted: f64, name: &str| {
+            assert!((found - wanted).abs() < 2e-6, "{lambda} {l1_ratio} {name}: {found} {wanted}");
+        };
+        close(model.intercept, number("intercept"), "intercept");
+        let mut n_zero = 0;
+        for (name, wanted) in wanted["weights"].as_object().unwrap() {
+            close(weight(name), wanted.as_f64().unwrap(), name);
+            n_zero += usize::from(weight(name) == 0.0);
+        }
+        assert_eq!(n_zero > 0, l1_ratio > 0.0, "an absolute part removes weights: {n_zero}");
+    }
+}
