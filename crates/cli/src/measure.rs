@@ -234,7 +234,7 @@ pub(crate) fn feature_section(names: &[String], importance: &[f64]) -> Vec<repor
 pub(crate) fn rounds(predictor: &Predictor) -> u64 {
     match predictor {
         Predictor::Gbt(forest) => forest.trees.len() as u64,
-        Predictor::Logistic(_) => 1,
+        Predictor::Logistic(_) | Predictor::Scorecard(_) => 1,
     }
 }
 

@@ -66,6 +66,11 @@ fn describe_predictor(model: &Model, lines: &mut Lines) {
             lines.add("terms", format!("{}, of these {n_used} not zero", linear.terms.len()));
             lines.add("intercept", linear.intercept);
         }
+        Predictor::Scorecard(card) => {
+            let n_bins = card.characteristics.iter().map(|characteristic| characteristic.bins().count()).sum::<usize>();
+            lines.add("characteristics", format!("{}, in {n_bins} bins", card.characteristics.len()));
+            lines.add("points at the start", card.start);
+        }
     }
     lines.add("golden rows", model.golden.len());
 }

@@ -29,6 +29,7 @@ pub mod golden;
 pub mod linear;
 pub mod model;
 pub mod reference;
+pub mod scorecard;
 pub mod scorer;
 pub mod service;
 pub mod tree;

@@ -31,6 +31,8 @@ pub enum Predictor {
     Gbt(Forest),
     /// Logistic regression.
     Logistic(LinearModel),
+    /// A table of points.
+    Scorecard(Scorecard),
 }
 
 /// Boosted trees. Raw score = (`base` + sum of one leaf per tree) x 2^-`scale_bits`: integers, so that trees may be
@@ -138,6 +140,74 @@ pub enum LinearTerm {
     },
 }
 
+/// A table of points that can be added up by hand: an order has `start` points and those of one bin per characteristic; more
+/// points mean more risk. Raw score = `(points - base_score) * (ln 2 / points_to_double) - ln(base_odds)`, with the points
+/// summed as integers and the rest computed in f64 in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scorecard {
+    /// Length of a row.
+    pub n_features: u32,
+    /// What points mean.
+    pub scale: PointScale,
+    /// Points of every order.
+    pub start: i32,
+    /// Where the other points come from.
+    pub characteristics: Vec<Characteristic>,
+}
+
+/// What the points of a scorecard mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointScale {
+    /// Points of an order with `base_odds`; finite.
+    pub base_score: f64,
+    /// Honest orders for one fraud at `base_score` points; finite, above 0.
+    pub base_odds: f64,
+    /// Points that double the odds of fraud; finite, above 0.
+    pub points_to_double: f64,
+}
+
+/// A bin of a scorecard: its points, and the training orders that stand behind them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScoreBin {
+    /// What an order in the bin gets.
+    pub points: i32,
+    /// Training orders in it.
+    pub n_orders: u64,
+    /// Frauds among them.
+    pub n_fraud: u64,
+}
+
+/// One feature of a scorecard, cut into bins.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Characteristic {
+    /// NaN is in the bin `missing`, a special value in its own; any other `x` in bin i when `upper[i - 1] < x <= upper[i]`,
+    /// with nothing below the first bin and above the last one.
+    Numeric {
+        /// Which feature.
+        feature: u32,
+        /// Values with a bin of their own, such as "seen for the first time": finite, strictly ascending.
+        specials: Vec<(f32, ScoreBin)>,
+        /// Upper ends of all bins but the last: finite, strictly ascending.
+        upper: Vec<f32>,
+        /// `upper.len() + 1` bins.
+        bins: Vec<ScoreBin>,
+        /// Bin of missing values.
+        missing: ScoreBin,
+    },
+    /// Level code `c` is in bin `groups[c]`; whatever is no known code is in that of the last entry (rare and unseen); NaN in
+    /// the bin `missing`.
+    Categorical {
+        /// Which feature.
+        feature: u32,
+        /// Bin of each known level, then of rare and unseen ones: `n_levels + 1` entries.
+        groups: Vec<u32>,
+        /// The bins that `groups` names.
+        bins: Vec<ScoreBin>,
+        /// Bin of missing values.
+        missing: ScoreBin,
+    },
+}
+
 /// A strictly increasing map from raw score to probability.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Calibration {
@@ -182,7 +252,7 @@ pub struct Threshold {
 pub struct ModelCard {
     /// Version of the program that wrote the model.
     pub program_version: String,
-    /// What the model is: `gbt` or `logistic`, and whether it is a refit.
+    /// What the model is: `gbt`, `logistic` or `scorecard`, and whether it is a refit.
     pub kind: String,
     /// Hash of the canonically sorted rows (BLAKE3, hexadecimal).
     pub data_hash: String,

@@ -8,6 +8,7 @@ use crate::engine::scalar::FlatForest;
 use crate::error::{ModelError, ScoreError};
 use crate::linear;
 use crate::model::{Calibration, LinearModel, Model, Predictor, Threshold};
+use crate::scorecard::FlatScorecard;
 use crate::validate;
 
 /// What a model says about one order.
@@ -94,6 +95,7 @@ pub struct RawScorer {
 enum Engine {
     Forest(FlatForest),
     Linear(LinearModel),
+    Scorecard(FlatScorecard),
 }
 
 impl RawScorer {
@@ -107,6 +109,7 @@ impl RawScorer {
         let engine = match predictor {
             Predictor::Gbt(forest) => Engine::Forest(FlatForest::new(forest)),
             Predictor::Logistic(linear) => Engine::Linear(linear.clone()),
+            Predictor::Scorecard(card) => Engine::Scorecard(FlatScorecard::new(card)),
         };
         Self { engine }
     }
@@ -116,6 +119,7 @@ impl RawScorer {
         match &self.engine {
             Engine::Forest(forest) => forest.n_features(),
             Engine::Linear(linear) => linear.n_features as usize,
+            Engine::Scorecard(card) => card.n_features(),
         }
     }
 
@@ -145,11 +149,11 @@ impl RawScorer {
         let mut scratch = Vec::new();
         match &self.engine {
             Engine::Forest(forest) => forest.raw_scores(out, &mut scratch, gather),
-            Engine::Linear(model) => {
+            Engine::Linear(_) | Engine::Scorecard(_) => {
                 scratch.resize(self.n_features(), 0.0);
                 for (i, slot) in out.iter_mut().enumerate() {
                     gather(i, &mut scratch);
-                    *slot = linear::raw_score(model, &scratch);
+                    *slot = self.score_checked(&scratch);
                 }
             }
         }
@@ -165,6 +169,7 @@ impl RawScorer {
         match &self.engine {
             Engine::Forest(forest) => forest.raw_score(row),
             Engine::Linear(linear) => linear::raw_score(linear, row),
+            Engine::Scorecard(card) => card.raw_score(row),
         }
     }
 }

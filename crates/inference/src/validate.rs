@@ -8,7 +8,8 @@ use orderguard_features::schema::Schema;
 use crate::calibrate::probability;
 use crate::error::ModelError;
 use crate::model::{
-    Calibration, FeatureReference, Forest, LinearModel, LinearTerm, Model, Node, Predictor, Threshold, Tree,
+    Calibration, Characteristic, FeatureReference, Forest, LinearModel, LinearTerm, Model, Node, Predictor, Scorecard,
+    Threshold, Tree,
 };
 
 /// Most features of a row.
@@ -49,6 +50,7 @@ pub(crate) fn check_predictor_alone(predictor: &Predictor) -> Result<(), ModelEr
     let n_features = match predictor {
         Predictor::Gbt(forest) => forest.n_features,
         Predictor::Logistic(linear) => linear.n_features,
+        Predictor::Scorecard(card) => card.n_features,
     };
     check_row(predictor, Row { n_features: n_features as usize, kinds: None })
 }
@@ -74,6 +76,7 @@ fn check_row(predictor: &Predictor, row: Row<'_>) -> Result<(), ModelError> {
     match predictor {
         Predictor::Gbt(forest) => check_forest(forest, row),
         Predictor::Logistic(linear) => check_linear(linear, row),
+        Predictor::Scorecard(card) => check_scorecard(card, row),
     }
 }
 
@@ -221,6 +224,70 @@ fn check_term(term_idx: usize, term: &LinearTerm, row: Row<'_>) -> Result<f64, M
             Ok(levels.iter().fold(missing.abs(), |most, level| most.max(level.abs())))
         }
     }
+}
+
+fn check_scorecard(card: &Scorecard, row: Row<'_>) -> Result<(), ModelError> {
+    check_len(|| "rows of the scorecard".into(), card.n_features as usize, row.n_features)?;
+    check_count("characteristics", card.characteristics.len(), MAX_FEATURES)?;
+    let scale = &card.scale;
+    let above_zero = |x: f64| x.is_finite() && x > 0.0;
+    check_value("point scale", "base_score", scale.base_score, FINITE, f64::is_finite)?;
+    check_value("point scale", "base_odds", scale.base_odds, "a finite number above 0", above_zero)?;
+    check_value("point scale", "points_to_double", scale.points_to_double, "a finite number above 0", above_zero)?;
+    let mut most = i64::from(card.start).abs();
+    for (i, characteristic) in card.characteristics.iter().enumerate() {
+        // At most 2^20 characteristics of 2^31 points: far from overflow.
+        most += check_characteristic(i, characteristic, row)?;
+    }
+    let expected = "points whose raw score stays finite";
+    for points in [most, -most] {
+        let raw_score = scale.raw_score(points);
+        check_value("scorecard", "largest raw score", raw_score, expected, f64::is_finite)?;
+    }
+    Ok(())
+}
+
+/// Checks one characteristic and gives the largest magnitude of its points.
+fn check_characteristic(at: usize, characteristic: &Characteristic, row: Row<'_>) -> Result<i64, ModelError> {
+    let place = format!("characteristic {at}");
+    check_feature_idx(characteristic.feature(), row, || place.clone())?;
+    let ascending = |field: &'static str, values: &mut dyn Iterator<Item = f32>| {
+        let mut before = f64::NEG_INFINITY;
+        for value in values.map(f64::from) {
+            let expected = "a finite number above the one before";
+            check_value(&place, field, value, expected, |x| x.is_finite() && x > before)?;
+            before = value;
+        }
+        Ok(())
+    };
+    match characteristic {
+        Characteristic::Numeric { specials, upper, bins, .. } => {
+            ascending("specials", &mut specials.iter().map(|special| special.0))?;
+            ascending("upper", &mut upper.iter().copied())?;
+            check_len(|| format!("bins of {place}"), bins.len(), upper.len() + 1)?;
+        }
+        Characteristic::Categorical { feature, groups, bins, .. } => {
+            match row.kinds.map(|kinds| kinds[*feature as usize]) {
+                Some(FeatureKind::Numeric) => return Err(ModelError::NotCategorical { place, feature: *feature }),
+                Some(FeatureKind::Categorical { n_levels }) => {
+                    check_len(|| format!("groups of {place}"), groups.len(), n_levels as usize + 1)?;
+                }
+                None if groups.is_empty() => return Err(ModelError::Empty { of: "groups of a characteristic" }),
+                None => {}
+            }
+            for &group in groups {
+                let expected = "a bin of the characteristic";
+                check_value(&place, "groups", f64::from(group), expected, |_| (group as usize) < bins.len())?;
+            }
+        }
+    }
+    let mut most = 0;
+    for bin in characteristic.bins() {
+        let expected = "at most as many frauds as orders";
+        check_value(&place, "n_fraud", bin.n_fraud as f64, expected, |_| bin.n_fraud <= bin.n_orders)?;
+        most = most.max(i64::from(bin.points).abs());
+    }
+    Ok(most)
 }
 
 fn check_calibration(calibration: &Calibration) -> Result<(), ModelError> {

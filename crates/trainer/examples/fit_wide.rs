@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p orderguard-trainer --example fit_wide [ORDERS]` prints seconds and steps for the whole path of
 //! penalties, without and with an absolute part, from seeded made-up data.
+#![allow(clippy::print_stdout, reason = "a program that prints is the point")]
 
 use std::ops::ControlFlow;
 use std::time::Instant;

@@ -15,6 +15,8 @@ pub(super) const SPEC: Tag = *b"spec";
 pub(super) const TREES: Tag = *b"tree";
 /// Linear terms, for kind [`KIND_LOGISTIC`] only. Required.
 pub(super) const TERMS: Tag = *b"term";
+/// Table of points, for kind [`KIND_SCORECARD`] only. Required.
+pub(super) const POINTS: Tag = *b"pnts";
 /// Calibration and threshold. Required.
 pub(super) const DECISION: Tag = *b"deci";
 /// Golden rows. Required.
@@ -25,12 +27,14 @@ pub(super) const CARD: Tag = *b"card";
 pub(super) const REFERENCE: Tag = *b"refr";
 
 /// Every section of this version.
-pub(super) const KNOWN: [Tag; 9] = [HEAD, SCHEMA, SPEC, TREES, TERMS, DECISION, GOLDEN, CARD, REFERENCE];
+pub(super) const KNOWN: [Tag; 10] = [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE];
 
 /// Kind: boosted trees.
 pub(super) const KIND_GBT: u8 = 1;
 /// Kind: logistic regression.
 pub(super) const KIND_LOGISTIC: u8 = 2;
+/// Kind: scorecard.
+pub(super) const KIND_SCORECARD: u8 = 3;
 /// Rows are f32.
 pub(super) const INPUT_F32: u8 = 1;
 /// A value goes left when it is at most the threshold.

@@ -10,12 +10,14 @@ use orderguard_features::schema::Schema;
 
 use super::header::{
     ARRAY_ALIGNMENT, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32, KIND_GBT,
-    KIND_LOGISTIC, KNOWN, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF, NODE_MISSING_LEFT, NODE_NUMERIC,
-    REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    KIND_LOGISTIC, KIND_SCORECARD, KNOWN, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF, NODE_MISSING_LEFT,
+    NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
 };
-use super::wire::{CardWire, DecisionWire, GoldenWire, LinearWire, ReferenceWire, SpecWire, Wire, decode};
+use super::wire::{CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire, Wire, decode};
 use crate::error::{LoadError, ModelError};
-use crate::model::{FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor, Tree};
+use crate::model::{
+    FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor, Scorecard, Tree,
+};
 use crate::scorer::Scorer;
 
 /// Longest model file that is read: 1 GiB.
@@ -100,19 +102,31 @@ fn read_spec(container: &Container<'_>) -> Result<FeatureSpec, LoadError> {
 
 fn read_predictor(container: &Container<'_>) -> Result<Predictor, LoadError> {
     let head = read_head(container)?;
-    let (other, section) = if head.kind == KIND_GBT { (TERMS, "term") } else { (TREES, "tree") };
-    if container.section(other).is_some() {
-        return Err(LoadError::Encoding { section, message: "stands in a model of another kind".into() });
+    for (kind, tag, section) in
+        [(KIND_GBT, TREES, "tree"), (KIND_LOGISTIC, TERMS, "term"), (KIND_SCORECARD, POINTS, "pnts")]
+    {
+        if kind != head.kind && container.section(tag).is_some() {
+            return Err(LoadError::Encoding { section, message: "stands in a model of another kind".into() });
+        }
     }
-    if head.kind == KIND_GBT {
-        return Ok(Predictor::Gbt(read_trees(container, &head)?));
+    let (predictor, of, n_features) = match head.kind {
+        KIND_GBT => return Ok(Predictor::Gbt(read_trees(container, &head)?)),
+        KIND_LOGISTIC => {
+            let linear = LinearModel::from(read_section::<LinearWire>(container, TERMS, "term")?);
+            let n_features = linear.n_features;
+            (Predictor::Logistic(linear), "rows of the linear model", n_features)
+        }
+        _ => {
+            let card = Scorecard::from(read_section::<PointsWire>(container, POINTS, "pnts")?);
+            let n_features = card.n_features;
+            (Predictor::Scorecard(card), "rows of the scorecard", n_features)
+        }
+    };
+    if n_features != head.n_features {
+        let (found, expected) = (u64::from(n_features), u64::from(head.n_features));
+        return Err(ModelError::Length { of: of.into(), found, expected }.into());
     }
-    let linear = LinearModel::from(read_section::<LinearWire>(container, TERMS, "term")?);
-    if linear.n_features != head.n_features {
-        let (found, expected) = (u64::from(linear.n_features), u64::from(head.n_features));
-        return Err(ModelError::Length { of: "rows of the linear model".into(), found, expected }.into());
-    }
-    Ok(Predictor::Logistic(linear))
+    Ok(predictor)
 }
 
 fn read_head(container: &Container<'_>) -> Result<Head, LoadError> {
@@ -134,15 +148,20 @@ fn read_head(container: &Container<'_>) -> Result<Head, LoadError> {
     let expect = |field, found: u64, holds, expected| {
         if holds { Ok(()) } else { Err(LoadError::Header { field, found, expected }) }
     };
-    let is_kind = matches!(kind, KIND_GBT | KIND_LOGISTIC);
-    expect("kind", kind.into(), is_kind, "1 (boosted trees) or 2 (logistic regression)")?;
+    let is_kind = matches!(kind, KIND_GBT | KIND_LOGISTIC | KIND_SCORECARD);
+    expect("kind", kind.into(), is_kind, "1 (boosted trees), 2 (logistic regression) or 3 (scorecard)")?;
     expect("input", input.into(), input == INPUT_F32, "1 (f32)")?;
     expect("comparison", comparison.into(), comparison == COMPARE_AT_MOST, "1 (at most goes left)")?;
     expect("missing", missing.into(), missing == MISSING_DEFAULT_SIDE, "1 (NaN goes to the default side)")?;
     expect("reserved", u64::from(zeros[0]), zeros == [0; 3], "three zeros")?;
-    if kind == KIND_LOGISTIC {
+    if kind != KIND_GBT {
         let counts = [head.n_trees, head.n_nodes, head.n_level_sets, u32::from(scale_bits)];
-        expect("counts of trees", u64::from(counts[0]), counts == [0; 4] && head.base == 0, "0 in a linear model")?;
+        expect(
+            "counts of trees",
+            u64::from(counts[0]),
+            counts == [0; 4] && head.base == 0,
+            "0 in a model without trees",
+        )?;
     }
     Ok(head)
 }

@@ -7,7 +7,10 @@
 
 use bincode::{Decode, Encode, config};
 
-use crate::model::{Calibration, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard, Threshold};
+use crate::model::{
+    Calibration, Characteristic, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard, PointScale, ScoreBin,
+    Scorecard, Threshold,
+};
 
 /// What this module can write and read.
 pub(super) trait Wire: Encode + Decode<()> {}
@@ -110,6 +113,29 @@ enum TermWire {
 }
 
 #[derive(Encode, Decode)]
+pub(super) struct PointsWire {
+    n_features: u32,
+    base_score: f64,
+    base_odds: f64,
+    points_to_double: f64,
+    start: i32,
+    characteristics: Vec<CharacteristicWire>,
+}
+
+#[derive(Encode, Decode)]
+enum CharacteristicWire {
+    Numeric { feature: u32, specials: Vec<(f32, BinWire)>, upper: Vec<f32>, bins: Vec<BinWire>, missing: BinWire },
+    Categorical { feature: u32, groups: Vec<u32>, bins: Vec<BinWire>, missing: BinWire },
+}
+
+#[derive(Encode, Decode)]
+struct BinWire {
+    points: i32,
+    n_orders: u64,
+    n_fraud: u64,
+}
+
+#[derive(Encode, Decode)]
 pub(super) struct DecisionWire {
     calibration: CalibrationWire,
     raw_score: f64,
@@ -174,6 +200,77 @@ impl From<LinearWire> for LinearModel {
             n_features: wire.n_features,
             intercept: wire.intercept,
             terms: wire.terms.into_iter().map(term).collect(),
+        }
+    }
+}
+
+impl From<ScoreBin> for BinWire {
+    fn from(ScoreBin { points, n_orders, n_fraud }: ScoreBin) -> Self {
+        Self { points, n_orders, n_fraud }
+    }
+}
+
+impl From<BinWire> for ScoreBin {
+    fn from(BinWire { points, n_orders, n_fraud }: BinWire) -> Self {
+        Self { points, n_orders, n_fraud }
+    }
+}
+
+impl From<&Scorecard> for PointsWire {
+    fn from(card: &Scorecard) -> Self {
+        fn all(bins: Vec<ScoreBin>) -> Vec<BinWire> {
+            bins.into_iter().map(BinWire::from).collect()
+        }
+        let characteristic = |characteristic: &Characteristic| match characteristic.clone() {
+            Characteristic::Numeric { feature, specials, upper, bins, missing } => CharacteristicWire::Numeric {
+                feature,
+                specials: specials.into_iter().map(|(value, bin)| (value, bin.into())).collect(),
+                upper,
+                bins: all(bins),
+                missing: missing.into(),
+            },
+            Characteristic::Categorical { feature, groups, bins, missing } => {
+                CharacteristicWire::Categorical { feature, groups, bins: all(bins), missing: missing.into() }
+            }
+        };
+        let PointScale { base_score, base_odds, points_to_double } = card.scale;
+        Self {
+            n_features: card.n_features,
+            base_score,
+            base_odds,
+            points_to_double,
+            start: card.start,
+            characteristics: card.characteristics.iter().map(characteristic).collect(),
+        }
+    }
+}
+
+impl From<PointsWire> for Scorecard {
+    fn from(wire: PointsWire) -> Self {
+        fn all(bins: Vec<BinWire>) -> Vec<ScoreBin> {
+            bins.into_iter().map(ScoreBin::from).collect()
+        }
+        let characteristic = |characteristic| match characteristic {
+            CharacteristicWire::Numeric { feature, specials, upper, bins, missing } => Characteristic::Numeric {
+                feature,
+                specials: specials.into_iter().map(|(value, bin)| (value, bin.into())).collect(),
+                upper,
+                bins: all(bins),
+                missing: missing.into(),
+            },
+            CharacteristicWire::Categorical { feature, groups, bins, missing } => {
+                Characteristic::Categorical { feature, groups, bins: all(bins), missing: missing.into() }
+            }
+        };
+        Self {
+            n_features: wire.n_features,
+            scale: PointScale {
+                base_score: wire.base_score,
+                base_odds: wire.base_odds,
+                points_to_double: wire.points_to_double,
+            },
+            start: wire.start,
+            characteristics: wire.characteristics.into_iter().map(characteristic).collect(),
         }
     }
 }

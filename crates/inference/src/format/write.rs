@@ -4,10 +4,12 @@ use orderguard_features::container::{ContainerWriter, KIND_MODEL};
 
 use super::header::{
     ARRAY_ALIGNMENT, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head, INPUT_F32,
-    KIND_GBT, KIND_LOGISTIC, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF, NODE_MISSING_LEFT, NODE_NUMERIC,
-    REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF, NODE_MISSING_LEFT,
+    NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
 };
-use super::wire::{CardWire, DecisionWire, GoldenWire, LinearWire, ReferenceWire, SpecWire, VocabularyWire, encode};
+use super::wire::{
+    CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire, VocabularyWire, encode,
+};
 use crate::error::WriteError;
 use crate::model::{Forest, Model, Node, Predictor};
 
@@ -29,6 +31,7 @@ impl Model {
         let (predictor_tag, predictor) = match &self.predictor {
             Predictor::Gbt(forest) => (TREES, encode_trees(forest)),
             Predictor::Logistic(linear) => (TERMS, encode(&LinearWire::from(linear))),
+            Predictor::Scorecard(card) => (POINTS, encode(&PointsWire::from(card))),
         };
         let spec = SpecWire {
             features: self.spec.names(),
@@ -72,6 +75,7 @@ fn head_of(predictor: &Predictor) -> Head {
             ..common
         },
         Predictor::Logistic(linear) => Head { kind: KIND_LOGISTIC, n_features: linear.n_features, ..common },
+        Predictor::Scorecard(card) => Head { kind: KIND_SCORECARD, n_features: card.n_features, ..common },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::samples::{any_calibration, any_predictor, any_row, gbt, logistic, model};
+use super::samples::{any_calibration, any_predictor, any_row, gbt, logistic, model, scorecard};
 use crate::model::Model;
 use crate::{LoadError, ModelError, Scorer};
 
@@ -28,7 +28,7 @@ proptest! {
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    for model in [gbt(), logistic()] {
+    for model in [gbt(), logistic(), scorecard()] {
         let bytes = model.to_bytes().unwrap();
         assert!(bytes.len() < 4_096, "{}", bytes.len());
         for bit in 0..bytes.len() * 8 {
@@ -41,7 +41,7 @@ fn every_flipped_bit_is_refused() {
 
 #[test]
 fn every_cut_is_refused() {
-    for model in [gbt(), logistic()] {
+    for model in [gbt(), logistic(), scorecard()] {
         let bytes = model.to_bytes().unwrap();
         for len in 0..bytes.len() {
             assert!(matches!(Model::from_bytes(&bytes[..len]), Err(LoadError::Container(_))), "cut to {len}");

@@ -7,16 +7,16 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::hostile::{changed, with_extra_section, with_section, with_tree};
-use super::samples::{gbt, logistic};
-use crate::model::{Calibration, Model, Node};
+use super::samples::{gbt, logistic, scorecard};
+use crate::model::{Calibration, Characteristic, Model, Node, Predictor};
 use crate::{LoadError, Scorer};
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/golden").join(name)
 }
 
-fn good() -> [(&'static str, Model); 2] {
-    [("gbt", gbt()), ("logistic", logistic())]
+fn good() -> [(&'static str, Model); 3] {
+    [("gbt", gbt()), ("logistic", logistic()), ("scorecard", scorecard())]
 }
 
 /// Name, bytes, and the beginning of the message with which they are refused.
@@ -34,6 +34,13 @@ fn bad() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let nan = with_tree(|tree| {
         if let Node::Numeric { threshold, .. } = &mut tree.nodes[0] {
             *threshold = f32::NAN;
+        }
+    });
+    let disordered = changed(scorecard(), |model| {
+        if let Predictor::Scorecard(card) = &mut model.predictor
+            && let Characteristic::Numeric { upper, .. } = &mut card.characteristics[0]
+        {
+            upper.swap(0, 1);
         }
     });
     let flat = Calibration::Isotonic { knots: vec![(0.0, 0.0), (1.0, 0.0)] };
@@ -61,6 +68,11 @@ fn bad() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("cycle", child(0), "model: tree 0, node 4: expected children after their parent, found child 0"),
         ("child-out-of-range", child(900), "model: tree 0, node 4: child 900 is outside the tree's 7 nodes"),
         ("nan-threshold", nan, "model: tree 0, node 0: threshold: expected a finite number, found NaN"),
+        (
+            "bins-out-of-order",
+            disordered,
+            "model: characteristic 0: upper: expected a finite number above the one before",
+        ),
         ("flat-calibration", changed(gbt(), |m| m.calibration = flat.clone()), "model: calibration, knot 1: log-odds"),
         (
             "golden-mismatch",

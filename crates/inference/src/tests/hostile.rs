@@ -6,8 +6,8 @@ use orderguard_features::language::spec::{SpecError, Vocabulary};
 use orderguard_features::schema::{Available, Role, SchemaError};
 use proptest::prelude::*;
 
-use super::samples::{gbt, logistic};
-use crate::model::{Calibration, LinearTerm, Model, Node, Predictor, Tree};
+use super::samples::{gbt, logistic, scorecard};
+use crate::model::{Calibration, Characteristic, LinearTerm, Model, Node, Predictor, Scorecard, Tree};
 use crate::{LoadError, ModelError, RawScorer};
 
 /// The file of a sample with the content of one section changed, checksum valid.
@@ -49,6 +49,64 @@ fn with_term(change: impl Fn(&mut LinearTerm)) -> Vec<u8> {
         let Predictor::Logistic(linear) = &mut model.predictor else { unreachable!("the sample is linear") };
         change(&mut linear.terms[0]);
     })
+}
+
+fn with_card(change: impl Fn(&mut Scorecard)) -> Vec<u8> {
+    changed(scorecard(), |model| {
+        let Predictor::Scorecard(card) = &mut model.predictor else { unreachable!("the sample is a scorecard") };
+        change(card);
+    })
+}
+
+fn with_numeric(change: impl Fn(&mut Vec<f32>, &mut Vec<crate::model::ScoreBin>)) -> Vec<u8> {
+    with_card(|card| {
+        let Characteristic::Numeric { upper, bins, .. } = &mut card.characteristics[0] else {
+            unreachable!("the first characteristic of the sample is numeric")
+        };
+        change(upper, bins);
+    })
+}
+
+#[test]
+fn rejects_scorecards_that_contradict_themselves() {
+    for (file, field) in [
+        (with_card(|card| card.scale.points_to_double = 0.0), "points_to_double"),
+        (with_card(|card| card.scale.base_odds = f64::NAN), "base_odds"),
+        (with_card(|card| card.scale.base_score = f64::INFINITY), "base_score"),
+        (with_card(|card| card.scale.points_to_double = 1e-310), "largest raw score"),
+        (with_numeric(|upper, _| upper[1] = upper[0]), "upper"),
+        (with_numeric(|upper, _| upper[0] = f32::NAN), "upper"),
+        (with_numeric(|_, bins| bins[0].n_fraud = bins[0].n_orders + 1), "n_fraud"),
+    ] {
+        let error = reason(&file);
+        assert!(matches!(error, ModelError::Value { field: found, .. } if found == field), "{field}: {error}");
+    }
+    assert!(matches!(reason(&with_numeric(|_, bins| bins.truncate(2))), ModelError::Length { .. }));
+    let special = with_card(|card| {
+        let Characteristic::Numeric { specials, .. } = &mut card.characteristics[2] else { unreachable!() };
+        specials.push(specials[0]);
+    });
+    assert!(matches!(reason(&special), ModelError::Value { field: "specials", .. }));
+    let feature = |to: u32| {
+        with_card(move |card| match &mut card.characteristics[1] {
+            Characteristic::Categorical { feature, .. } | Characteristic::Numeric { feature, .. } => *feature = to,
+        })
+    };
+    assert!(matches!(reason(&feature(5)), ModelError::FeatureOutOfRange { feature: 5, .. }));
+    assert!(matches!(reason(&feature(0)), ModelError::NotCategorical { feature: 0, .. }));
+    let groups = |change: fn(&mut Vec<u32>)| {
+        with_card(move |card| {
+            let Characteristic::Categorical { groups, .. } = &mut card.characteristics[1] else { unreachable!() };
+            change(groups);
+        })
+    };
+    assert!(matches!(reason(&groups(|groups| groups[1] = 3)), ModelError::Value { field: "groups", .. }));
+    assert!(matches!(reason(&groups(|groups| groups.truncate(3))), ModelError::Length { .. }));
+    assert!(matches!(reason(&groups(Vec::clear)), ModelError::Length { .. }));
+    let other = with_card(|card| card.n_features = 4);
+    assert!(matches!(reason(&other), ModelError::Length { .. }));
+    let file = with_section(&scorecard(), *b"pnts", |content| content[32..40].fill(0xFF));
+    assert!(matches!(refusal(&file), LoadError::Encoding { section: "pnts", .. }));
 }
 
 pub(super) fn changed(mut model: Model, change: impl Fn(&mut Model)) -> Vec<u8> {
@@ -146,8 +204,8 @@ fn rejects_huge_counts_before_allocating() {
 
 #[test]
 fn rejects_trailing_bytes_and_padding_in_every_section() {
-    for model in [gbt(), logistic()] {
-        for tag in [b"head", b"spec", b"tree", b"term", b"deci", b"gold", b"card", b"refr"] {
+    for model in [gbt(), logistic(), scorecard()] {
+        for tag in [b"head", b"spec", b"tree", b"term", b"pnts", b"deci", b"gold", b"card", b"refr"] {
             let has_it = Container::parse(&model.encode(), KIND_MODEL, 0, usize::MAX).unwrap().section(*tag).is_some();
             let file = with_section(&model, *tag, |content| content.push(0));
             assert_eq!(Model::from_bytes(&file).is_err(), has_it, "{}", tag.escape_ascii());

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use crate::calibrate::probability;
 use crate::model::{
-    Calibration, FeatureReference, Forest, LinearModel, LinearTerm, Model, ModelCard, Node, Predictor, Threshold, Tree,
+    Calibration, Characteristic, FeatureReference, Forest, LinearModel, LinearTerm, Model, ModelCard, Node, PointScale,
+    Predictor, ScoreBin, Scorecard, Threshold, Tree,
 };
 
 /// Known levels of the sample's category.
@@ -112,7 +113,54 @@ pub(super) fn any_linear() -> impl Strategy<Value = LinearModel> {
 }
 
 pub(super) fn any_predictor() -> impl Strategy<Value = Predictor> {
-    prop_oneof![any_forest().prop_map(Predictor::Gbt), any_linear().prop_map(Predictor::Logistic)]
+    prop_oneof![
+        any_forest().prop_map(Predictor::Gbt),
+        any_linear().prop_map(Predictor::Logistic),
+        any_scorecard().prop_map(Predictor::Scorecard)
+    ]
+}
+
+pub(super) fn any_scorecard() -> impl Strategy<Value = Scorecard> {
+    let bin = || {
+        (-500..500i32, 0..1_000u64, 0..1_000u64).prop_map(|(points, n_orders, n_fraud)| ScoreBin {
+            points,
+            n_orders: n_orders + n_fraud,
+            n_fraud,
+        })
+    };
+    let ascending = |mut values: Vec<f32>| {
+        values.sort_by(f32::total_cmp);
+        values.dedup();
+        values
+    };
+    let values =
+        |n: usize| prop::collection::vec((0..THRESHOLDS.len()).prop_map(|i| THRESHOLDS[i]), 0..n).prop_map(ascending);
+    let numeric = (0..4u32, values(3), values(6), prop::collection::vec(bin(), 12)).prop_map(
+        |(feature, specials, upper, bins)| Characteristic::Numeric {
+            feature: if feature == CATEGORY { 4 } else { feature },
+            specials: specials.into_iter().zip(bins[8..].iter().copied()).collect(),
+            bins: bins[..=upper.len()].to_vec(),
+            upper,
+            missing: bins[11],
+        },
+    );
+    let categorical = (prop::collection::vec(0..2u32, N_LEVELS + 1), bin(), bin(), bin()).prop_map(
+        |(groups, one, other, missing)| Characteristic::Categorical {
+            feature: CATEGORY,
+            groups,
+            bins: vec![one, other],
+            missing,
+        },
+    );
+    let scale = (-1e3..1e3f64, 1e-3..1e3f64, 1e-3..1e3f64)
+        .prop_map(|(base_score, base_odds, points_to_double)| PointScale { base_score, base_odds, points_to_double });
+    let characteristics = prop::collection::vec(prop_oneof![3 => numeric, 1 => categorical], 0..8);
+    (scale, any::<i32>(), characteristics).prop_map(|(scale, start, characteristics)| Scorecard {
+        n_features: N_FEATURES,
+        scale,
+        start,
+        characteristics,
+    })
 }
 
 /// Any bits, thresholds and their neighbours, and level codes within and beyond every set.
@@ -180,6 +228,7 @@ pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
     let kind = match predictor {
         Predictor::Gbt(_) => "gbt",
         Predictor::Logistic(_) => "logistic",
+        Predictor::Scorecard(_) => "scorecard",
     };
     Model {
         schema: schema(),
@@ -250,4 +299,36 @@ pub(super) fn logistic() -> Model {
     let linear = LinearModel { n_features: N_FEATURES, intercept: -3.25, terms };
     let knots = vec![(-4.0, -6.0), (-1.0, -5.75), (2.0, 1.0)];
     model(Predictor::Logistic(linear), Calibration::Isotonic { knots })
+}
+
+/// The scorecard of the fixtures.
+pub(super) fn scorecard() -> Model {
+    let bin = |points, n_orders, n_fraud| ScoreBin { points, n_orders, n_fraud };
+    let amount = Characteristic::Numeric {
+        feature: 0,
+        specials: vec![],
+        upper: vec![20.0, 250.5],
+        bins: vec![bin(0, 400, 2), bin(14, 300, 4), bin(61, 200, 20)],
+        missing: bin(9, 0, 0),
+    };
+    let country = Characteristic::Categorical {
+        feature: 2,
+        groups: vec![0, 0, 1, 2],
+        bins: vec![bin(0, 700, 10), bin(33, 100, 6), bin(48, 100, 10)],
+        missing: bin(5, 0, 0),
+    };
+    let orders = Characteristic::Numeric {
+        feature: 4,
+        specials: vec![(-1.0, bin(40, 90, 9))],
+        upper: vec![3.0],
+        bins: vec![bin(0, 700, 9), bin(25, 110, 8)],
+        missing: bin(0, 0, 0),
+    };
+    let card = Scorecard {
+        n_features: N_FEATURES,
+        scale: PointScale { base_score: 500.0, base_odds: 50.0, points_to_double: 20.0 },
+        start: 421,
+        characteristics: vec![amount, country, orders],
+    };
+    model(Predictor::Scorecard(card), Calibration::Platt { slope: 1.125, intercept: -0.25 })
 }

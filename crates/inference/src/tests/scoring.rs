@@ -3,7 +3,9 @@
 use orderguard_features::matrix::Matrix;
 use proptest::prelude::*;
 
-use super::samples::{N_FEATURES, any_calibration, any_forest, any_predictor, any_row, gbt, logistic, model};
+use super::samples::{
+    N_FEATURES, any_calibration, any_forest, any_predictor, any_row, any_scorecard, gbt, logistic, model, scorecard,
+};
 use crate::calibrate::probability;
 use crate::error::{ModelError, ScoreError};
 use crate::model::Predictor;
@@ -28,6 +30,16 @@ proptest! {
         let scorer = RawScorer::compile(&Predictor::Gbt(forest.clone())).unwrap();
         for row in &rows {
             let expected = raw_score_naive(&forest, row);
+            prop_assert_eq!(scorer.raw_score(row).unwrap().to_bits(), expected.to_bits());
+            prop_assert!(expected.is_finite());
+        }
+    }
+
+    #[test]
+    fn compiled_scorecard_equals_bin_after_bin(card in any_scorecard(), rows in prop::collection::vec(any_row(), 1..40)) {
+        let scorer = RawScorer::compile(&Predictor::Scorecard(card.clone())).unwrap();
+        for row in &rows {
+            let expected = crate::scorecard::raw_score_naive(&card, row);
             prop_assert_eq!(scorer.raw_score(row).unwrap().to_bits(), expected.to_bits());
             prop_assert!(expected.is_finite());
         }
@@ -77,7 +89,7 @@ fn trees_may_stand_in_any_order() {
 
 #[test]
 fn rejects_rows_of_another_length() {
-    for model in [gbt(), logistic()] {
+    for model in [gbt(), logistic(), scorecard()] {
         let scorer = Scorer::compile(&model).unwrap();
         assert_eq!(scorer.n_features(), 5);
         for len in [0, 4, 6] {
