@@ -72,7 +72,7 @@ pub struct ProposalRow<'a> {
     pub available: Available,
     /// How its times are read.
     pub format: Option<TimeFormat>,
-    /// Distinct values; [`MAX_DISTINCT`](crate::profile::MAX_DISTINCT) stands for that many or more.
+    /// Distinct values, as [`ColumnProfile::n_distinct`](crate::profile::ColumnProfile::n_distinct) counts them.
     pub n_distinct: u64,
     /// Rows without a value.
     pub n_missing: u64,

@@ -65,10 +65,15 @@ pub struct ColumnProfile {
     pub n_phone: u64,
     /// Three upper-case letters.
     pub n_currency: u64,
-    /// Number of distinct values, exact up to [`MAX_DISTINCT`], then that number.
+    /// Numbers with decimals that are not zero.
+    pub n_fraction: u64,
+    /// Number of distinct values, exact up to [`MAX_DISTINCT`] of all and [`MAX_FRACTIONS`] of those with decimals, then the
+    /// smaller of the two numbers that can be meant.
     pub n_distinct: u64,
+    /// Whether there are more distinct values than that.
+    pub has_more_distinct: bool,
     /// The most frequent values among the distinct ones kept, most frequent first, at most 32, with counts; empty where
-    /// there are more than [`MAX_DISTINCT`] distinct values.
+    /// there are more distinct values than were told apart.
     pub top: Vec<(String, u64)>,
     /// Rows whose number is greater than the number in the row before.
     pub n_increasing: u64,
@@ -78,3 +83,7 @@ pub struct ColumnProfile {
 
 /// Up to how many distinct values are told apart.
 pub const MAX_DISTINCT: u64 = 100_000;
+
+/// Up to how many distinct numbers with decimals are told apart: they are measurements, of which it is only asked whether
+/// they are few.
+pub const MAX_FRACTIONS: u64 = 10_000;

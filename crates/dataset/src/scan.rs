@@ -15,6 +15,7 @@ use orderguard_features::kind::EventKind;
 use orderguard_features::parse::{self, TimeParser, is_missing_number};
 use orderguard_features::schema::TimeFormat;
 use orderguard_features::table::MISSING_I64;
+use orderguard_features::time::UnixMillis;
 use rayon::prelude::*;
 
 use crate::blocks::{Block, Blocks, Progress, Shape};
@@ -22,7 +23,7 @@ use crate::delimited::Records;
 use crate::error::ReadError;
 use crate::intern::{Interner, hash};
 use crate::json_lines::{Value, decode, members};
-use crate::profile::{ColumnProfile, EventProfile, MAX_DISTINCT, Profile};
+use crate::profile::{ColumnProfile, EventProfile, MAX_DISTINCT, MAX_FRACTIONS, Profile};
 use crate::rows::{Ending, check, json_rows};
 use crate::source::{Content, Sources};
 use kinds::Kinds;
@@ -205,7 +206,59 @@ impl Facts {
         if let Some(number) = parse::small_integer(text) {
             return Self::of_small_integer(number, text.len());
         }
-        Self::of_iso_time(text, parsers).unwrap_or_else(|| Self::of_any(text, parsers))
+        let found = Self::of_fraction(text.as_bytes()).or_else(|| Self::of_iso_time(text, parsers));
+        found.unwrap_or_else(|| Self::of_any(text, parsers))
+    }
+
+    /// Of a number with a decimal point, at most fifteen digits in all; `None` for any other text.
+    fn of_fraction(text: &[u8]) -> Option<Self> {
+        const TENS: [f64; 13] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12];
+        let (negative, body) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            _ => (false, text),
+        };
+        let point = body.iter().take(15).position(|&byte| byte == b'.')?;
+        let (whole, fraction) = (&body[..point], &body[point + 1..]);
+        let n_digits = whole.len() + fraction.len();
+        if whole.is_empty() || fraction.is_empty() || fraction.len() > 12 || n_digits > 15 {
+            return None;
+        }
+        let append = |number: u64, byte: &u8| {
+            let digit = byte.wrapping_sub(b'0');
+            (digit < 10).then(|| number * 10 + u64::from(digit))
+        };
+        let whole_number = whole.iter().try_fold(0, append)?;
+        let digits = fraction.iter().try_fold(whole_number, append)?;
+        // Both are exact, so their ratio is the number nearest to the text (Clinger 1990, section 3).
+        let size = digits as f64 / TENS[fraction.len()];
+        let number = if negative { -size } else { size };
+        let decimals = match fraction.len() {
+            // Too short for the noise of floating point.
+            ..7 => fraction.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1),
+            _ => parse::n_decimals(std::str::from_utf8(body).ok()?),
+        };
+        let mut facts = Self { number, decimals: decimals as u8, len: text.len() as u32, ..Self::NONE };
+        let milliseconds = fraction.iter().copied().chain([b'0'; 3]).take(3);
+        let of_seconds = milliseconds.fold(whole_number, |ms, byte| ms * 10 + u64::from(byte - b'0'));
+        for (time, (_, format)) in facts.times.iter_mut().zip(FORMATS) {
+            let size = match format {
+                TimeFormat::EpochSeconds => of_seconds as i64,
+                TimeFormat::EpochMillis => whole_number as i64,
+                _ => continue,
+            };
+            let ms = if negative { -size } else { size };
+            if UnixMillis(ms).is_plausible() {
+                *time = ms;
+            }
+        }
+        facts.label = match text {
+            b"1.0" => 1,
+            b"0.0" => 0,
+            _ => -1,
+        };
+        facts.ip_number = (16_777_216.0..4_294_967_296.0).contains(&number);
+        facts.phone = (7..=15).contains(&n_digits);
+        Some(facts)
     }
 
     fn of_any(text: &str, parsers: &[TimeParser]) -> Self {
@@ -287,6 +340,8 @@ struct Distinct {
     /// The values as numbers, NaN where they are none.
     numbers: Vec<f64>,
     facts: Vec<Facts>,
+    /// How many are numbers with decimals.
+    n_fractions: u64,
     /// Code + 1 of small whole numbers.
     of_number: Vec<u32>,
 }
@@ -315,7 +370,7 @@ impl Tally {
             let code = distinct.code(text, parsers) as usize;
             distinct.counts[code] += 1;
             let number = distinct.numbers[code];
-            if distinct.values.len() as u64 > MAX_DISTINCT {
+            if distinct.are_too_many() {
                 self.give_up_distinct();
             }
             number
@@ -366,6 +421,7 @@ impl Tally {
         if !facts.number.is_nan() {
             sums.n_number += count;
             sums.n_integer += counted(facts.integer);
+            sums.n_fraction += counted(facts.decimals > 0);
             sums.max_decimals = sums.max_decimals.max(facts.decimals);
             // Zero keeps no sign, which would depend on what was seen first.
             let number = facts.number + 0.0;
@@ -398,6 +454,7 @@ impl Tally {
         let (a, b) = (&mut self.sums, other.sums);
         a.n_integer += b.n_integer;
         a.n_number += b.n_number;
+        a.n_fraction += b.n_fraction;
         a.max_decimals = a.max_decimals.max(b.max_decimals);
         a.number_range = match (a.number_range, b.number_range) {
             (Some(x), Some(y)) => Some((x.0.min(y.0), x.1.max(y.1))),
@@ -447,7 +504,8 @@ impl Tally {
             name: self.name,
             n_missing: n_rows - self.n_present,
             times: times.map(|((name, _), sum)| (*name, sum)).collect::<BTreeMap<_, _>>(),
-            n_distinct: MAX_DISTINCT,
+            has_more_distinct: distinct.is_none(),
+            n_distinct: if self.sums.n_fraction > 0 { MAX_FRACTIONS } else { MAX_DISTINCT },
             ..self.sums
         };
         if let Some(distinct) = distinct {
@@ -485,6 +543,7 @@ impl Distinct {
             let facts = facts();
             self.counts.push(0);
             self.numbers.push(facts.number);
+            self.n_fractions += u64::from(facts.decimals > 0);
             self.facts.push(facts);
         }
         code
@@ -497,7 +556,11 @@ impl Distinct {
             let ours = self.intern(text, || other.facts[code]);
             self.counts[ours as usize] += other.counts[code];
         }
-        self.values.len() as u64 <= MAX_DISTINCT
+        !self.are_too_many()
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.values.len() as u64 > MAX_DISTINCT || self.n_fractions > MAX_FRACTIONS
     }
 }
 
@@ -775,6 +838,9 @@ mod tests {
                 "[0-9]{4}-[0-9]-[0-9]{2} [0-9]{2}:[0-9]{2}\\.[0-9]{3}",
                 "[0-9]{4}-[0-9]-[0-9] [0-9]{2}:[0-9]{2}(:[0-9]{2}| [+-][0-9]{2})?",
                 "[0-9.:@ -]{1,20}",
+                "-?[0-9]{1,16}\\.[0-9]{1,14}",
+                "-?[0-9]{1,2}\\.[0-9]{1,2}(00000|99999)[0-9]{2}",
+                "[01]\\.0{1,2}",
             ],
         ) {
             let parsers: Vec<TimeParser> =

@@ -9,7 +9,13 @@ const DAY: i64 = 86_400_000;
 const APRIL: i64 = 1_522_540_800_000;
 
 fn column(name: &str, n_distinct: u64) -> ColumnProfile {
-    ColumnProfile { name: name.into(), n_distinct: n_distinct.min(MAX_DISTINCT), max_len: 12, ..Default::default() }
+    ColumnProfile {
+        name: name.into(),
+        n_distinct: n_distinct.min(MAX_DISTINCT),
+        has_more_distinct: n_distinct >= MAX_DISTINCT,
+        max_len: 12,
+        ..Default::default()
+    }
 }
 
 fn integers(name: &str, n: u64, n_distinct: u64) -> ColumnProfile {

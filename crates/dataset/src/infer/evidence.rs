@@ -3,7 +3,7 @@
 use orderguard_features::schema::TimeFormat;
 
 use super::words::Words;
-use crate::profile::{ColumnProfile, MAX_DISTINCT};
+use crate::profile::ColumnProfile;
 
 /// Most levels a category may have.
 const MAX_LEVELS: u64 = 1_000;
@@ -79,12 +79,14 @@ impl<'a> Evidence<'a> {
 
     /// Whether there are more distinct values than were told apart.
     pub(crate) fn is_saturated(&self) -> bool {
-        self.profile.n_distinct >= MAX_DISTINCT
+        self.profile.has_more_distinct
     }
 
-    /// Whether almost every present value is a different one, as far as distinct values were told apart.
+    /// Whether almost every present value is a different one, as far as distinct values were told apart. Numbers with decimals
+    /// are measurements, however many there are.
     pub(crate) fn is_nearly_unique(&self, share: f64) -> bool {
-        self.is_saturated() || self.at_least(self.profile.n_distinct, share)
+        let are_measurements = 2 * self.profile.n_fraction >= self.n_present;
+        if self.is_saturated() { !are_measurements } else { self.at_least(self.profile.n_distinct, share) }
     }
 
     /// Whether no more values are missing than rows may be rejected.
@@ -96,6 +98,9 @@ impl<'a> Evidence<'a> {
     /// at most 10,000 that repeat a hundred times.
     pub(crate) fn has_few_levels(&self) -> bool {
         let n = self.profile.n_distinct;
+        if self.is_saturated() {
+            return false;
+        }
         let few = n <= MAX_LEVELS && (n <= 10 || 2 * n <= self.n_present);
         few || (n <= MAX_LEVELS_OF_MANY_ROWS && 100 * n <= self.n_present)
     }
