@@ -31,7 +31,7 @@ pub struct EventProfile {
 }
 
 /// Facts about one column. Counts are of present values unless said otherwise; one value may count under several.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ColumnProfile {
     /// Name in the header, byte-order mark removed.
     pub name: String,

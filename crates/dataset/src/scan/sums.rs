@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 use orderguard_features::parse::TimeParser;
 
-use super::Tally;
+use super::tally::Tally;
 use crate::profile::ColumnProfile;
 
 /// Sums over some of the rows.
