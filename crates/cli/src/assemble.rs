@@ -8,6 +8,7 @@ use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::Schema;
 use orderguard_inference::model::{Model, ModelCard, Predictor};
 use orderguard_inference::{golden, reference};
+use rayon::prelude::*;
 
 use crate::console::Console;
 use crate::failure::{Blame, Outcome};
@@ -79,7 +80,10 @@ pub(crate) fn assemble(
     card: Card,
 ) -> Result<Model, orderguard_inference::ModelError> {
     let kinds = spec.kinds();
-    let reference = reference::build(matrix, rows, &kinds, importance);
+    let reference = (0..kinds.len())
+        .into_par_iter()
+        .map(|i| reference::of_feature(matrix.column(i), rows, kinds[i], importance[i]))
+        .collect::<Vec<_>>();
     Ok(Model {
         schema: schema.clone(),
         spec: spec.clone(),
