@@ -179,6 +179,33 @@ pub(crate) struct TrainArgs {
     pub(crate) params: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) learning: LearningArgs,
+    /// Add trees to those of this model, which keeps its columns, its features and, where nothing else is said, its parameters.
+    /// --trees counts those that are added at most.
+    #[arg(long, value_name = "MODEL", help_heading = "Going on from a model",
+          conflicts_with_all = ["refit_leaves", "schema", "features", "keep", "label", "timezone", "label_delay"])]
+    pub(crate) continue_from: Option<PathBuf>,
+    /// Keep the splits of this model and fit the values of its leaves to these orders. A leaf that few of them reach stays near
+    /// its old value: that counts as --l2 and --leaf-smoothing together.
+    #[arg(long, value_name = "MODEL", help_heading = "Going on from a model",
+          conflicts_with_all = ["schema", "features", "keep", "label", "timezone", "label_delay"])]
+    pub(crate) refit_leaves: Option<PathBuf>,
+    /// Write the fit as it stands to this folder now and then, so that --resume can go on from there.
+    #[arg(long, value_name = "DIR", help_heading = "While it runs")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// How often; 0 is after every tree.
+    #[arg(long, default_value = "10s", value_name = "SPAN", value_parser = Span::parse, help_heading = "While it runs")]
+    pub(crate) checkpoint_every: Span,
+    /// Go on from the checkpoint, if there is one: the model is the one of a run that was never stopped.
+    #[arg(long, requires = "checkpoint", help_heading = "While it runs")]
+    pub(crate) resume: bool,
+    /// Write what happens as JSON, one object per line, to this file; - is standard output, where the report is then not
+    /// printed.
+    #[arg(long, value_name = "FILE", help_heading = "While it runs")]
+    pub(crate) log_json: Option<PathBuf>,
+    /// Memory that the fit may take, such as 4G or 500M; all of the machine's by default. A fit that would take more is refused
+    /// before it begins.
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse_size, help_heading = "While it runs")]
+    pub(crate) max_memory: Option<u64>,
 }
 
 /// Which learner.

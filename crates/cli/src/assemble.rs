@@ -10,11 +10,12 @@ use orderguard_inference::model::{Model, ModelCard, Predictor};
 use orderguard_inference::{golden, reference};
 use rayon::prelude::*;
 
-use crate::console::Console;
 use crate::failure::{Blame, Outcome};
 use crate::fit::{self, Fitted};
 use crate::ingest::Orders;
 use crate::learner::Learner;
+use crate::start::Earlier;
+use crate::watch::Watch;
 use crate::weighing::Facts;
 
 /// Made-up rows in the model file whose scores are checked on load.
@@ -24,7 +25,13 @@ const N_GOLDEN: usize = 8;
 pub(crate) struct Card(ModelCard);
 
 impl Card {
-    pub(crate) fn new(report: &Report, params: &[(String, String)], key: &IdentityKey, refit: bool) -> Self {
+    pub(crate) fn new(
+        report: &Report,
+        params: &[(String, String)],
+        extra_facts: &[(String, String)],
+        key: &IdentityKey,
+        refit: bool,
+    ) -> Self {
         let kind = report.model.as_ref().map_or(String::new(), |model| model.kind.clone());
         let mut facts: Vec<(String, String)> = Vec::new();
         let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
@@ -42,6 +49,7 @@ impl Card {
             fact(&format!("{name} average precision"), figure(figures.average_precision));
             fact(&format!("{name} ROC AUC"), figure(figures.roc_auc));
         }
+        facts.extend(extra_facts.iter().cloned());
         let mut notes = report.notes.clone();
         notes.extend(report.split.notes.iter().cloned());
         notes.extend(report.leaks.iter().map(|leak| {
@@ -96,6 +104,11 @@ pub(crate) fn assemble(
     })
 }
 
+/// What a card says of the model that was gone on from.
+pub(crate) fn earlier_fact(earlier: Option<&Earlier>) -> Vec<(String, String)> {
+    earlier.map(|earlier| earlier.fact.clone()).into_iter().collect()
+}
+
 /// The same model on all resolved orders.
 #[allow(clippy::too_many_arguments)] // everything that the fit used, once more
 pub(crate) fn refit(
@@ -109,7 +122,8 @@ pub(crate) fn refit(
     fitted: &Fitted,
     report: &Report,
     key: &IdentityKey,
-    console: &Console,
+    watch: &Watch<'_>,
+    earlier: Option<&Earlier>,
 ) -> Outcome<Vec<u8>> {
     let due = |order: usize| orders.rows.time[order].plus(orders.schema.label_delay).0;
     let resolved = |order: &usize| parts.data_end.is_none_or(|end| due(*order) <= end);
@@ -120,10 +134,18 @@ pub(crate) fn refit(
         .collect();
     let known = orders.labels.known_fraud_at(parts.data_end.unwrap_or(i64::MAX));
     let labels: Vec<u8> = rows.iter().map(|&row| known[row as usize]).collect();
-    let all =
-        fit::Parts { matrix, spec, train: (&rows, &labels), validation: (&[], &[]), folds: None, groups: None, facts };
-    let (predictor, importance) = fit::refit(learner, &all, fitted, console)?;
-    let card = Card::new(report, params, key, true);
+    let all = fit::Parts {
+        matrix,
+        spec,
+        train: (&rows, &labels),
+        validation: (&[], &[]),
+        folds: None,
+        groups: None,
+        facts,
+        earlier,
+    };
+    let (predictor, importance) = fit::refit(learner, &all, fitted, watch)?;
+    let card = Card::new(report, params, &earlier_fact(earlier), key, true);
     let model = assemble(&orders.schema, spec, matrix, &rows, fitted, &predictor, &importance, card).bad_data()?;
     model.to_bytes().bad_data()
 }

@@ -21,6 +21,11 @@ impl Console {
         Self { quiet, is_terminal: std::io::stderr().is_terminal() }
     }
 
+    /// Whether only errors are to be said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// One thing that the user should know.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

@@ -6,18 +6,24 @@ use orderguard_evaluation::threshold::{self, Aim};
 use orderguard_features::language::feature::Feature;
 use orderguard_features::language::spec::{FeatureKind, FeatureSpec};
 use orderguard_features::matrix::Matrix;
+use orderguard_inference::RawScorer;
 use orderguard_inference::calibrate::probability;
-use orderguard_inference::model::{Calibration, Predictor, Threshold};
-use orderguard_trainer::boosting;
+use orderguard_inference::model::{Calibration, Forest, Predictor, Threshold};
+use orderguard_trainer::boosting::{self, Extras, GbtFit};
 use orderguard_trainer::calibration::fit_calibration;
+use orderguard_trainer::ensemble::average;
+use orderguard_trainer::leaves::refit_leaves;
 use orderguard_trainer::logistic;
-use orderguard_trainer::params::CheckedGbtParams;
+use orderguard_trainer::params::{CheckedGbtParams, GbtParams};
 use orderguard_trainer::samples::Samples;
 
-use crate::args::{LearningArgs, StopOn};
+use crate::args::LearningArgs;
 use crate::console::Console;
 use crate::failure::{Blame, Outcome};
 use crate::learner::Learner;
+use crate::measure;
+use crate::start::Earlier;
+use crate::watch::Watch;
 use crate::weighing::Facts;
 
 /// What the learners see: rows of one matrix with their labels.
@@ -33,6 +39,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) groups: Option<&'a [u64]>,
     /// Of every row of the matrix.
     pub(crate) facts: &'a Facts,
+    /// The model that is gone on from.
+    pub(crate) earlier: Option<&'a Earlier>,
 }
 
 /// A fitted model before it is dressed with a card.
@@ -65,9 +73,11 @@ pub(crate) struct ChosenOn {
 }
 
 /// What was chosen on validation.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Choice {
-    Rounds(usize),
+    /// One for each bag.
+    Rounds(Vec<usize>),
+    Leaves,
     Lambda(f64),
 }
 
@@ -97,12 +107,13 @@ pub(crate) fn fit(
     options: &LearningArgs,
     parts: &Parts<'_>,
     aim: Aim,
-    console: &Console,
+    watch: &Watch<'_>,
 ) -> Outcome<Fitted> {
     let seed = options.seed();
-    let raw = match learner {
-        Learner::Gbt(params) => fit_gbt(params, options.stop_on, parts, console)?,
-        Learner::Logistic(params) => fit_logistic(params, parts, console)?,
+    let raw = match (learner, parts.earlier) {
+        (Learner::Gbt(params), Some(earlier)) if earlier.leaves_only => fit_leaves(params, earlier, parts)?,
+        (Learner::Gbt(params), _) => fit_gbt(params, options, parts, watch)?,
+        (Learner::Logistic(params), _) => fit_logistic(params, parts, watch.console)?,
     };
     let (rows, labels) = if parts.folds.is_some() { parts.train } else { parts.validation };
     let groups: Option<Vec<u64>> = parts.groups.map(|groups| rows.iter().map(|&row| groups[row as usize]).collect());
@@ -137,29 +148,26 @@ pub(crate) fn refit(
     learner: &Learner,
     parts: &Parts<'_>,
     before: &Fitted,
-    console: &Console,
+    watch: &Watch<'_>,
 ) -> Outcome<(Predictor, Vec<f64>)> {
-    let bar = console.steps_bar("refitting");
-    match (learner, before.choice) {
+    match (learner, &before.choice) {
         (Learner::Gbt(params), Choice::Rounds(rounds)) => {
-            let facts = parts.facts.of(parts.train.0, parts.train.1)?;
-            let fit = boosting::fit_rounds(
-                params,
-                &parts.kinds(),
-                &parts.train(),
-                rounds,
-                &facts.without_measure(),
-                &mut |report| {
-                    bar.set_length(report.n_rounds as u64);
-                    bar.set_position(report.round as u64);
-                    ControlFlow::Continue(())
-                },
-            )
-            .bad_data()?;
-            bar.finish_and_clear();
-            Ok((Predictor::Gbt(fit.forest), fit.importance))
+            let mut fits = Vec::new();
+            for (bag, &rounds) in rounds.iter().enumerate() {
+                let params = seeded(params, bag);
+                fits.push(fit_rounds(&params, parts, rounds, &stage_name("refit", bag), "refitting", watch)?);
+            }
+            let (forest, importance) = joined(fits, parts.earlier);
+            Ok((Predictor::Gbt(forest), importance))
         }
-        (Learner::Logistic(params), Choice::Lambda(lambda)) => {
+        (Learner::Gbt(params), Choice::Leaves) => {
+            let earlier = parts.earlier.expect("leaves are those of an earlier model");
+            let facts = parts.facts.of(parts.train.0, parts.train.1)?;
+            let forest = refit_leaves(params, &earlier.forest, &parts.train(), &facts.without_measure()).bad_data()?;
+            Ok((Predictor::Gbt(forest), earlier.importance.clone()))
+        }
+        (Learner::Logistic(params), &Choice::Lambda(lambda)) => {
+            let bar = watch.console.steps_bar("refitting");
             let (kinds, first_seen) = (parts.kinds(), parts.has_first_seen());
             let fit = logistic::fit_logistic_fixed(params, &kinds, &first_seen, &parts.train(), lambda, &mut |_, _| {
                 ControlFlow::Continue(())
@@ -183,43 +191,143 @@ struct Raw {
     choice: Choice,
 }
 
-fn fit_gbt(params: &CheckedGbtParams, stop_on: Option<StopOn>, parts: &Parts<'_>, console: &Console) -> Outcome<Raw> {
-    let measure = stop_on.map_or("", StopOn::words);
+fn fit_gbt(params: &CheckedGbtParams, options: &LearningArgs, parts: &Parts<'_>, watch: &Watch<'_>) -> Outcome<Raw> {
     let kinds = parts.kinds();
-    let bar = console.steps_bar("boosting");
-    let mut report = |report: &boosting::RoundReport| {
-        bar.set_length(report.n_rounds as u64);
-        bar.set_position(report.round as u64);
-        if let Some(metric) = report.metric {
-            bar.set_prefix(format!("{measure} {metric:.4}"));
-        }
-        ControlFlow::Continue(())
-    };
+    let start = parts.earlier.map(|earlier| &earlier.forest);
     let facts = parts.facts.of(parts.train.0, parts.train.1)?;
-    let (fit, scores) = if let Some(folds) = parts.folds {
-        let extras = facts.extras(&facts);
-        let chosen = boosting::fit_folds(params, &kinds, &parts.train(), folds, &extras, &mut report).bad_data()?;
-        let extras = facts.without_measure();
-        let fit =
-            boosting::fit_rounds(params, &kinds, &parts.train(), chosen.best_round, &extras, &mut report).bad_data()?;
-        (fit, chosen.out_of_fold_scores)
+    let held = parts.facts.of(parts.validation.0, parts.validation.1)?;
+    let (mut fits, mut rounds, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+    for bag in 0..options.bag.unwrap_or(1) {
+        let params = seeded(params, bag);
+        let (fit, scores) = if let Some(folds) = parts.folds {
+            let stage = watch.stage(stage_name("folds", bag), "choosing", options.stop_on, true)?;
+            let extras = Extras { start, resume: stage.resumed(), ..facts.extras(&facts) };
+            let report = &mut |round: &boosting::Round<'_>| stage.after(round);
+            let chosen = boosting::fit_folds(&params, &kinds, &parts.train(), folds, &extras, report).bad_data()?;
+            stage.finish()?;
+            let fit = fit_rounds(&params, parts, chosen.best_round, &stage_name("boosting", bag), "boosting", watch)?;
+            (fit, chosen.out_of_fold_scores)
+        } else {
+            let stage = watch.stage(stage_name("boosting", bag), "boosting", options.stop_on, true)?;
+            let extras = Extras { start, resume: stage.resumed(), ..facts.extras(&held) };
+            let report = &mut |round: &boosting::Round<'_>| stage.after(round);
+            let mut fit =
+                boosting::fit(&params, &kinds, &parts.train(), &parts.validation(), &extras, report).bad_data()?;
+            stage.finish()?;
+            let scores = std::mem::take(&mut fit.valid_scores);
+            (fit, scores)
+        };
+        rounds.push(fit.best_round);
+        fits.push(fit);
+        sums = if bag == 0 { scores } else { sums.iter().zip(scores).map(|(sum, score)| sum + score).collect() };
+        if watch.is_stopped() {
+            break;
+        }
+    }
+    let n_fits = fits.len();
+    let (forest, importance) = joined(fits, parts.earlier);
+    let predictor = Predictor::Gbt(forest);
+    let scores = if n_fits == 1 {
+        sums
+    } else if parts.folds.is_some() {
+        sums.iter().map(|sum| sum / n_fits as f64).collect()
     } else {
-        let held = parts.facts.of(parts.validation.0, parts.validation.1)?;
-        let extras = facts.extras(&held);
-        let mut fit =
-            boosting::fit(params, &kinds, &parts.train(), &parts.validation(), &extras, &mut report).bad_data()?;
-        let scores = std::mem::take(&mut fit.valid_scores);
-        (fit, scores)
+        raw_scores(&predictor, parts.matrix, parts.validation.0)?
     };
-    bar.finish_and_clear();
+    let shift = params.prior_correction();
+    let correction = (shift != 0.0).then(|| ("prior-correction".to_owned(), format!("{shift:?}")));
     Ok(Raw {
-        rounds: fit.best_round as u64,
-        choice: Choice::Rounds(fit.best_round),
-        importance: fit.importance,
-        predictor: Predictor::Gbt(fit.forest),
+        rounds: measure::rounds(&predictor),
+        choice: Choice::Rounds(rounds),
+        importance,
+        predictor,
+        facts: correction.into_iter().collect(),
+        scores,
+    })
+}
+
+/// New leaf values for the trees of an earlier model.
+fn fit_leaves(params: &CheckedGbtParams, earlier: &Earlier, parts: &Parts<'_>) -> Outcome<Raw> {
+    let fitted_on = |rows: &[u32], labels: &[u8]| -> Outcome<Predictor> {
+        let facts = parts.facts.of(rows, labels)?;
+        let samples = Samples { matrix: parts.matrix, rows, labels };
+        let forest = refit_leaves(params, &earlier.forest, &samples, &facts.without_measure()).bad_data()?;
+        Ok(Predictor::Gbt(forest))
+    };
+    let (rows, labels) = parts.train;
+    let predictor = fitted_on(rows, labels)?;
+    let scores = if let Some(folds) = parts.folds {
+        let mut scores = vec![0.0; rows.len()];
+        let mut names = folds.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let (held, others): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&i| folds[i] == name);
+            let pick = |at: &[usize]| -> Vec<u32> { at.iter().map(|&i| rows[i]).collect() };
+            let labels: Vec<u8> = others.iter().map(|&i| labels[i]).collect();
+            let without = fitted_on(&pick(&others), &labels)?;
+            for (i, score) in held.iter().zip(raw_scores(&without, parts.matrix, &pick(&held))?) {
+                scores[*i] = score;
+            }
+        }
+        scores
+    } else {
+        raw_scores(&predictor, parts.matrix, parts.validation.0)?
+    };
+    Ok(Raw {
+        rounds: measure::rounds(&predictor),
+        choice: Choice::Leaves,
+        importance: earlier.importance.clone(),
+        predictor,
         facts: Vec::new(),
         scores,
     })
+}
+
+/// A fit of a known number of rounds, which Ctrl-C does not cut short: a shorter one would be another model than the one chosen.
+fn fit_rounds(
+    params: &CheckedGbtParams,
+    parts: &Parts<'_>,
+    rounds: usize,
+    stage: &str,
+    title: &'static str,
+    watch: &Watch<'_>,
+) -> Outcome<GbtFit> {
+    let facts = parts.facts.of(parts.train.0, parts.train.1)?;
+    let stage = watch.stage(stage.to_owned(), title, None, false)?;
+    let start = parts.earlier.map(|earlier| &earlier.forest);
+    let extras = Extras { start, resume: stage.resumed(), ..facts.without_measure() };
+    let report = &mut |round: &boosting::Round<'_>| stage.after(round);
+    let fit = boosting::fit_rounds(params, &parts.kinds(), &parts.train(), rounds, &extras, report).bad_data()?;
+    stage.finish()?;
+    Ok(fit)
+}
+
+fn stage_name(what: &str, bag: usize) -> String {
+    format!("{what}-{}", bag + 1)
+}
+
+/// The parameters of a bag: the same, and the seeds follow one another.
+fn seeded(params: &CheckedGbtParams, bag: usize) -> CheckedGbtParams {
+    let seed = params.seed.wrapping_add(bag as u64);
+    GbtParams { seed, ..(**params).clone() }.check().expect("a seed has no range")
+}
+
+/// One forest and one importance from those of all bags, with what the earlier model had.
+fn joined(fits: Vec<GbtFit>, earlier: Option<&Earlier>) -> (Forest, Vec<f64>) {
+    let n = fits.len() as f64;
+    let n_features = fits[0].importance.len();
+    let mean = |feature: usize| fits.iter().map(|fit| fit.importance[feature]).sum::<f64>() / n;
+    let before = |feature: usize| earlier.map_or(0.0, |earlier| earlier.importance[feature]);
+    let importance = (0..n_features).map(|feature| before(feature) + mean(feature)).collect();
+    let mut forests: Vec<Forest> = fits.into_iter().map(|fit| fit.forest).collect();
+    let forest = if forests.len() == 1 { forests.remove(0) } else { average(&forests) };
+    (forest, importance)
+}
+
+fn raw_scores(predictor: &Predictor, matrix: &Matrix, rows: &[u32]) -> Outcome<Vec<f64>> {
+    let scorer = RawScorer::compile(predictor).bad_data()?;
+    measure::raw_scores(&scorer, matrix, rows)
 }
 
 fn fit_logistic(params: &logistic::CheckedLogisticParams, parts: &Parts<'_>, console: &Console) -> Outcome<Raw> {

@@ -8,7 +8,7 @@ use orderguard_trainer::logistic::{self, LogisticParams};
 use orderguard_trainer::param_error::ParamError;
 use orderguard_trainer::params::{CheckedGbtParams, Direction, GbtParams, Growth};
 
-use crate::args::{GrowthArg, LearningArgs, ModelKind, StopOn, WeighBy};
+use crate::args::{GrowthArg, LearningArgs, ModelKind, StopOn, TrainArgs, WeighBy};
 use crate::failure::{Blame, Failure, Outcome, usage};
 use crate::fit::Parts;
 use crate::params_file::nearest;
@@ -45,7 +45,8 @@ impl Learner {
                 LearningArgs { model: Some(options.model()), seed: Some(options.seed()), ..Default::default() };
             return Ok((Self::Logistic(params.check().bad_usage()?), resolved));
         }
-        let by_size = LearningArgs { min_rows_per_leaf: Some(leaf_rows(train.len())), ..Default::default() };
+        let n_learned = learned_from(options, train.n_fraud(), train.len());
+        let by_size = LearningArgs { min_rows_per_leaf: Some(leaf_rows(n_learned)), ..Default::default() };
         let resolved = with_defaults(options.clone().or(by_size));
         let mut params = gbt_params(&resolved);
         params.monotone = directions(&resolved, parts.spec)?;
@@ -98,6 +99,9 @@ pub(crate) fn check(options: &LearningArgs) -> Outcome {
             return usage(format_args!("--amount-cap: expected 1 or more, finite, found {cap}"));
         }
     }
+    if options.bag.is_some_and(|bag| !(1..=1_000).contains(&bag)) {
+        return usage(format_args!("--bag: expected 1 to 1000, found {}", options.bag.unwrap_or(0)));
+    }
     if options.half_life.is_some_and(|span| span.0 <= 0) {
         return usage("--half-life: expected more than 0");
     }
@@ -107,6 +111,53 @@ pub(crate) fn check(options: &LearningArgs) -> Outcome {
     }
     let checked = gbt_params(&with_defaults(options.clone())).check();
     checked.map(|_| ()).map_err(|error| in_options(&error))
+}
+
+/// What may be said beside --refit-leaves: nothing else says anything to leaves.
+const OF_LEAVES: [&str; 12] = [
+    "model",
+    "seed",
+    "learning-rate",
+    "rate-decay",
+    "l2",
+    "leaf-smoothing",
+    "max-leaf-value",
+    "weigh-by",
+    "amount-cap",
+    "half-life",
+    "cost-missed",
+    "cost-stopped",
+];
+
+/// Refuses options that say nothing to a model that is gone on from; `typed` holds those that the user gave.
+pub(crate) fn check_going_on(args: &TrainArgs, typed: &LearningArgs) -> Outcome {
+    let names = || typed.given().into_iter().map(|(name, _)| name);
+    if args.refit_leaves.is_some()
+        && let Some(name) = names().find(|name| !OF_LEAVES.contains(&name.as_str()))
+    {
+        return usage(format_args!(
+            "--{name} says how trees grow, and --refit-leaves grows none: expected one of the two"
+        ));
+    }
+    if args.continue_from.is_some() && typed.bag.is_some_and(|bag| bag > 1) {
+        return usage("--bag fits several models, and --continue-from goes on from one: expected one of the two");
+    }
+    let going_on = [("--continue-from", &args.continue_from), ("--refit-leaves", &args.refit_leaves)];
+    if let Some((option, _)) = going_on.iter().find(|(_, model)| model.is_some())
+        && typed.model == Some(ModelKind::Logistic)
+    {
+        return usage(format_args!("{option} goes on from trees: expected --model gbt, found --model logistic"));
+    }
+    if args.refit_leaves.is_some() && args.checkpoint.is_some() {
+        return usage("--refit-leaves is done in one pass: expected it without --checkpoint");
+    }
+    Ok(())
+}
+
+/// How many of the training orders trees see.
+pub(crate) fn learned_from(options: &LearningArgs, n_fraud: usize, n_rows: usize) -> usize {
+    let share = options.negative_rate.unwrap_or(1.0);
+    n_fraud + ((n_rows - n_fraud) as f64 * share).round() as usize
 }
 
 /// Fewest rows of a leaf for a training part of `n_rows`: one in 500, from 20 to 100. A leaf must hold enough orders to
@@ -144,12 +195,15 @@ fn with_defaults(options: LearningArgs) -> LearningArgs {
         min_rows_per_level: Some(d.min_rows_per_level),
         row_fraction: Some(d.row_fraction),
         feature_fraction: Some(d.feature_fraction),
+        negative_rate: Some(d.negative_rate),
         easy_row_limit: Some(d.easy_row_limit),
+        bag: Some(1),
         rising: Vec::new(),
         falling: Vec::new(),
         together: Vec::new(),
         weigh_by: None,
         amount_cap: by_amount.then_some(DEFAULT_AMOUNT_CAP),
+        fraud_weight: Some(d.fraud_weight),
         half_life: None,
         cost_missed: None,
         cost_stopped: None,
@@ -157,6 +211,11 @@ fn with_defaults(options: LearningArgs) -> LearningArgs {
         patience: Some(d.patience),
         metric_window: Some(d.metric_window),
     })
+}
+
+/// The parameters that the options say, where they are within their ranges.
+pub(crate) fn checked_params(options: &LearningArgs) -> Option<CheckedGbtParams> {
+    gbt_params(options).check().ok()
 }
 
 /// The parameters that the options say; constraints are left open, because they name features.
@@ -181,6 +240,8 @@ fn gbt_params(options: &LearningArgs) -> GbtParams {
         max_leaf_value: options.max_leaf_value.unwrap_or(d.max_leaf_value),
         leaf_smoothing: options.leaf_smoothing.unwrap_or(d.leaf_smoothing),
         feature_fraction: options.feature_fraction.unwrap_or(d.feature_fraction),
+        negative_rate: options.negative_rate.unwrap_or(d.negative_rate),
+        fraud_weight: options.fraud_weight.unwrap_or(d.fraud_weight),
         row_fraction: options.row_fraction.unwrap_or(d.row_fraction),
         easy_row_limit: options.easy_row_limit.unwrap_or(d.easy_row_limit),
         max_bins: options.max_bins.unwrap_or(d.max_bins),

@@ -2,14 +2,17 @@
 
 mod args;
 mod assemble;
+mod checkpoint;
 mod commands;
 mod console;
 mod failure;
 mod fit;
 mod ingest;
 mod input;
+mod interrupt;
 mod key;
 mod learner;
+mod log;
 mod measure;
 mod memory;
 mod model_data;
@@ -17,9 +20,11 @@ mod output;
 mod params_file;
 mod rows;
 mod specification;
+mod start;
 mod state_file;
 mod streamed;
 mod table_file;
+mod watch;
 mod weighing;
 
 use clap::Parser;

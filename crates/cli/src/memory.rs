@@ -4,9 +4,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use orderguard_dataset::scratch::Scratch;
+use orderguard_dataset::split::Split;
+use orderguard_trainer::need::{self, FitSize};
 
-use crate::args::MemoryArgs;
+use crate::args::{LearningArgs, MemoryArgs, ModelKind};
 use crate::failure::{Failure, Outcome, usage};
+use crate::learner::{checked_params, learned_from};
+
+/// Bytes that a logistic regression takes for one value.
+const LOGISTIC_CELL_BYTES: u64 = 16;
 
 /// The share of the machine's memory that is used where nobody says otherwise.
 const DEFAULT_SHARE: u64 = 2;
@@ -20,6 +26,72 @@ pub(crate) fn limit(args: &MemoryArgs) -> Option<u64> {
 fn machine_bytes() -> Option<u64> {
     let facts = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = facts.lines().find(|line| line.starts_with("MemTotal:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1_024)
+}
+
+/// What a fit takes: foreseen, so that it is refused before hours are spent and not ended by the system after.
+pub(crate) struct Need {
+    matrix: u64,
+    fit: u64,
+}
+
+impl Need {
+    /// For `n_orders` rows of `n_features`, divided into `parts`.
+    pub(crate) fn new(options: &LearningArgs, parts: &Split, n_features: usize, n_orders: usize) -> Self {
+        let n_fraud = parts.train_label.iter().map(|&label| usize::from(label == 1)).sum();
+        let folds = parts.train_fold.as_ref().map_or(1, |folds| {
+            let mut seen = [false; 256];
+            for &fold in folds {
+                seen[usize::from(fold)] = true;
+            }
+            seen.iter().filter(|&&seen| seen).count()
+        });
+        let size = FitSize {
+            n_train: learned_from(options, n_fraud, parts.train.len()),
+            n_held: parts.validation.len(),
+            n_features,
+            n_fits: folds,
+            n_threads: rayon::current_num_threads(),
+        };
+        let fit = match options.model() {
+            ModelKind::Gbt => checked_params(options).map_or(0, |params| need::bytes(&params, size)),
+            // Standardised columns, a missing and a first-seen flag of each.
+            ModelKind::Logistic => (parts.train.len() * n_features) as u64 * LOGISTIC_CELL_BYTES,
+        };
+        Self { matrix: (n_orders * n_features * size_of::<f32>()) as u64, fit }
+    }
+
+    pub(crate) fn fit_bytes(&self) -> u64 {
+        self.fit
+    }
+
+    /// Refuses a fit that would take more than there is; `with_matrix` before the features are computed. What history
+    /// remembers is not foreseen, but seen once it is there.
+    pub(crate) fn check(&self, with_matrix: bool, max_memory: Option<u64>) -> Outcome {
+        let Some(limit) = max_memory.or_else(machine_bytes) else { return Ok(()) };
+        let taken = rss_bytes().unwrap_or(0);
+        let matrix = if with_matrix { self.matrix } else { 0 };
+        let sum = taken + matrix + self.fit;
+        if sum <= limit {
+            return Ok(());
+        }
+        let features = if with_matrix { format!(", {} for features", bytes_text(matrix)) } else { String::new() };
+        usage(format_args!(
+            "the fit would take about {} of memory ({} so far{features}, {} to learn): expected at most {}, {}; a smaller \
+             --negative-rate, or fewer features or orders, take less",
+            bytes_text(sum),
+            bytes_text(taken),
+            bytes_text(self.fit),
+            bytes_text(limit),
+            if max_memory.is_some() { "as --max-memory says" } else { "which is all that the machine has" }
+        ))
+    }
+}
+
+/// Memory that the program holds, where the system tells.
+fn rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1_024)
 }
 

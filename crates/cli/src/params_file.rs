@@ -21,8 +21,8 @@ struct OneOption {
     learning: LearningArgs,
 }
 
-/// The options of the command line, and behind them those of the file.
-pub(crate) fn effective(args: &TrainArgs) -> Outcome<LearningArgs> {
+/// The options that the user gave: those of the command line, and behind them those of the file.
+pub(crate) fn given(args: &TrainArgs) -> Outcome<LearningArgs> {
     let typed = args.learning.clone();
     match &args.params {
         Some(path) => Ok(typed.or(read(path)?)),

@@ -137,12 +137,12 @@ impl Chosen {
             Some(StopOn::Precision(k)) => Measure::PrecisionAtK { k, days: &held.days },
             Some(StopOn::Money) => Measure::Money { saved: &held.saved },
         };
-        Extras { weights: self.weights.as_deref(), keys: Some(&self.keys), measure }
+        Extras { weights: self.weights.as_deref(), keys: Some(&self.keys), measure, ..Default::default() }
     }
 
     /// As [`Self::extras`], for a fit of a known number of rounds.
     pub(crate) fn without_measure(&self) -> Extras<'_> {
-        Extras { weights: self.weights.as_deref(), keys: Some(&self.keys), measure: Measure::AveragePrecision }
+        Extras { weights: self.weights.as_deref(), keys: Some(&self.keys), ..Default::default() }
     }
 }
 

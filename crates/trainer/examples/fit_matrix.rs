@@ -17,7 +17,7 @@ use orderguard_evaluation::metrics::average_precision;
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Node};
-use orderguard_trainer::boosting::{Extras, fit, fit_rounds};
+use orderguard_trainer::boosting::{Extras, Round, fit, fit_rounds};
 use orderguard_trainer::params::GbtParams;
 use orderguard_trainer::samples::Samples;
 use orderguard_trainer::vector::{self, Width};
@@ -137,7 +137,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut first_round = None;
     let start = Instant::now();
-    let mut progress = |_: &_| {
+    let mut progress = |_: &Round<'_>| {
         first_round.get_or_insert_with(|| start.elapsed().as_secs_f64());
         ControlFlow::Continue(())
     };

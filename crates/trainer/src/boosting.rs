@@ -1,30 +1,26 @@
 //! The round loop: gradients, one tree, new scores, and when to stop.
 
-use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
-use orderguard_inference::model::{Forest, Tree};
+use orderguard_inference::model::Forest;
 
-use crate::apply::add_tree;
 use crate::binning::BinnedMatrix;
-use crate::constraints::{Constraints, resolve};
-use crate::grower::{Grower, GrownNode, Task};
-use crate::histogram::{Layout, Scale};
-use crate::loss::{DrawRule, Drawn, Targets};
-use crate::numeric::{SCALE_BITS, from_fixed, hash3, logit, to_fixed};
-use crate::param_error::ParamError;
+use crate::booster::{Booster, Step};
+use crate::constraints::resolve;
+pub use crate::fit_error::{FitError, StartError};
+use crate::loss::Targets;
+use crate::numeric::from_fixed;
 use crate::params::CheckedGbtParams;
 use crate::samples::Samples;
-use crate::splitting::Judge;
+use crate::snapshot::{Snapshot, restore};
+use crate::start::Start;
+use crate::thinning::{Thinned, prior_shift};
 use crate::validation::{HeldMeasure, Measure};
-use crate::vector::Width;
 
 /// Most rows of a fit, training and validation together.
 pub const MAX_ROWS: usize = 1 << 30;
-/// Key that keeps the draws of features apart from those of rows.
-const FEATURE_DRAW: u64 = 2 << 32;
 
 /// What a round brought; handed to the caller after each.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,8 +33,30 @@ pub struct RoundReport {
     pub metric: Option<f64>,
 }
 
+/// A round that was just fitted, and the fit as it stands.
+pub struct Round<'a> {
+    report: RoundReport,
+    history: &'a [RoundReport],
+    boosters: &'a [Booster<'a>],
+}
+
+impl Deref for Round<'_> {
+    type Target = RoundReport;
+
+    fn deref(&self) -> &RoundReport {
+        &self.report
+    }
+}
+
+impl Round<'_> {
+    /// All that a later run needs to go on from here. Copies the trees.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.history, self.boosters)
+    }
+}
+
 /// Called after each round; `Break` ends the fit and keeps the best so far.
-pub type Progress<'a> = &'a mut dyn FnMut(&RoundReport) -> ControlFlow<()>;
+pub type Progress<'a> = &'a mut dyn FnMut(&Round<'_>) -> ControlFlow<()>;
 
 /// What a fit may be told of its training samples beside features and labels; one entry per sample each.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,12 +68,18 @@ pub struct Extras<'a> {
     pub keys: Option<&'a [u32]>,
     /// What the best round is chosen by.
     pub measure: Measure<'a>,
+    /// A model whose trees are kept and added to, from its scores on; such a fit counts its own rounds. Constraints hold for
+    /// the trees that are added. None: from the base rate.
+    pub start: Option<&'a Forest>,
+    /// Where an earlier run of the same fit was stopped: same data, parameters and extras. The result is that of a fit that
+    /// was never stopped, to the bit.
+    pub resume: Option<&'a Snapshot>,
 }
 
 /// Fitted trees and how they came about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GbtFit {
-    /// The trees, as many as `best_round`.
+    /// The trees, as many as `best_round`, after those of the start.
     pub forest: Forest,
     /// Rounds kept: those up to the best validation metric, else all that were run. 0 when no feature helps.
     pub best_round: usize,
@@ -76,106 +100,6 @@ pub struct FoldFit {
     pub history: Vec<RoundReport>,
     /// Raw score of each row after `best_round` rounds fitted on the other folds.
     pub out_of_fold_scores: Vec<f64>,
-}
-
-/// Data on which no trees can be fitted.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum FitError {
-    /// Nothing to fit on.
-    NoRows,
-    /// Only frauds or only honest orders in training; `fold` names the fold that was left out.
-    OneClass {
-        /// Training rows.
-        n_rows: usize,
-        /// Frauds among them.
-        n_fraud: usize,
-        /// The fold left out, in a fit over folds.
-        fold: Option<u8>,
-    },
-    /// The validation rows (of a fold) hold no fraud, so that no metric is defined there.
-    NoFraudInValidation {
-        /// Validation rows.
-        n_rows: usize,
-        /// The fold, in a fit over folds.
-        fold: Option<u8>,
-    },
-    /// All samples are in one fold.
-    OneFold,
-    /// A weight is negative, infinite or NaN.
-    BadWeight {
-        /// The sample.
-        sample: usize,
-        /// Its weight.
-        weight: f64,
-    },
-    /// All frauds or all honest orders of the training part weigh nothing.
-    NoWeight,
-    /// The measure of early stopping is outside its range.
-    BadMeasure(ParamError),
-    /// A constraint names a feature that is not there.
-    UnknownFeature {
-        /// The feature's position.
-        feature: u32,
-        /// Number of features.
-        n_features: usize,
-    },
-    /// A direction is asked of a categorical feature, whose levels have no order.
-    NotNumeric {
-        /// The feature's position.
-        feature: u32,
-    },
-    /// A feature is to rise and to fall.
-    Contradiction {
-        /// The feature's position.
-        feature: u32,
-    },
-    /// More rows than [`MAX_ROWS`].
-    TooManyRows {
-        /// Rows given.
-        found: usize,
-    },
-}
-
-impl fmt::Display for FitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_fold = |fold: &Option<u8>| fold.map_or(String::new(), |fold| format!(" (fold {fold} left out)"));
-        match self {
-            Self::NoRows => f.write_str("there are no labelled rows to fit on"),
-            Self::OneClass { n_rows, n_fraud, fold } => write!(
-                f,
-                "training needs frauds and honest orders: found {n_fraud} frauds in {n_rows} rows{}",
-                of_fold(fold)
-            ),
-            Self::NoFraudInValidation { n_rows, fold: None } => {
-                write!(f, "validation needs frauds: found none in {n_rows} rows")
-            }
-            Self::NoFraudInValidation { n_rows, fold: Some(fold) } => {
-                write!(f, "each fold needs frauds: found none in the {n_rows} rows of fold {fold}")
-            }
-            Self::OneFold => f.write_str("a fit over folds needs at least two folds, found one"),
-            Self::BadWeight { sample, weight } => {
-                write!(f, "weight of sample {sample}: expected 0 or more, finite, found {weight}")
-            }
-            Self::NoWeight => f.write_str("training needs frauds and honest orders that weigh more than 0"),
-            Self::BadMeasure(error) => write!(f, "measure of early stopping: {error}"),
-            Self::UnknownFeature { feature, n_features } => {
-                write!(f, "a constraint names feature {feature} of {n_features}")
-            }
-            Self::NotNumeric { feature } => write!(f, "feature {feature} is categorical and has no direction"),
-            Self::Contradiction { feature } => write!(f, "feature {feature} is to rise and to fall"),
-            Self::TooManyRows { found } => write!(f, "at most {MAX_ROWS} rows can be fitted, found {found}"),
-        }
-    }
-}
-
-impl std::error::Error for FitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::BadMeasure(error) => Some(error),
-            _ => None,
-        }
-    }
 }
 
 /// Fits trees on `train` until the measure of `valid` (average precision, where `extras` names no other) stops rising, and keeps the best round.
@@ -205,7 +129,9 @@ pub fn fit(
 ) -> Result<GbtFit, FitError> {
     check_lengths(kinds, train);
     check_lengths(kinds, valid);
-    let extra = Extra::new(extras, train.len(), valid.len())?;
+    let thinned = Thinned::new(params, train, extras);
+    let (train, extras) = (&thinned.samples(train), &thinned.extras(extras));
+    let extra = Extra::new(params, extras, train.labels, valid.len())?;
     let (n_train, n_valid) = (train.len(), valid.len());
     check_rows(n_train, train.n_fraud(), n_train + n_valid, None)?;
     if valid.n_fraud() == 0 {
@@ -219,11 +145,15 @@ pub fn fit(
     let constraints = resolve(params, kinds, &binned)?;
     let (targets, measure) = (extra.targets(&labels), extras.measure.of(0..n_valid));
     let (train_rows, valid_rows) = (train_rows.to_vec(), valid_rows.to_vec());
-    let mut boosters = [Booster::new(params, &binned, constraints, targets, train_rows, (valid_rows, measure))?];
-    let run = run_rounds(params, &mut boosters, progress);
+    let parts = [train, valid];
+    let start = Start::new(params, kinds.len(), extras.start, &parts)?;
+    let mut boosters =
+        [Booster::new(params, &binned, constraints, targets, train_rows, (valid_rows, measure), start.as_ref())?];
+    let run = run_rounds(params, &mut boosters, extras.resume, &parts, progress)?;
     let [booster] = boosters;
-    let valid_scores = run.best_scores.into_iter().flatten().map(from_fixed).collect();
-    Ok(booster.into_fit(kinds.len(), run.best_round, run.history, valid_scores))
+    let shift = prior_shift(params);
+    let valid_scores = run.best_scores.into_iter().flatten().map(|score| from_fixed(score + shift)).collect();
+    Ok(booster.into_fit(kinds.len(), run.best_round, run.history, valid_scores, extras.start))
 }
 
 /// Fits `n_rounds` trees on all of `samples`, without validation: for a refit with the rounds and parameters that an earlier
@@ -243,26 +173,35 @@ pub fn fit_rounds(
     progress: Progress<'_>,
 ) -> Result<GbtFit, FitError> {
     check_lengths(kinds, samples);
-    let extra = Extra::new(extras, samples.len(), 0)?;
+    let thinned = Thinned::new(params, samples, extras);
+    let (samples, extras) = (&thinned.samples(samples), &thinned.extras(extras));
+    let extra = Extra::new(params, extras, samples.labels, 0)?;
     check_rows(samples.len(), samples.n_fraud(), samples.len(), None)?;
     let binned = bin(params, kinds, &[samples]);
     let rows = (0..samples.len() as u32).collect();
     let constraints = resolve(params, kinds, &binned)?;
     let none_held = (Vec::new(), HeldMeasure::AveragePrecision);
-    let mut booster = Booster::new(params, &binned, constraints, extra.targets(samples.labels), rows, none_held)?;
+    let start = Start::new(params, kinds.len(), extras.start, &[samples])?;
+    let targets = extra.targets(samples.labels);
+    let mut boosters = [Booster::new(params, &binned, constraints, targets, rows, none_held, start.as_ref())?];
     let mut history = Vec::new();
-    for round in 1..=n_rounds {
-        if booster.step(round) == Step::Stuck {
+    if let Some(snapshot) = extras.resume {
+        history = snapshot.history(n_rounds);
+        restore(snapshot, &mut boosters, kinds.len(), history.len(), &[samples])?;
+    }
+    for round in history.len() + 1..=n_rounds {
+        if boosters[0].step(round) == Step::Stuck {
             break;
         }
         let report = RoundReport { round, n_rounds, metric: None };
         history.push(report);
-        if progress(&report).is_break() {
+        if progress(&Round { report, history: &history, boosters: &boosters }).is_break() {
             break;
         }
     }
+    let [booster] = boosters;
     let best_round = booster.trees.len();
-    Ok(booster.into_fit(kinds.len(), best_round, history, Vec::new()))
+    Ok(booster.into_fit(kinds.len(), best_round, history, Vec::new(), extras.start))
 }
 
 /// Finds the number of rounds by cross-validation: for each fold, trees are fitted on the other folds, all folds in step, and
@@ -285,7 +224,7 @@ pub fn fit_folds(
     progress: Progress<'_>,
 ) -> Result<FoldFit, FitError> {
     check_lengths(kinds, samples);
-    let extra = Extra::new(extras, samples.len(), 0)?;
+    let extra = Extra::new(params, extras, samples.labels, 0)?;
     assert_eq!(fold.len(), samples.len(), "one fold for each sample");
     let n_rows = samples.len();
     check_rows(n_rows, samples.n_fraud(), n_rows, None)?;
@@ -308,18 +247,23 @@ pub fn fit_folds(
     let binned = bin(params, kinds, &[samples]);
     assert!(extras.measure.len().is_none_or(|n| n == n_rows), "the measure has one entry for each sample");
     let constraints = resolve(params, kinds, &binned)?;
+    // Easy to forget: honest orders that no tree learns from still judge.
+    let thinned = Thinned::new(params, samples, extras);
+    let start = Start::new(params, kinds.len(), extras.start, &[samples])?;
     let booster_without = |&out: &u8| {
-        let (held, rows): (Vec<u32>, _) = (0..n_rows as u32).partition(|&row| fold[row as usize] == out);
+        let held: Vec<u32> = (0..n_rows as u32).filter(|&row| fold[row as usize] == out).collect();
+        let rows = thinned.positions(n_rows).filter(|&row| fold[row as usize] != out).collect();
         let measure = extras.measure.of(held.iter().map(|&row| row as usize));
         let targets = extra.targets(samples.labels);
-        Booster::new(params, &binned, constraints.clone(), targets, rows, (held, measure))
+        Booster::new(params, &binned, constraints.clone(), targets, rows, (held, measure), start.as_ref())
     };
     let mut boosters: Vec<Booster<'_>> = folds.iter().map(booster_without).collect::<Result<_, _>>()?;
-    let run = run_rounds(params, &mut boosters, progress);
+    let run = run_rounds(params, &mut boosters, extras.resume, &[samples], progress)?;
+    let shift = prior_shift(params);
     let mut out_of_fold_scores = vec![0.0; n_rows];
     for (booster, scores) in boosters.iter().zip(run.best_scores) {
         for (&row, score) in booster.held_rows.iter().zip(scores) {
-            out_of_fold_scores[row as usize] = from_fixed(score);
+            out_of_fold_scores[row as usize] = from_fixed(score + shift);
         }
     }
     Ok(FoldFit { best_round: run.best_round, history: run.history, out_of_fold_scores })
@@ -350,14 +294,20 @@ struct Extra<'a> {
 }
 
 impl<'a> Extra<'a> {
-    /// `n_held` rows without extras stand after the training samples.
-    fn new(extras: &Extras<'a>, n_train: usize, n_held: usize) -> Result<Self, FitError> {
+    /// `labels` are those of the training samples; `n_held` rows without extras stand after them.
+    fn new(params: &CheckedGbtParams, extras: &Extras<'a>, labels: &[u8], n_held: usize) -> Result<Self, FitError> {
         extras.measure.check().map_err(FitError::BadMeasure)?;
-        let weights = extras.weights.map(|weights| -> Result<Vec<f32>, FitError> {
+        let n_train = labels.len();
+        let given = extras.weights.map(<[f64]>::to_vec);
+        let of_class = (params.fraud_weight != 1.0).then(|| vec![1.0; n_train]);
+        let weights = given.or(of_class).map(|mut weights| -> Result<Vec<f32>, FitError> {
             assert_eq!(weights.len(), n_train, "one weight for each training sample");
             let bad = weights.iter().position(|&weight| !(0.0..f64::INFINITY).contains(&weight));
             if let Some(sample) = bad {
                 return Err(FitError::BadWeight { sample, weight: weights[sample] });
+            }
+            for (weight, _) in weights.iter_mut().zip(labels).filter(|(_, label)| **label == 1) {
+                *weight *= params.fraud_weight;
             }
             // Mean 1, so that limits on hessians mean the same with and without weights.
             let mean = weights.iter().sum::<f64>() / n_train as f64;
@@ -388,13 +338,32 @@ struct Run {
     best_scores: Vec<Vec<i64>>,
 }
 
-/// Steps all boosters together until the mean metric of their held rows stops rising.
-fn run_rounds(params: &CheckedGbtParams, boosters: &mut [Booster<'_>], progress: Progress<'_>) -> Run {
+/// Steps all boosters together until the mean metric of their held rows stops rising. `parts` hold the rows of the boosters.
+fn run_rounds(
+    params: &CheckedGbtParams,
+    boosters: &mut [Booster<'_>],
+    resume: Option<&Snapshot>,
+    parts: &[&Samples<'_>],
+    progress: Progress<'_>,
+) -> Result<Run, FitError> {
     let held_scores = |boosters: &[Booster<'_>]| boosters.iter().map(Booster::held_scores).collect();
     let mut run = Run { best_round: 0, history: Vec::new(), best_scores: held_scores(boosters) };
-    let mut best = f64::NEG_INFINITY;
-    let mut last_better = 0;
-    for round in 1..=params.n_trees {
+    let mut best = Best { value: f64::NEG_INFINITY, round: 0 };
+    if let Some(snapshot) = resume {
+        run.history = snapshot.history(params.n_trees);
+        for round in 1..=run.history.len() {
+            best.look_at(params, &run.history[..round]);
+        }
+        run.best_round = best.round;
+        let n_features = parts[0].matrix.n_features();
+        restore(snapshot, boosters, n_features, run.best_round, parts)?;
+        run.best_scores = held_scores(boosters);
+        restore(snapshot, boosters, n_features, run.history.len(), parts)?;
+    }
+    for round in run.history.len() + 1..=params.n_trees {
+        if best.is_past(params, round - 1) {
+            break;
+        }
         let mut any_grew = false;
         for booster in boosters.iter_mut() {
             any_grew |= booster.step(round) == Step::Grew;
@@ -405,165 +374,37 @@ fn run_rounds(params: &CheckedGbtParams, boosters: &mut [Booster<'_>], progress:
         let sum: f64 = boosters.iter().filter_map(Booster::metric).sum();
         let report = RoundReport { round, n_rounds: params.n_trees, metric: Some(sum / boosters.len() as f64) };
         run.history.push(report);
-        let window = &run.history[round.saturating_sub(params.metric_window)..];
-        let smooth = window.iter().filter_map(|report| report.metric).sum::<f64>() / window.len() as f64;
-        if smooth > best {
-            best = smooth;
-            last_better = round;
+        if best.look_at(params, &run.history) {
             run.best_round = round;
             run.best_scores = held_scores(boosters);
         }
-        let tired = params.patience > 0 && round - last_better >= params.patience;
-        if progress(&report).is_break() || tired {
+        if progress(&Round { report, history: &run.history, boosters }).is_break() {
             break;
         }
     }
-    run
+    Ok(run)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// A tree was added.
-    Grew,
-    /// No leaf can be split any more.
-    Stuck,
+/// The best round so far.
+struct Best {
+    value: f64,
+    round: usize,
 }
 
-/// One fit in progress: some rows of a binned matrix train, some are only scored.
-struct Booster<'a> {
-    params: &'a CheckedGbtParams,
-    binned: &'a BinnedMatrix,
-    layout: Layout,
-    constraints: Constraints,
-    width: Width,
-    scale: Scale,
-    targets: Targets<'a>,
-    train_rows: Vec<u32>,
-    held_rows: Vec<u32>,
-    held_labels: Vec<u8>,
-    measure: HeldMeasure,
-    /// Fixed-point raw score of every row of the matrix.
-    scores: Vec<i64>,
-    base: i64,
-    drawn: Drawn,
-    grower: Grower,
-    trees: Vec<Tree>,
-    /// Gain of each split by tree: feature and gain.
-    gains: Vec<Vec<(u32, f64)>>,
-}
-
-impl<'a> Booster<'a> {
-    /// `train_rows` and `held_rows` increase and have no row in common; both classes are among the former.
-    fn new(
-        params: &'a CheckedGbtParams,
-        binned: &'a BinnedMatrix,
-        constraints: Constraints,
-        targets: Targets<'a>,
-        train_rows: Vec<u32>,
-        (held_rows, measure): (Vec<u32>, HeldMeasure),
-    ) -> Result<Self, FitError> {
-        let labels = targets.labels;
-        let weight = |row: u32| targets.weights.map_or(1.0, |weights| f64::from(weights[row as usize]));
-        let (mut fraud, mut all, mut max_weight) = (0.0, 0.0, 0.0_f64);
-        for &row in &train_rows {
-            all += weight(row);
-            fraud += if labels[row as usize] == 1 { weight(row) } else { 0.0 };
-            max_weight = max_weight.max(weight(row));
+impl Best {
+    /// Compares the last round of the history with the best before; whether it is better.
+    fn look_at(&mut self, params: &CheckedGbtParams, history: &[RoundReport]) -> bool {
+        let window = &history[history.len().saturating_sub(params.metric_window)..];
+        let smooth = window.iter().filter_map(|report| report.metric).sum::<f64>() / window.len() as f64;
+        let better = smooth > self.value;
+        if better {
+            *self = Self { value: smooth, round: history.len() };
         }
-        if !(fraud > 0.0 && fraud < all) {
-            return Err(FitError::NoWeight);
-        }
-        let base = to_fixed(logit(fraud / all));
-        let rule =
-            DrawRule { easy_row_limit: params.easy_row_limit, row_fraction: params.row_fraction, seed: params.seed };
-        let (width, scale) = (Width::best(), rule.scale(train_rows.len(), max_weight));
-        Ok(Self {
-            params,
-            binned,
-            layout: Layout::new(binned.features()),
-            constraints,
-            width,
-            scale,
-            targets,
-            held_labels: held_rows.iter().map(|&row| labels[row as usize]).collect(),
-            measure,
-            scores: vec![base; labels.len()],
-            base,
-            drawn: Drawn::new(width, rule, scale),
-            grower: Grower::default(),
-            trees: Vec::new(),
-            gains: Vec::new(),
-            train_rows,
-            held_rows,
-        })
+        better
     }
 
-    /// Fits one more tree and adds it to all scores.
-    fn step(&mut self, round: usize) -> Step {
-        let params = self.params;
-        self.drawn.draw(round, self.binned, &self.train_rows, &self.scores, self.targets);
-        let allowed = self.draw_features(round);
-        let task = Task {
-            binned: self.binned,
-            layout: &self.layout,
-            source: self.drawn.source(self.binned),
-            judge: Judge::new(params, self.scale, self.width),
-            params,
-            learning_rate: params.rate_of_round(round),
-            allowed: &allowed,
-            constraints: &self.constraints,
-        };
-        let tree = self.grower.grow(&task, self.drawn.len(), self.drawn.total());
-        let sampled = self.drawn.len() < self.train_rows.len() || params.feature_fraction < 1.0;
-        if tree.nodes.len() == 1 && !sampled {
-            return Step::Stuck;
-        }
-        add_tree(self.width, &tree, self.binned, &mut self.scores);
-        let gains = tree.nodes.iter().filter_map(|node| match node {
-            GrownNode::Split { split, .. } => Some((self.binned.features()[split.column].feature, split.gain)),
-            GrownNode::Leaf { .. } => None,
-        });
-        self.gains.push(gains.collect());
-        self.trees.push(tree.into_tree(self.binned));
-        Step::Grew
-    }
-
-    /// Which binned features the tree may use: those with the lowest hashes, at least one.
-    fn draw_features(&self, round: usize) -> Vec<bool> {
-        let features = self.binned.features();
-        let mut allowed = vec![true; features.len()];
-        if self.params.feature_fraction < 1.0 {
-            let key = FEATURE_DRAW + round as u64;
-            let n_allowed = ((features.len() as f64 * self.params.feature_fraction).round() as usize).max(1);
-            let mut order: Vec<usize> = (0..features.len()).collect();
-            order.sort_by_key(|&column| (hash3(self.params.seed, key, u64::from(features[column].feature)), column));
-            order.iter().skip(n_allowed).for_each(|&column| allowed[column] = false);
-        }
-        allowed
-    }
-
-    fn held_scores(&self) -> Vec<i64> {
-        self.held_rows.iter().map(|&row| self.scores[row as usize]).collect()
-    }
-
-    fn metric(&self) -> Option<f64> {
-        self.measure.of(&self.held_scores(), &self.held_labels)
-    }
-
-    fn into_fit(
-        mut self,
-        n_features: usize,
-        best_round: usize,
-        history: Vec<RoundReport>,
-        valid_scores: Vec<f64>,
-    ) -> GbtFit {
-        self.trees.truncate(best_round);
-        let mut importance = vec![0.0; n_features];
-        for &(feature, gain) in self.gains.iter().take(best_round).flatten() {
-            importance[feature as usize] += gain;
-        }
-        let forest =
-            Forest { n_features: n_features as u32, base: self.base, scale_bits: SCALE_BITS, trees: self.trees };
-        GbtFit { forest, best_round, history, importance, valid_scores }
+    /// Whether `round` is so many rounds after the best that none better is expected.
+    fn is_past(&self, params: &CheckedGbtParams, round: usize) -> bool {
+        params.patience > 0 && round - self.round >= params.patience
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Node};
-use orderguard_trainer::boosting::{Extras, FitError, GbtFit, RoundReport, fit, fit_folds, fit_rounds};
+use orderguard_trainer::boosting::{Extras, FitError, GbtFit, Round, fit, fit_folds, fit_rounds};
 use orderguard_trainer::params::{CheckedGbtParams, GbtParams, Growth};
 use orderguard_trainer::samples::Samples;
 use orderguard_trainer::vector;
@@ -81,7 +81,7 @@ fn checked(params: GbtParams) -> CheckedGbtParams {
     params.check().unwrap()
 }
 
-fn go(_: &RoundReport) -> ControlFlow<()> {
+fn go(_: &Round<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -89,10 +89,18 @@ pub(crate) struct LearningArgs {
     /// Share of the features that each tree may use [default: 1].
     #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = SAMPLING)]
     pub(crate) feature_fraction: Option<f64>,
+    /// Share of the honest orders that trees learn from at all; all frauds are. Less saves time and memory. Probabilities stay
+    /// those of the shop's real mix: the correction is part of the model [default: 1].
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = SAMPLING)]
+    pub(crate) negative_rate: Option<f64>,
     /// Orders whose error is smaller than this are drawn, and count for as many as they stand for: nearly all honest orders
     /// are soon that easy. More is faster and noisier, 0 uses all orders [default: 0.1].
     #[arg(long, value_name = "ERROR", help_heading = SAMPLING)]
     pub(crate) easy_row_limit: Option<f64>,
+    /// Fit so many models, each with a seed of its own, and take the mean of their scores. More is steadier, and slower in
+    /// fitting and scoring alike [default: 1].
+    #[arg(long, value_name = "N", help_heading = SAMPLING)]
+    pub(crate) bag: Option<usize>,
 
     /// A numeric feature on which the score may only rise, such as `amount`. May be repeated.
     #[arg(long, value_name = "FEATURE", help_heading = CONSTRAINTS)]
@@ -112,6 +120,9 @@ pub(crate) struct LearningArgs {
     /// With --weigh-by amount: an order weighs at most this many times the mean [default: 100].
     #[arg(long, value_name = "TIMES", help_heading = WEIGHTS)]
     pub(crate) amount_cap: Option<f64>,
+    /// How many times more a fraud weighs than an honest order. Probabilities stay those of the shop's real mix [default: 1].
+    #[arg(long, value_name = "TIMES", help_heading = WEIGHTS)]
+    pub(crate) fraud_weight: Option<f64>,
     /// Age at which an order weighs half as much as a new one, such as 90d, so that old habits fade [default: never].
     #[arg(long, value_name = "SPAN", value_parser = Span::parse, help_heading = WEIGHTS)]
     pub(crate) half_life: Option<Span>,
@@ -160,12 +171,15 @@ macro_rules! each_option {
             min_rows_per_level,
             row_fraction,
             feature_fraction,
+            negative_rate,
             easy_row_limit,
+            bag,
             rising,
             falling,
             together,
             weigh_by,
             amount_cap,
+            fraud_weight,
             half_life,
             cost_missed,
             cost_stopped,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use orderguard_dataset::leaks::Leak;
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
@@ -11,52 +11,86 @@ use orderguard_evaluation::terminal::render;
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
 use orderguard_features::language::file::FeatureFile;
+use orderguard_features::language::spec::FeatureSpec;
+use orderguard_features::own::tables::Tables;
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::{State, order_memory};
 use orderguard_features::time::UnixMillis;
 use orderguard_inference::RawScorer;
+use serde_json::json;
 
-use crate::args::{DataArgs, SchemaOptions, TrainArgs};
-use crate::assemble::{Card, assemble, refit};
+use crate::args::{DataArgs, LearningArgs, SchemaOptions, TrainArgs};
+use crate::assemble::{Card, assemble, earlier_fact, refit};
+use crate::checkpoint::{Checkpoints, Owner};
 use crate::console::{Console, peak_rss_bytes, report_style};
 use crate::failure::{Blame, Failure, Outcome, data, usage};
 use crate::fit;
 use crate::ingest::{self, EventSpan, Orders};
 use crate::learner::{self, Learner};
+use crate::log::Log;
 use crate::measure::{self, Measured};
+use crate::memory::Need;
 use crate::specification::{refuse_card_numbers, refuse_leaks, specify};
+use crate::start::{self, Earlier};
+use crate::watch::Watch;
 use crate::weighing::{self, Facts};
-use crate::{key, model_data, output, params_file, specification};
+use crate::{interrupt, key, model_data, output, params_file, specification};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
-    let options = params_file::effective(args)?;
+    if args.json && args.log_json.as_deref().is_some_and(|path| path.as_os_str() == "-") {
+        return usage("--json and --log-json - both write to standard output: expected one of the two");
+    }
+    let log = Log::open(args.log_json.as_deref(), start)?;
+    log.event("start", json!({"program": format!("orderguard {}", env!("CARGO_PKG_VERSION"))}));
+    let result = train(args, console, &log, start);
+    if let Err(failure) = &result {
+        log.event("error", json!({"message": failure.to_string()}));
+    }
+    result
+}
+
+fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outcome {
+    let given = params_file::given(args)?;
+    learner::check_going_on(args, &args.learning)?;
+    let earlier = start::load(args)?;
+    let earlier = earlier.as_ref();
+    let options = match earlier {
+        Some(earlier) => given.or(earlier.params.clone()),
+        None => given,
+    };
     learner::check(&options)?;
+    interrupt::watch(console.is_quiet());
     let key = key::load(args.key_file.as_deref())?;
     let tables = Arc::new(specification::tables(&args.tables)?);
     std::fs::create_dir_all(&args.out)
         .map_err(|error| Failure::Usage(anyhow::anyhow!("cannot make folder {}: {error}", args.out.display())))?;
 
-    let (mut orders, reasons) =
-        read_orders(&args.data, &args.schema_options, args.schema.as_deref(), args.labels.as_deref(), &key, console)?;
+    let (mut orders, reasons) = read_orders(
+        &args.data,
+        &args.schema_options,
+        known_schema(args, earlier)?,
+        args.labels.as_deref(),
+        &key,
+        console,
+    )?;
     let read_seconds = start.elapsed().as_secs_f64();
+    log.event("read", json!({"orders": orders.len()}));
 
     let feature_start = Instant::now();
     let parts = split_orders(args, options.seed(), &orders, &key)?;
     // A column may be what orders weigh by, and still be refused as a feature.
     let facts = Facts::new(&orders, &options)?;
     refuse_card_numbers(&orders)?;
-    let leaks = refuse_leaks(&mut orders, &parts.train, &args.keep)?;
-    let specified = specify(&orders, &parts.train, args.features.as_deref(), &tables)?;
-    orders.remarks.extend(specified.off_line());
-    orders.remarks.extend(specified.notes);
-    let mut spec = specified.spec;
-    if args.features.is_none() {
-        weighing::leave_out_weight(&mut spec, &orders.schema, &tables, &options);
-    }
+    let (spec, leaks) = match earlier {
+        Some(earlier) => (earlier.spec.clone(), Vec::new()),
+        None => features(args, &options, &mut orders, &parts, &tables)?,
+    };
     if spec.is_empty() {
         return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
     }
+    let need = Need::new(&options, &parts, spec.len(), orders.len());
+    need.check(true, args.max_memory)?;
     let extractor = Extractor::with_tables(&orders.schema, &spec, key.clone(), Arc::clone(&tables)).bad_data()?;
     let mut state = State::new(&extractor);
     let matrix = model_data::replay_onto(&extractor, &orders, &mut state, console)?;
@@ -68,6 +102,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         ));
     }
     let feature_seconds = feature_start.elapsed().as_secs_f64();
+    need.check(false, args.max_memory)?;
 
     let fit_start = Instant::now();
     let groups = ingest::entity_groups(&orders, &key);
@@ -79,9 +114,25 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         folds: parts.train_fold.as_deref(),
         groups: groups.as_deref(),
         facts: &facts,
+        earlier,
     };
     let (learner, options) = Learner::resolve(&options, &fit_parts)?;
-    let fitted = fit::fit(&learner, &options, &fit_parts, args.aim, console)?;
+    log.event(
+        "fit",
+        json!({
+            "model": learner.name(),
+            "features": spec.len(),
+            "train_orders": parts.train.len(),
+            "validation_orders": parts.validation.len(),
+            "memory_bytes": need.fit_bytes(),
+        }),
+    );
+    let watch = Watch::new(console, log, checkpoints(args, &options, &orders, &fit_parts)?);
+    interrupt::begin_fit();
+    let fitted = fit::fit(&learner, &options, &fit_parts, args.aim, &watch)?;
+    if watch.is_stopped() {
+        orders.notes.push(format!("stopped by hand after {} trees: the best model so far", fitted.rounds));
+    }
     let params: Vec<(String, String)> = options.given().into_iter().chain(fitted.facts.iter().cloned()).collect();
     let fit_seconds = fit_start.elapsed().as_secs_f64();
 
@@ -145,15 +196,17 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
         &fitted,
         &fitted.predictor,
         &fitted.importance,
-        Card::new(&report, &params, &key, false),
+        Card::new(&report, &params, &earlier_fact(earlier), &key, false),
     )
     .bad_data()?;
     let model_bytes = model.to_bytes().bad_data()?;
     let mut refit_bytes = None;
     if args.refit {
-        refit_bytes =
-            Some(refit(&params, &learner, &facts, &orders, &spec, &matrix, &parts, &fitted, &report, &key, console)?);
+        refit_bytes = Some(refit(
+            &params, &learner, &facts, &orders, &spec, &matrix, &parts, &fitted, &report, &key, &watch, earlier,
+        )?);
     }
+    interrupt::end_fit();
     let state_bytes = state.to_bytes(&extractor);
     report.timing = Timing {
         read: read_seconds,
@@ -180,6 +233,9 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     // The model comes last: whoever sees a new one finds the files beside it new as well.
     files.add(&args.out.join("model.ogm"), &model_bytes)?;
     files.publish()?;
+    if let Some(checkpoints) = &watch.checkpoints {
+        checkpoints.remove()?;
+    }
     if !args.refit {
         // One from an earlier run would not belong to the model beside it.
         output::remove(&args.out.join("model-refit.ogm"))?;
@@ -187,9 +243,20 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     if args.key_file.is_none() && extractor.uses_history() {
         console.note(key::PUBLIC_KEY_NOTE);
     }
+    let average_precision = report.test.as_ref().and_then(|test| test.average_precision);
+    log.event(
+        "done",
+        json!({
+            "model": args.out.join("model.ogm").display().to_string(),
+            "rounds": fitted.rounds,
+            "stopped": watch.is_stopped(),
+            "test_average_precision": average_precision,
+            "peak_rss_bytes": report.timing.peak_rss_bytes,
+        }),
+    );
     if args.json {
         output::print(&json)?;
-    } else {
+    } else if args.log_json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
         output::print(&render(&report, &report_style()))?;
     }
     console.show(&format!(
@@ -200,18 +267,63 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     Ok(())
 }
 
+/// The meaning of the columns, where a file or an earlier model says it.
+fn known_schema(args: &TrainArgs, earlier: Option<&Earlier>) -> Outcome<Option<Schema>> {
+    match (earlier, &args.schema) {
+        (Some(earlier), _) => Ok(Some(earlier.schema.clone())),
+        (None, Some(path)) => read_schema(path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The features of a file or the default ones, and the columns that were refused because they give the answer away.
+fn features(
+    args: &TrainArgs,
+    options: &LearningArgs,
+    orders: &mut Orders,
+    parts: &Split,
+    tables: &Tables,
+) -> Outcome<(FeatureSpec, Vec<Leak>)> {
+    let leaks = refuse_leaks(orders, &parts.train, &args.keep)?;
+    let specified = specify(orders, &parts.train, args.features.as_deref(), tables)?;
+    orders.remarks.extend(specified.off_line());
+    orders.remarks.extend(specified.notes);
+    let mut spec = specified.spec;
+    if args.features.is_none() {
+        weighing::leave_out_weight(&mut spec, &orders.schema, tables, options);
+    }
+    Ok((spec, leaks))
+}
+
+/// The folder of checkpoints, if one is wanted, for a fit of just these inputs.
+fn checkpoints(
+    args: &TrainArgs,
+    options: &LearningArgs,
+    orders: &Orders,
+    parts: &fit::Parts<'_>,
+) -> Outcome<Option<Checkpoints>> {
+    let Some(folder) = &args.checkpoint else { return Ok(None) };
+    let mut owner = Owner::default().text(env!("CARGO_PKG_VERSION")).text(&params_file::write(options));
+    owner = owner.text(&orders.rows.data_hash()).text(&parts.earlier.map_or(String::new(), |e| e.fact.1.clone()));
+    owner = owner.text(&parts.spec.names().join("\n")).matrix(parts.matrix);
+    owner = owner.part(parts.train.0, parts.train.1).part(parts.validation.0, parts.validation.1);
+    owner = owner.part(&[], parts.folds.unwrap_or_default());
+    let every = Duration::from_millis(args.checkpoint_every.0.unsigned_abs());
+    Checkpoints::open(folder, every, owner.finish(), args.resume).map(Some)
+}
+
 /// Opens, infers where needed, and reads. Also returns why each column has its role, where that was inferred.
 fn read_orders(
     data_args: &DataArgs,
     options: &SchemaOptions,
-    schema: Option<&Path>,
+    schema: Option<Schema>,
     labels: Option<&Path>,
     key: &IdentityKey,
     console: &Console,
 ) -> Outcome<(Orders, Option<Vec<String>>)> {
     let sources = ingest::open(&data_args.data, &data_args.events, data_args.delimiter)?;
-    let (schema, reasons, notes) = if let Some(path) = schema {
-        (read_schema(path)?, None, Vec::new())
+    let (schema, reasons, notes) = if let Some(schema) = schema {
+        (schema, None, Vec::new())
     } else {
         let proposal = ingest::propose(&sources, options, labels.is_none(), data_args.max_rejected, console)?;
         let notes = proposal.notes.iter().map(ToString::to_string).collect();

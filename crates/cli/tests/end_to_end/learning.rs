@@ -20,8 +20,8 @@ fn scores(place: &Place) -> String {
 const RICH: &str = "model = \"gbt\"\nseed = 3\ntrees = 12\nlearning-rate = 0.2\nrate-decay = 0.99\nleaves = 7\ndepth = 4\n\
     growth = \"level-by-level\"\nmax-bins = 60\nmin-rows-per-leaf = 11\nmin-leaf-weight = 0.1\nmin-gain = 0.01\nl1 = 0.1\n\
     l2 = 2.5\nmax-leaf-value = 2.0\nleaf-smoothing = 3.0\ncategory-smoothing = 2.0\ncategory-l2 = 4.0\n\
-    min-rows-per-level = 20\nrow-fraction = 0.7\nfeature-fraction = 0.8\neasy-row-limit = 0.05\nrising = [\"amount\"]\n\
-    falling = [\"session_seconds\"]\ntogether = [\"amount; session_seconds\", \"n_items\"]\nweigh-by = \"cost\"\n\
+    min-rows-per-level = 20\nrow-fraction = 0.7\nfeature-fraction = 0.8\nnegative-rate = 0.9\neasy-row-limit = 0.05\nbag = 2\nrising = [\"amount\"]\n\
+    falling = [\"session_seconds\"]\ntogether = [\"amount; session_seconds\", \"n_items\"]\nweigh-by = \"cost\"\nfraud-weight = 2.0\n\
     half-life = \"30d\"\ncost-missed = \"15+0.8*amount\"\ncost-stopped = \"5\"\nstop-on = \"money\"\npatience = 9\n\
     metric-window = 2\n";
 
@@ -124,6 +124,8 @@ fn values_out_of_range_name_their_option() {
         ("--feature-fraction 0", "(0, 1], found 0"),
         ("--easy-row-limit 1.5", "[0, 1], found 1.5"),
         ("--metric-window 0", "1 to 1000, found 0"),
+        ("--negative-rate 0", "(0, 1], found 0"),
+        ("--fraud-weight 0", "(0, 10000], found 0"),
     ] {
         let name = option.split([' ', '=']).next().unwrap();
         place.fails(&format!("{PLAIN} {option}"), 2, &[&format!("{name}: expected {range}")]);
@@ -236,4 +238,52 @@ fn files_of_parameters_that_cannot_be_used() {
     place.fails(&format!("{TRAIN} --params none.toml"), 2, &["cannot read none.toml"]);
     place.write("broken.ogm", b"\x89OGM\x0d\x0a\x1a\x0abroken");
     place.fails(&format!("{TRAIN} --params broken.ogm"), 1, &["broken.ogm: "]);
+}
+
+#[test]
+fn columns_that_say_nothing_and_columns_that_say_all() {
+    let table = Table::narrow(1_500);
+    let plain = shop(&table);
+    plain.ok(TRAIN);
+    let amount = table.column("amount");
+    let odd = table
+        .with("constant", |_, _| "4".into())
+        .with("never", |_, _| String::new())
+        .with("again", |_, row| row[amount].clone())
+        .with("label_of_each", |i, _| format!("level-{i}"))
+        .with("endless", |i, _| if i % 3 == 0 { "3e38".into() } else { "-3e38".into() });
+    let place = shop(&odd);
+    place.ok("schema --data a.csv -o s.toml");
+    // All of them as features, whatever inference thinks of them.
+    let mut schema = place.text("s.toml");
+    for (name, role) in [
+        ("constant", "number"),
+        ("never", "number"),
+        ("again", "number"),
+        ("label_of_each", "category"),
+        ("endless", "number"),
+    ] {
+        let from = schema.find(&format!("name = \"{name}\"\nrole = \"")).unwrap_or_else(|| panic!("{name}: {schema}"));
+        let at = from + format!("name = \"{name}\"\nrole = \"").len();
+        let end = at + schema[at..].find('"').unwrap();
+        schema.replace_range(at..end, role);
+    }
+    place.write("s.toml", &schema);
+    place.ok(&format!("{TRAIN} --schema s.toml"));
+    let scores = scores(&place);
+    assert!(scores.lines().skip(1).all(|line| !line.contains("NaN") && !line.contains("inf")), "{scores}");
+}
+
+#[test]
+fn one_fraud_in_all() {
+    let table = Table::narrow(1_300);
+    let label = table.column("label");
+    let mut one = table.clone();
+    for (i, row) in one.rows.iter_mut().enumerate() {
+        row[label] = if i == 500 { "1".into() } else { "0".into() };
+    }
+    let place = shop(&one.without(&["label_time"]));
+    let run = place.run(TRAIN);
+    run.failed(1, &["fraud"]);
+    assert!(place.files("out").is_empty());
 }

@@ -13,6 +13,7 @@ mod help;
 mod labels;
 mod larger_than_memory;
 mod learning;
+mod life;
 mod options;
 mod replay_check;
 mod state;

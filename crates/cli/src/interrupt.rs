@@ -1,0 +1,44 @@
+//! Ctrl-C: while trees are fitted the first one keeps the best so far, a second one ends the program at once.
+
+// The handler runs beside everything else and has nobody to hand its words to.
+#![allow(clippy::print_stderr)]
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Nothing is lost but work: Ctrl-C ends the program.
+const PLAIN: u8 = 0;
+/// Trees are being fitted.
+const FITTING: u8 = 1;
+/// Ctrl-C was pressed while trees were fitted.
+const STOPPED: u8 = 2;
+/// The exit code of a program that Ctrl-C ended, as shells have it.
+const EXIT_CODE: i32 = 130;
+
+static STATE: AtomicU8 = AtomicU8::new(PLAIN);
+
+/// Takes Ctrl-C over from the system; where that cannot be, it ends the program as ever.
+pub(crate) fn watch(quiet: bool) {
+    let _ = ctrlc::set_handler(move || {
+        if STATE.compare_exchange(FITTING, STOPPED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            std::process::exit(EXIT_CODE);
+        }
+        if !quiet {
+            eprintln!("\nstopping after this tree, and keeping the best so far; Ctrl-C again ends at once");
+        }
+    });
+}
+
+/// From here on Ctrl-C means to stop fitting.
+pub(crate) fn begin_fit() {
+    let _ = STATE.compare_exchange(PLAIN, FITTING, Ordering::SeqCst, Ordering::SeqCst);
+}
+
+/// From here on it ends the program again.
+pub(crate) fn end_fit() {
+    let _ = STATE.compare_exchange(FITTING, PLAIN, Ordering::SeqCst, Ordering::SeqCst);
+}
+
+/// Whether fitting is to stop.
+pub(crate) fn is_stopped() -> bool {
+    STATE.load(Ordering::SeqCst) == STOPPED
+}
