@@ -13,7 +13,7 @@ use orderguard_dataset::read::{ReadOptions, ReadOutcome, read};
 use orderguard_dataset::scan::profile;
 use orderguard_dataset::source::{Input, SourceOptions, Sources};
 use orderguard_dataset::split::NO_ENTITY;
-use orderguard_features::canonical::{CanonicalRows, canonical_events, canonical_rows};
+use orderguard_features::canonical::{CanonicalRows, canonical_events, canonical_rows, repeated};
 use orderguard_features::identity::IdentityKey;
 use orderguard_features::replay::{LabelEvent, LabelOf};
 use orderguard_features::schema::{Available, Column, Role, Schema};
@@ -55,7 +55,8 @@ pub(crate) struct OtherEvents {
     pub(crate) table: EventTable,
     /// Their canonical order.
     pub(crate) rows: CanonicalRows,
-    /// In canonical order: whether the event's own id was seen before; such events are not used, and counted.
+    /// In canonical order: whether the event's own id was seen before, of another event or an order; such events are not used,
+    /// and counted.
     pub(crate) repeated: Vec<bool>,
 }
 
@@ -100,9 +101,11 @@ impl Orders {
         let Some(until) = state.position().learned_until() else { return };
         let Some(events) = self.events.take() else { return };
         let n_before = events.rows.len();
-        let events = other_events(events.table, EventSpan::After(until).limits(None), &self.schema, key);
-        self.remarks.extend(learned_note(n_before - events.rows.len(), n_before, until));
-        self.events = (!events.rows.is_empty()).then_some(events);
+        let limits = EventSpan::After(until).limits(None);
+        let (table, rows) = events_within(events.table, limits, &self.schema, key);
+        self.remarks.extend(learned_note(n_before - rows.len(), n_before, until));
+        let (_, repeated) = repeated(&self.rows, Some(&rows), self.schema.label_delay);
+        self.events = (!rows.is_empty()).then_some(OtherEvents { table, rows, repeated });
     }
 
     /// Amounts in major units in canonical order (NaN where missing), if all are in one currency.
@@ -239,8 +242,11 @@ pub(crate) fn orders(
         Some(ColumnData::Time(times)) => times.iter().copied().max(),
         _ => None,
     };
-    let events = events.map(|events| other_events(events, span.limits(last), &schema, key));
+    let events = events.map(|events| events_within(events, span.limits(last), &schema, key));
     let table = &outcome.table;
+    let rows = canonical_rows(&schema, table, key, rayon::current_num_threads());
+    let (repeated, of_events) = repeated(&rows, events.as_ref().map(|(_, rows)| rows), schema.label_delay);
+    let events = events.map(|(table, rows)| OtherEvents { table, rows, repeated: of_events });
     let arrivals = [Some(table), events.as_ref().map(|events| &events.table.table)].into_iter().flatten();
     notes.extend(arrivals.map(|table| Arrivals::of(table, &schema)).sum::<Arrivals>().notes());
     let column = |role: Role| schema.find(role).map(|column| &table.columns[column]);
@@ -248,6 +254,8 @@ pub(crate) fn orders(
         Some(ColumnData::Time(times)) => times.clone(),
         _ => vec![0; table.n_rows],
     };
+    let mut known_at = vec![0; table.n_rows];
+    rows.row.iter().zip(&rows.known_at).for_each(|(&row, known)| known_at[row as usize] = known.0);
     let label: Vec<i8> = match column(Role::Label) {
         Some(ColumnData::Label(labels)) => labels.clone(),
         _ => vec![-1; table.n_rows],
@@ -260,7 +268,7 @@ pub(crate) fn orders(
     let believed = given.is_some() && !matches!(note, Some(LabelTimeNote::NotBelieved { .. }));
     notes.extend(note.map(|note| note.to_string()));
     if let Some(ColumnData::Text(ids)) = column(Role::Id) {
-        let (merged, counts) = merge_repeated(settled, ids, &times, schema.label_delay);
+        let (merged, counts) = merge_repeated(settled, ids, &times, &known_at, schema.label_delay);
         settled = merged;
         notes.extend((!counts.is_empty()).then(|| counts.to_string()));
     }
@@ -273,7 +281,7 @@ pub(crate) fn orders(
     label_sources.extend(events.as_ref().and_then(|events| events.labels(&schema)));
     if !label_sources.is_empty() {
         if let Some(ColumnData::Text(ids)) = column(Role::Id) {
-            let (joined, counts) = join_labels(settled, ids, &times, &label_sources, schema.label_delay);
+            let (joined, counts) = join_labels(settled, ids, &times, &known_at, &label_sources, schema.label_delay);
             settled = joined;
             notes.push(counts.to_string());
             notes.extend(counts.note().map(|note| note.to_string()));
@@ -283,9 +291,7 @@ pub(crate) fn orders(
         }
     }
 
-    let rows = canonical_rows(&schema, table, key, rayon::current_num_threads());
     let mut labels = in_canonical_order(&settled, &rows);
-    let repeated = rows.repeated(schema.label_delay, |_| None);
     leave_out(&mut labels, &repeated);
     let has_time = schema.find(Role::Time).is_some();
     if has_time {
@@ -365,16 +371,6 @@ pub(crate) fn learned_note(n_learned: usize, n_events: usize, until: UnixMillis)
              are not learned again"
         )
     })
-}
-
-/// Sorts events, and leaves out those that the shop learned outside of the limits.
-fn other_events(table: EventTable, limits: Option<(i64, i64)>, schema: &Schema, key: &IdentityKey) -> OtherEvents {
-    let (table, mut rows) = events_within(table, limits, schema, key);
-    // Many events may be about one order: only their own ids tell that they are repeated.
-    let about = rows.id.take();
-    let repeated = rows.repeated(schema.label_delay, |_| None);
-    rows.id = about;
-    OtherEvents { table, rows, repeated }
 }
 
 /// The events that the shop learned within the limits (both included), and their canonical order.

@@ -12,8 +12,8 @@ use orderguard_dataset::labels::{LabelSource, LabelsOnDisk, LearnedLabel, OrderL
 use orderguard_dataset::read::ReadOutcome;
 use orderguard_dataset::rejection::Rejections;
 use orderguard_dataset::scratch::Scratch;
-use orderguard_dataset::stream::{Chunk, Chunks, Ordered, Repeats, Survey, survey};
-use orderguard_features::canonical::{CanonicalRows, canonical_rows};
+use orderguard_dataset::stream::{Chunk, Chunks, Ordered, Survey, survey};
+use orderguard_features::canonical::{CanonicalRows, Repeats, canonical_rows};
 use orderguard_features::extract::Extractor;
 use orderguard_features::identity::OrderId;
 use orderguard_features::matrix::Matrix;
@@ -259,12 +259,12 @@ fn settle<'s>(
     }
     let bar = console.steps_bar("labels");
     bar.set_length(survey.n_rows());
-    let (mut of_orders, mut of_events) = (Repeats::new(schema.label_delay), Repeats::new(schema.label_delay));
+    let mut repeats = Repeats::new(schema.label_delay);
     let mut chunks = chunks(ordered, survey, limit, 0)?;
     while let Some(chunk) = chunks.next_chunk().map_err(blame)? {
         let Piece { orders, rows, events, .. } = piece(input, event_limits, chunk);
         let column = |role: Role| schema.find(role).map(|column| &orders.columns[column]);
-        let repeated = of_orders.of(&rows);
+        let (repeated, of_events) = repeats.of(&rows, events.as_ref().map(|(_, rows)| rows));
         for (i, &row) in rows.row.iter().enumerate() {
             let row = row as usize;
             let label = match column(Role::Label) {
@@ -286,13 +286,9 @@ fn settle<'s>(
             labels.order(&statement).map_err(blame)?;
         }
         bar.inc(rows.len() as u64);
-        if let Some((table, mut rows)) = events {
-            // Many events may be about one order: only their own ids tell that they are repeated.
-            let about = rows.id.take();
-            let repeated = of_events.of(&rows);
-            rows.id = about;
+        if let Some((table, rows)) = events {
             bar.inc(rows.len() as u64);
-            let events = OtherEvents { table, rows, repeated };
+            let events = OtherEvents { table, rows, repeated: of_events };
             for (id, said, learned) in events.labels(schema).iter().flat_map(LabelSource::rows) {
                 labels.source(true, id_of(id), said, learned).map_err(blame)?;
             }
@@ -484,8 +480,9 @@ impl Stream<'_> {
 
 /// A label as a replay of the chunk learns it whose first order is number `first`.
 fn label_event(label: &LearnedLabel, first: u64) -> LabelEvent {
-    match label.order.checked_sub(first) {
-        Some(row) => LabelEvent { order: LabelOf::Row(row as u32), time: UnixMillis(label.time), fraud: label.fraud },
-        None => LabelEvent { order: LabelOf::Id(label.id), time: UnixMillis(label.learned), fraud: label.fraud },
-    }
+    let order = match label.order.checked_sub(first) {
+        Some(row) => LabelOf::Row(row as u32),
+        None => LabelOf::Known(label.id, UnixMillis(label.known_at)),
+    };
+    LabelEvent { order, time: UnixMillis(label.time), fraud: label.fraud }
 }

@@ -12,7 +12,7 @@ use orderguard_features::time::{Span, UnixMillis};
 
 pub(crate) use belief::Judged;
 pub use belief::{LabelTimeNote, LateFrauds, believe_label_times, late_frauds};
-pub use join::{EARLY_EVENT, JoinCounts, JoinError, JoinNote, LabelSource, SourceCounts, join_labels};
+pub use join::{JoinCounts, JoinError, JoinNote, LabelSource, SourceCounts, join_labels};
 pub use merge::{MergeCounts, merge_repeated};
 pub use spread::{LabelsOnDisk, LearnedLabel, LearnedLabels, OrderStatement, SettledOnDisk, SettledOrders, leave_out};
 

@@ -10,7 +10,6 @@
 //! orders of the chunks, one after the other, are the canonical order of all rows.
 
 mod chunk;
-mod repeats;
 mod rows;
 mod survey;
 
@@ -21,7 +20,6 @@ use orderguard_features::schema::Schema;
 use rayon::prelude::*;
 
 pub use chunk::{Chunk, Chunks, TableBuilder};
-pub use repeats::Repeats;
 pub use survey::{Survey, survey};
 
 use crate::blocks::{Blocks, Progress};

@@ -1,17 +1,16 @@
 //! The canonical order of a table's rows: by (`known_at`, time, id, content), so that the order of rows in a file never matters.
 
-use std::collections::HashMap;
+mod repeats;
 
-use foldhash::fast::FixedState;
+pub use repeats::{Repeats, repeated};
 
 use crate::event::currency_code;
 use crate::identity::{IdentityKey, OrderId};
 use crate::kind::EventKind;
 use crate::parallel;
 use crate::schema::{Role, Schema};
-use crate::state::order_memory;
 use crate::table::{ColumnData, EventTable, MISSING_CODE, OrderTable};
-use crate::time::{Span, UnixMillis};
+use crate::time::UnixMillis;
 
 /// The rows of a table in canonical order. All vectors have one entry per row.
 #[derive(Clone, Debug, Default)]
@@ -40,39 +39,6 @@ impl CanonicalRows {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.row.is_empty()
-    }
-
-    /// Which orders carry an order id or event id that was taken before: by an earlier order that became known at most
-    /// [`order_memory`] ago, or, as `known` tells of order ids, by an order from before this table. All false where the
-    /// schema has neither id.
-    pub fn repeated(&self, label_delay: Span, known: impl Fn(OrderId) -> Option<UnixMillis>) -> Vec<bool> {
-        let memory = order_memory(label_delay);
-        let mut repeated = vec![false; self.len()];
-        let taken = |ids: &Option<Vec<OrderId>>| -> HashMap<OrderId, UnixMillis, FixedState> {
-            HashMap::with_capacity_and_hasher(ids.as_ref().map_or(0, Vec::len), FixedState::default())
-        };
-        let (mut orders, mut events) = (taken(&self.id), taken(&self.event_id));
-        let given =
-            |ids: &Option<Vec<OrderId>>, i: usize| ids.as_ref().map(|ids| ids[i]).filter(|id| *id != OrderId(0));
-        for (i, repeated) in repeated.iter_mut().enumerate() {
-            let now = self.known_at[i];
-            let is_recent = |before: Option<UnixMillis>| before.is_some_and(|before| now <= before.plus(memory));
-            if let Some(id) = given(&self.event_id, i) {
-                if is_recent(events.get(&id).copied()) {
-                    *repeated = true;
-                    continue;
-                }
-                events.insert(id, now);
-            }
-            if let Some(id) = given(&self.id, i) {
-                if is_recent(orders.get(&id).copied().or_else(|| known(id))) {
-                    *repeated = true;
-                } else {
-                    orders.insert(id, now);
-                }
-            }
-        }
-        repeated
     }
 
     /// BLAKE3 of the row hashes in canonical order, hexadecimal: equal for files that hold the same rows in any order.
@@ -220,6 +186,7 @@ mod tests {
     use super::*;
     use crate::schema::{Available, Column, TimeFormat};
     use crate::table::{Levels, MISSING_I64, TextColumn};
+    use crate::time::Span;
 
     fn schema() -> Schema {
         let columns = [("id", Role::Id), ("at", Role::Time), ("known", Role::KnownAt), ("event", Role::EventId)];
@@ -276,8 +243,7 @@ mod tests {
         let times = [0, 1, 2, 3, 4, 121 * day];
         let table = table(&["a", "b", "a", "c", "", "a"], &times, &none, &["x", "y", "z", "y", "", ""]);
         let rows = canonical_rows(&schema(), &table, &IdentityKey::new(b"k"), 1);
-        let repeated = rows.repeated(Span::days(7), |_| None);
-        assert_eq!(repeated, [false, false, true, true, false, false]);
+        assert_eq!(repeated(&rows, None, Span::days(7)).0, [false, false, true, true, false, false]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The orders and events of the recent past, found by their identifiers: so that a label finds its order's entities, an
-//! event about an order inherits its keys, and nothing is learned twice.
+//! The orders and events of the recent past, found by their identifiers: so that a label finds its order's entities, also one
+//! that came before its order, an event about an order inherits its keys, and nothing is learned twice.
 
 mod file;
 
@@ -7,6 +7,10 @@ use crate::identity::OrderId;
 use crate::recent::{Recent, Row};
 use crate::state::order_memory;
 use crate::time::{Span, UnixMillis};
+
+/// For how long a label waits for its order: shops often tell chargebacks to the day, so that they lie before an order of that
+/// day, and two systems of a shop need not report in order.
+pub const EARLY_LABEL: Span = Span::DAY;
 
 /// What is kept of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +80,10 @@ impl OrderRecord {
         label
     }
 
-    /// Whether a label is the very one that the order has already.
+    /// Whether a label is nothing new: what the latest one said at that very time, or the contrary of a fraud. Of two labels that
+    /// contradict each other at one time the fraud holds, whichever is learned first.
     pub(crate) fn has_label(&self, at: UnixMillis, fraud: bool) -> bool {
-        self.label_time == Some(at) && self.fraud == fraud
+        self.label_time == Some(at) && (self.fraud || !fraud)
     }
 }
 
@@ -91,7 +96,24 @@ impl Row for OrderRecord {
     }
 }
 
-/// Orders that still take a label, with the keys of all key sources (0 = missing).
+/// A label that came before its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct EarlyLabel {
+    id: OrderId,
+    known_at: UnixMillis,
+    fraud: bool,
+}
+
+impl Row for EarlyLabel {
+    fn id(&self) -> OrderId {
+        self.id
+    }
+    fn known_at(&self) -> UnixMillis {
+        self.known_at
+    }
+}
+
+/// Orders that still take a label, with the keys of all key sources (0 = missing), and labels that wait for their orders.
 ///
 /// Insert and lookup are O(log n) with no sweep at any time; a clone copies pointers only, and changes afterwards copy
 /// what they touch.
@@ -100,12 +122,18 @@ pub struct OrderIndex {
     label_delay: Span,
     n_keys: usize,
     orders: Recent<OrderRecord>,
+    early: Recent<EarlyLabel>,
 }
 
 impl OrderIndex {
     /// An empty index; orders are remembered for [`order_memory`] of the label delay, with `n_keys` keys each.
     pub fn new(label_delay: Span, n_keys: usize) -> Self {
-        Self { label_delay, n_keys, orders: Recent::new(order_memory(label_delay), n_keys) }
+        Self {
+            label_delay,
+            n_keys,
+            orders: Recent::new(order_memory(label_delay), n_keys),
+            early: Recent::new(EARLY_LABEL, 0),
+        }
     }
 
     /// Number of orders held. Some may be too old to be found.
@@ -165,6 +193,25 @@ impl OrderIndex {
         Some((record.learn_label(at, fraud), keys))
     }
 
+    /// Keeps a label whose order is not known at `at`, for [`EARLY_LABEL`], in place of an earlier one; one of the same time that
+    /// says fraud stays.
+    pub fn keep_early(&mut self, id: OrderId, at: UnixMillis, fraud: bool) {
+        let stays = |label: &EarlyLabel| label.known_at == at && label.fraud;
+        if !self.early.get(id, at).is_some_and(|(label, _)| stays(label)) {
+            self.early.insert(EarlyLabel { id, known_at: at, fraud }, &[]);
+        }
+    }
+
+    /// Takes out what a label said that came at most [`EARLY_LABEL`] before its order, which became known at `known_at`.
+    pub fn take_early(&mut self, id: OrderId, known_at: UnixMillis) -> Option<bool> {
+        if self.early.len() == 0 {
+            return None;
+        }
+        let fraud = self.early.get(id, known_at).map(|(label, _)| label.fraud)?;
+        self.early.take(id);
+        Some(fraud)
+    }
+
     /// The orders that are not too old as of a few ago, by (`known_at`, id).
     pub fn iter(&self) -> impl Iterator<Item = (&OrderRecord, &[u64])> {
         self.orders.iter()
@@ -183,7 +230,7 @@ impl OrderIndex {
 
     /// Bytes held. O(n / 256).
     pub fn memory_bytes(&self) -> usize {
-        self.orders.memory_bytes()
+        self.orders.memory_bytes() + self.early.memory_bytes()
     }
 }
 
@@ -193,6 +240,8 @@ impl PartialEq for OrderIndex {
         (self.label_delay, self.n_keys) == (other.label_delay, other.n_keys)
             && self.orders.is_level_with(&other.orders)
             && self.iter().eq(other.iter())
+            && self.early.is_level_with(&other.early)
+            && self.early.iter().eq(other.early.iter())
     }
 }
 
@@ -402,12 +451,13 @@ mod tests {
     proptest! {
         #[test]
         fn it_answers_as_a_list_of_all_orders(
-            ops in prop::collection::vec((0..4_u8, 0..60_u64, 0..3_000_i64, -200..200_i64, 0..3_u32), 0..400),
+            ops in prop::collection::vec((0..6_u8, 0..60_u64, 0..3_000_i64, -200..200_i64, 0..3_u32), 0..400),
             (place, byte, cut) in (any::<prop::sample::Index>(), any::<u8>(), any::<bool>()),
         ) {
             let mut index = OrderIndex::new(DELAY, 1);
             let mut ids = EventIds::new(DELAY);
             let mut naive = Naive::default();
+            let mut early: Vec<(u64, i64, bool)> = Vec::new();
             let mut now = 0;
             for (op, x, step, late, currency) in ops {
                 now += step * 600_000;
@@ -451,6 +501,19 @@ mod tests {
                             }, keys.clone())
                         });
                         prop_assert_eq!(found, expected);
+                    }
+                    3 => {
+                        let fraud = late > 0;
+                        index.keep_early(id(x), known, fraud);
+                        let is_outweighed = early.contains(&(x, now, true));
+                        if !is_outweighed {
+                            early.retain(|label| label.0 != x);
+                            early.push((x, now, fraud));
+                        }
+                    }
+                    4 => {
+                        let at = early.iter().position(|label| label.0 == x && now - label.1 <= EARLY_LABEL.0);
+                        prop_assert_eq!(index.take_early(id(x), known), at.map(|at| early.remove(at).2));
                     }
                     _ => {
                         let found = index.get(id(x), known).map(|(record, keys)| (*record, keys.to_vec()));

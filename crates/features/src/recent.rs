@@ -107,6 +107,13 @@ impl<T: Row> Recent<T> {
         self.place(row, keys);
     }
 
+    /// Takes out the row of an identifier, be it too old.
+    pub(crate) fn take(&mut self, id: OrderId) {
+        if let Some(&place) = self.places.get(id) {
+            self.remove(place);
+        }
+    }
+
     /// Inserts `n` rows in order of `known_at`, whose identifiers are all different: as [`Self::insert`] of one after the
     /// other, but for rows that would have been taken out again. `row` gives a row, `keys` fills in its keys; `passed` says
     /// when each became known, and each that one of the same identifier replaced.

@@ -29,6 +29,7 @@ use items::Items;
 use recall::Recall;
 use slot::SlotRoom;
 use stream::Stream;
+pub use stream::labels_in_order;
 
 /// Orders with the other events and the labels of the same time.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +47,12 @@ pub struct ReplayInput<'a> {
 /// The order that a label is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LabelOf {
-    /// One of the table, by its position in canonical order. A label from before it was known counts from then on.
+    /// One that was learned before this replay, by its id and when it became known: that very one, as
+    /// [`State::learn_label_of`] takes it.
+    Known(OrderId, UnixMillis),
+    /// One of the table, by its position in canonical order: that very one, also where its id was given to another order
+    /// later.
     Row(u32),
-    /// Any order that was learned before the label, by its id.
-    Id(OrderId),
 }
 
 /// The shop learns the label of an order, or that an earlier label is reversed.
@@ -57,7 +60,7 @@ pub enum LabelOf {
 pub struct LabelEvent {
     /// The order.
     pub order: LabelOf,
-    /// When it is learned.
+    /// When it is learned; from when its order became known on where that is later, see [`labels_in_order`].
     pub time: UnixMillis,
     /// What is learned.
     pub fraud: bool,
@@ -110,10 +113,11 @@ impl std::error::Error for ReplayError {}
 
 /// Computes the feature row of every order and learns all orders, events and labels into `state`.
 ///
-/// Rows and state are, bit for bit, those of [`Extractor::extract`], [`State::learn`] and [`State::learn_label`] called for
+/// Rows and state are, bit for bit, those of [`Extractor::extract`], [`State::learn`] and [`State::learn_label_of`] called for
 /// one after the other: in order of `known_at`; in one millisecond first the rows of all orders, then orders, events and
-/// labels are learned, each in canonical order. `state` may hold earlier history. The result does not depend on
-/// `n_threads` or on the order of the tables' rows. `progress` is called with (done, total) steps. O(rows * features).
+/// labels are learned, each in canonical order (labels in that of [`labels_in_order`]). `state` may hold earlier history. The
+/// result does not depend on `n_threads` or on the order of the tables' rows. `progress` is called with (done, total)
+/// steps. O(rows * features).
 pub fn replay(
     extractor: &Extractor,
     input: &ReplayInput<'_>,

@@ -8,6 +8,8 @@ use crate::identity::{EntityKey, OrderId};
 use crate::kernel::{EntityHistory, LabelNews, Occurrence};
 use crate::kind::EventKind;
 use crate::network::Network;
+#[cfg(doc)]
+use crate::order_index::EARLY_LABEL;
 use crate::order_index::{EventIds, OrderIndex, OrderLabel, OrderRecord};
 use crate::shards::{Shard, Shards, get_each};
 use crate::slow_clock::LifeClock;
@@ -33,7 +35,7 @@ pub struct Position {
     pub n_labels: u64,
     /// Repeated order and event ids ignored.
     pub n_repeated: u64,
-    /// Labels ignored because their order is unknown or too old.
+    /// Labels without effect, because their order is unknown so far, or too old.
     pub n_labels_ignored: u64,
     /// When the latest order became known.
     pub last_order: Option<UnixMillis>,
@@ -91,7 +93,7 @@ pub(crate) fn is_gone(history: &EntityHistory, horizon: i64) -> bool {
 pub enum Learned {
     /// It is part of the history now.
     Taken,
-    /// The event was seen before, the label's order is unknown, or it is older than [`order_memory`].
+    /// The event was seen before, the label's order is older than [`order_memory`], or it is unknown so far.
     Ignored,
 }
 
@@ -206,12 +208,20 @@ impl State {
             self.observe(extractor, event, currency, values, keys);
         }
         self.position.pass(event.kind, event.known_at);
-        if event.kind.is_label()
-            && let Some(id) = event.id
-        {
+        let Some(id) = event.id else { return Learned::Taken };
+        if event.kind.is_label() {
             self.learn_label(extractor, id, event.known_at, event.fraud);
+        } else if is_order && let Some(fraud) = self.take_early(id, event.known_at) {
+            self.learn_label(extractor, id, event.known_at, fraud);
         }
         Learned::Taken
+    }
+
+    /// What a label said that waited for an order.
+    pub(crate) fn take_early(&mut self, id: OrderId, known_at: UnixMillis) -> Option<bool> {
+        let fraud = self.orders.take_early(id, known_at)?;
+        self.position.n_labels_ignored = self.position.n_labels_ignored.saturating_sub(1);
+        Some(fraud)
     }
 
     fn observe(&mut self, extractor: &Extractor, event: &Event, currency: u32, values: &[i64], keys: &[u64]) {
@@ -284,16 +294,35 @@ impl State {
         self.orders.get(id, known_at).filter(|(order, _)| order.known_at < known_at)
     }
 
+    /// As [`Self::learn_label`], of the order of that id which became known at `known_at`: where that is too old, and the id may
+    /// have been given to another order since, the label is ignored and counted.
+    pub fn learn_label_of(
+        &mut self,
+        extractor: &Extractor,
+        (id, known_at): (OrderId, UnixMillis),
+        time: UnixMillis,
+        fraud: bool,
+    ) -> Learned {
+        if self.orders.get(id, time).is_some_and(|(order, _)| order.known_at == known_at) {
+            return self.learn_label(extractor, id, time, fraud);
+        }
+        self.position.n_labels_ignored += 1;
+        Learned::Ignored
+    }
+
     /// Learns the label of an order, or that an earlier label is reversed: `fraud` as the shop sees it from `time` on.
     ///
     /// A time before the order became known, or before its previous label, counts as that time. What the order's latest
-    /// label said at that very time is nothing new: it is ignored, and not counted.
+    /// label said at that very time is nothing new, nor is that a fraud of that time is none: it is ignored, and not counted. A
+    /// label of an order that is unknown, or too old, waits for [`EARLY_LABEL`]: should an order of that id become known by then, it
+    /// is learned with it.
     pub fn learn_label(&mut self, extractor: &Extractor, id: OrderId, time: UnixMillis, fraud: bool) -> Learned {
         if self.orders.get(id, time).is_some_and(|(order, _)| order.has_label(time, fraud)) {
             return Learned::Ignored;
         }
         let Some((label, keys)) = self.orders.learn_label(id, time, fraud) else {
             self.position.n_labels_ignored += 1;
+            self.orders.keep_early(id, time, fraud);
             return Learned::Ignored;
         };
         let news = news_of(&label);

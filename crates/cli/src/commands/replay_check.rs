@@ -12,7 +12,7 @@ use orderguard_features::identity::OrderId;
 use orderguard_features::kind::EventKind;
 use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::matrix::Matrix;
-use orderguard_features::replay::{LabelEvent, LabelOf};
+use orderguard_features::replay::{LabelEvent, LabelOf, labels_in_order};
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
 use orderguard_features::state::{Learned, State};
 use orderguard_features::table::{ColumnData, MISSING_I64, OrderTable};
@@ -103,14 +103,6 @@ struct Live<'a> {
     ignored: Vec<bool>,
 }
 
-/// A label with the time at which the service learns it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Label {
-    time: UnixMillis,
-    order: LabelOf,
-    fraud: bool,
-}
-
 impl<'a> Live<'a> {
     /// `read` is the schema with which the data are read.
     fn new(
@@ -142,7 +134,7 @@ impl<'a> Live<'a> {
     /// Hands over orders that follow the ones before; in order of time, in one millisecond first the orders, then other
     /// events, then labels.
     fn run(&mut self, all: &Orders, matrix: &Matrix, found: &mut Found, bar: &ProgressBar) {
-        let labels = labels(all);
+        let labels = labels_in_order(&all.label_events, &all.rows);
         self.ignored.clear();
         self.ignored.resize(all.len(), false);
         let order_times = &all.rows.known_at;
@@ -184,13 +176,18 @@ impl<'a> Live<'a> {
             }
         }
         for label in *labels {
-            let id = match label.order {
-                LabelOf::Id(id) => Some(id),
-                LabelOf::Row(order) if self.ignored[order as usize] => None,
-                LabelOf::Row(order) => all.rows.id.as_ref().map(|ids| ids[order as usize]),
-            };
-            if let Some(id) = id.filter(|&id| id != OrderId(0)) {
-                self.state.learn_label(self.extractor, id, label.time, label.fraud);
+            match label.order {
+                LabelOf::Known(id, known_at) => {
+                    self.state.learn_label_of(self.extractor, (id, known_at), label.time, label.fraud);
+                }
+                LabelOf::Row(order) if self.ignored[order as usize] => {}
+                LabelOf::Row(order) => {
+                    let id = all.rows.id.as_ref().map(|ids| ids[order as usize]);
+                    if let Some(id) = id.filter(|&id| id != OrderId(0)) {
+                        let order = (id, all.rows.known_at[order as usize]);
+                        self.state.learn_label_of(self.extractor, order, label.time, label.fraud);
+                    }
+                }
             }
         }
         for order in orders.clone().filter(|_| !is_alone) {
@@ -252,22 +249,7 @@ struct Moment<'a> {
     now: UnixMillis,
     orders: Range<usize>,
     events: Range<usize>,
-    labels: &'a [Label],
-}
-
-/// The labels in the order in which a service learns them: none before its order.
-fn labels(orders: &Orders) -> Vec<Label> {
-    let known_at = &orders.rows.known_at;
-    let label = |label: &LabelEvent| {
-        let earliest = match label.order {
-            LabelOf::Row(order) => known_at[order as usize],
-            LabelOf::Id(_) => label.time,
-        };
-        Label { time: label.time.max(earliest), order: label.order, fraud: label.fraud }
-    };
-    let mut labels: Vec<Label> = orders.label_events.iter().map(label).collect();
-    labels.sort_unstable();
-    labels
+    labels: &'a [LabelEvent],
 }
 
 /// The schema of the values as they are handed over: a column of kinds is among them, and times are milliseconds since 1970.

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use orderguard_features::order_index::EARLY_LABEL;
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::order_memory;
 use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
 use orderguard_features::time::{Span, UnixMillis};
 
-use super::settle::{Settled, drop_conflicting, settle};
+use super::settle::{Settled, Statement, one_for_each_time, settle};
 use super::{LabelChange, OrderLabels, due};
 
 /// A file of labels is a list of frauds when at most this share of the orders in it are never called fraud there. Of a
@@ -26,7 +27,7 @@ pub struct SourceCounts {
     pub n_unmatched: u64,
     /// Rows without a label, which say nothing.
     pub n_empty: u64,
-    /// Rows whose label time is missing or lies before the order: order time + label delay was taken.
+    /// Rows of a file whose label time is missing or lies before the order: order time + label delay was taken.
     pub n_without_time: u64,
 }
 
@@ -47,7 +48,7 @@ pub struct JoinCounts {
     pub file: SourceCounts,
     /// Of events that are labels; nothing where there are none.
     pub events: SourceCounts,
-    /// Orders with both labels at the same time: neither is taken, what was known before stays.
+    /// Orders with both labels at the same time: the fraud holds.
     pub n_conflicting: u64,
     /// Orders that had a label and now have another one.
     pub n_changed: u64,
@@ -257,13 +258,14 @@ pub(super) fn is_fraud_list((n_fraud, n_honest): (u64, u64)) -> bool {
 
 /// Joins labels that arrived later onto the orders by order id.
 ///
-/// `ids` and `times` hold one entry per order.
+/// `ids`, `times` and `known_at` (when the shop knew of it) hold one entry per order.
 ///
 /// All statements about an order are put in the order of their times; the latest holds, and a fraud that turns honest is
 /// a reversal at that time. What the orders' own table says has the time it gave; where it gave none (the label time is
-/// the due time), it yields to what the sources say. Two different labels at one time contradict each other:
-/// neither is taken. A row of a file labels all orders with its id; an event the latest of them that it can be about
-/// ([`EARLY_EVENT`]), and those that repeat it. The result does not depend on the order of rows.
+/// the due time), it yields to what the sources say. Of two different labels at one time the fraud holds, as in a history. A row of
+/// a file labels all orders with its id. An event labels the order that a history takes it to be about, and those that repeat it:
+/// the latest of that id that was known before it, else one that became known at most [`EARLY_LABEL`] after it, from then
+/// on. The result does not depend on the order of rows.
 ///
 /// An order that no source names keeps what its own table says. Where that table labels no order at all and the sources
 /// hold (almost) only frauds, as a list of chargebacks does and events do, such orders are honest, known when due, and all
@@ -276,6 +278,7 @@ pub fn join_labels(
     orders: OrderLabels,
     ids: &TextColumn,
     times: &[i64],
+    known_at: &[i64],
     sources: &[LabelSource<'_>],
     label_delay: Span,
 ) -> (OrderLabels, JoinCounts) {
@@ -283,20 +286,20 @@ pub fn join_labels(
         has_own_labels: orders.label.iter().any(|&label| label >= 0),
         names_only_frauds: !sources.is_empty() && sources.iter().all(LabelSource::is_fraud_list),
     };
-    join_part(orders, ids, times, sources, label_delay, whole)
+    join_part(orders, ids, (times, known_at), sources, label_delay, whole)
 }
 
 /// [`join_labels`] for those orders and rows of the sources that have some of the ids.
 pub(super) fn join_part(
     orders: OrderLabels,
     ids: &TextColumn,
-    times: &[i64],
+    (times, known_at): (&[i64], &[i64]),
     sources: &[LabelSource<'_>],
     label_delay: Span,
     whole: Whole,
 ) -> (OrderLabels, JoinCounts) {
     assert_eq!(orders.label.len(), ids.codes.len(), "one id per order");
-    assert_eq!(orders.label.len(), times.len(), "one time per order");
+    assert_eq!((orders.label.len(), times.len()), (times.len(), known_at.len()), "two times per order");
     let mut counts = JoinCounts { n_orders: orders.label.len() as u64, ..JoinCounts::default() };
     // Rows of the sources by id; two codes may carry the same text.
     let mut rows_of: HashMap<&str, Vec<Row>, foldhash::quality::RandomState> = HashMap::default();
@@ -307,24 +310,26 @@ pub(super) fn join_part(
     }
     let by_code: Vec<Option<&Vec<Row>>> = ids.levels.iter().map(|id| rows_of.get(id)).collect();
     let has_events = sources.iter().any(|source| source.of_events);
-    let times_of = if has_events { times_by_id(ids, times, &by_code) } else { HashMap::default() };
     let memory = order_memory(label_delay);
+    let taken_of = if has_events { taken_by_id(ids, known_at, &by_code, memory) } else { HashMap::default() };
 
     let OrderLabels { mut label, mut label_time, mut known_from, changes } = orders;
     let mut matched: Vec<Vec<bool>> = sources.iter().map(|source| vec![false; source.rows.len()]).collect();
     let mut is_joined = vec![false; label.len()];
     let mut is_named = vec![false; label.len()];
     let mut joined_changes = Vec::new();
-    let mut statements: Vec<(i64, bool)> = Vec::new();
+    let mut statements: Vec<Statement> = Vec::new();
     for row in 0..label.len() {
         let code = ids.codes[row];
         let Some(found) = (code != MISSING_CODE).then(|| by_code[code as usize]).flatten() else { continue };
         statements.clear();
         for &Row { source, row: source_row } in found {
             let (_, said, given) = sources[source].rows[source_row];
+            let mut earliest = times[row];
             if sources[source].of_events {
-                let all = times_of.get(ids.levels.get(code)).map_or(&[][..], Vec::as_slice);
-                if !is_about(given, times[row], all, memory) {
+                let taken = taken_of.get(ids.levels.get(code)).map_or(&[][..], Vec::as_slice);
+                earliest = latest(taken, known_at[row]).unwrap_or(known_at[row]);
+                if about(given, taken, memory) != Some(earliest) {
                     continue;
                 }
             }
@@ -333,25 +338,28 @@ pub(super) fn join_part(
             if said < 0 {
                 continue;
             }
-            let is_given = given != MISSING_I64 && given >= times[row];
-            counts.of(&sources[source]).n_without_time += u64::from(!is_given);
-            let time = if is_given { given } else { due(times[row], label_delay) };
-            statements.push((time, said == 1));
+            let fraud = said == 1;
+            statements.push(if given != MISSING_I64 && (sources[source].of_events || given >= earliest) {
+                Statement { time: given.max(earliest), made: given, fraud }
+            } else {
+                counts.of(&sources[source]).n_without_time += 1;
+                Statement { time: due(times[row], label_delay), made: MISSING_I64, fraud }
+            });
         }
         let before = label[row];
-        let own = (label_time[row], before == 1);
+        let own = Statement::at(label_time[row], before == 1);
         let own_is_timed = before >= 0 && label_time[row] != due(times[row], label_delay);
         if own_is_timed && !statements.is_empty() {
             statements.push(own);
         }
-        counts.n_conflicting += u64::from(drop_conflicting(&mut statements));
+        counts.n_conflicting += u64::from(one_for_each_time(&mut statements));
         let Some(&first) = statements.first() else { continue };
         // A fraud of the orders' own table without a time was known when it was due, if nothing else was known by then.
-        if before == 1 && !own_is_timed && !first.1 && own.0 < first.0 {
+        if before == 1 && !own_is_timed && !first.fraud && own.time < first.time {
             statements.insert(0, own);
         }
         is_joined[row] = true;
-        known_from[row] = known_from[row].min(first.0);
+        known_from[row] = known_from[row].min(first.time);
         let Settled { time, fraud } = settle(row as u32, &statements, &mut joined_changes);
         label[row] = i8::from(fraud);
         label_time[row] = time;
@@ -385,35 +393,36 @@ pub(super) fn join_part(
     (OrderLabels { label, label_time, known_from, changes }, counts)
 }
 
-/// By how much an event may lie before the order that it names: files often tell events to the day. An earlier one is about
-/// another order of that id, or about none.
-pub const EARLY_EVENT: Span = Span::DAY;
-
-/// Whether an event known at `known_at` that names orders of an id with these sorted times is about the one at `time`: the
-/// latest that it can be about, or one that repeats it.
-fn is_about(known_at: i64, time: i64, all: &[i64], memory: Span) -> bool {
-    let last = UnixMillis(known_at).plus(EARLY_EVENT).0;
-    match all.partition_point(|&time| time <= last) {
-        0 => false,
-        n => time <= last && UnixMillis(time).plus(memory).0 >= all[n - 1],
-    }
+/// The order that an event known at `at` is about, of orders of one id that were taken: when that became known. An order that
+/// is too old for a history to learn of it is better than none.
+fn about(at: i64, taken: &[i64], memory: Span) -> Option<i64> {
+    let known = latest(taken, at);
+    let is_recent = |&known_at: &i64| at <= UnixMillis(known_at).plus(memory).0;
+    let next = || taken.iter().copied().find(|&known_at| known_at > at);
+    known.filter(is_recent).or_else(|| next().filter(|&next| next <= UnixMillis(at).plus(EARLY_LABEL).0)).or(known)
 }
 
-type TimesOf<'a> = HashMap<&'a str, Vec<i64>, foldhash::quality::RandomState>;
+/// The last of some rising times that is not after another.
+fn latest(times: &[i64], at: i64) -> Option<i64> {
+    times[..times.partition_point(|&time| time <= at)].last().copied()
+}
 
-/// The sorted times of the orders of each id that a source names.
-fn times_by_id<'a>(ids: &'a TextColumn, times: &[i64], by_code: &[Option<&Vec<Row>>]) -> TimesOf<'a> {
-    let mut times_of: TimesOf<'_> = HashMap::default();
-    for (&code, &time) in ids.codes.iter().zip(times) {
+type TakenOf<'a> = HashMap<&'a str, Vec<i64>, foldhash::quality::RandomState>;
+
+/// When the orders of each id that a source names became known, rising, without those that repeat another.
+fn taken_by_id<'a>(ids: &'a TextColumn, known_at: &[i64], by_code: &[Option<&Vec<Row>>], memory: Span) -> TakenOf<'a> {
+    let mut taken_of: TakenOf<'_> = HashMap::default();
+    for (&code, &known_at) in ids.codes.iter().zip(known_at) {
         if code != MISSING_CODE && by_code[code as usize].is_some() {
-            times_of.entry(ids.levels.get(code)).or_default().push(time);
+            taken_of.entry(ids.levels.get(code)).or_default().push(known_at);
         }
     }
     #[expect(clippy::iter_over_hash_type, reason = "each is sorted by itself")]
-    for times in times_of.values_mut() {
-        times.sort_unstable();
+    for taken in taken_of.values_mut() {
+        taken.sort_unstable();
+        taken.dedup_by(|later, earlier| *later <= UnixMillis(*earlier).plus(memory).0);
     }
-    times_of
+    taken_of
 }
 
 /// A row of one of the sources.
@@ -484,7 +493,7 @@ mod tests {
             ..OrderTable::default()
         };
         let source = LabelSource::of_file(&table, &schema).unwrap();
-        join_labels(orders, &texts(&["a", "b", "c"]), &times, &[source], DELAY)
+        join_labels(orders, &texts(&["a", "b", "c"]), &times, &times, &[source], DELAY)
     }
 
     fn change(time: i64, row: u32, fraud: bool) -> LabelChange {
@@ -534,7 +543,7 @@ mod tests {
         assert_eq!((labels.label, counts.note()), (vec![0, 1, -1], None));
         // Rows that name an order and say nothing, or contradict each other.
         let (labels, counts) = join(&[-1, -1, -1], None, &[("a", -1, 50), ("b", 1, 50), ("c", 1, 60), ("c", 0, 60)]);
-        assert_eq!((labels.label, counts.n_unnamed), (vec![-1, 1, -1], 0));
+        assert_eq!((labels.label, counts.n_unnamed), (vec![-1, 1, 1], 0));
     }
 
     #[test]
@@ -566,11 +575,11 @@ mod tests {
     }
 
     #[test]
-    fn contradicting_labels_are_not_taken() {
+    fn of_contradicting_labels_the_fraud_holds() {
         let (labels, counts) = join(&[-1, 1, -1], None, &[("a", 0, 50), ("a", 1, 50), ("b", 1, 60), ("b", 0, 60)]);
-        assert_eq!(labels.label, [-1, 1, -1]);
-        assert_eq!((counts.n_conflicting, counts.n_changed, counts.n_newly_labelled), (2, 0, 0));
-        assert_eq!(labels.changes, [change(110, 1, true)]);
+        assert_eq!(labels.label, [1, 1, -1]);
+        assert_eq!((counts.n_conflicting, counts.n_changed, counts.n_newly_labelled), (2, 0, 1));
+        assert_eq!(labels.changes, [change(50, 0, true), change(60, 1, true)]);
     }
 
     #[test]
@@ -639,7 +648,7 @@ mod tests {
             .collect();
         let (own, _) = believe_label_times(&times, own, None, DELAY);
         let ids = texts(&orders.iter().map(|order| order.0).collect::<Vec<_>>());
-        join_labels(own, &ids, &times, &sources, DELAY)
+        join_labels(own, &ids, &times, &times, &sources, DELAY)
     }
 
     use EventKind::{AbuseReport, Chargeback, Refund};
@@ -681,8 +690,9 @@ mod tests {
         let events = [(Chargeback, "a", 30, 30, -1), (Chargeback, "b", 50, 50, -1), (Chargeback, "c", 50, 50, -1)];
         let file = [("a", 0, 70), ("b", 0, 50), ("c", 1, 40)];
         let (labels, counts) = join_events(&orders, &[-1; 4], &events, Some(&file));
-        assert_eq!(labels.label, [0, -1, 1, -1]);
-        assert_eq!(labels.changes, [change(30, 0, true), change(40, 2, true), change(70, 0, false)]);
+        assert_eq!(labels.label, [0, 1, 1, -1]);
+        let expected = [change(30, 0, true), change(40, 2, true), change(50, 1, true), change(70, 0, false)];
+        assert_eq!(labels.changes, expected);
         assert_eq!((counts.n_conflicting, counts.file.n_rows, counts.events.n_rows), (1, 3, 3));
         assert!(counts.to_string().starts_with("3 labels and 3 events that are labels: 6 matched"), "{counts}");
     }
@@ -695,11 +705,20 @@ mod tests {
         let of = |known_at: i64| join_events(&orders, &[-1; 3], &[(Chargeback, "a", known_at, MISSING_I64, -1)], None);
         assert_eq!(of(5 * DAY).0.label, [1, 0, 0]);
         assert_eq!(of(again + 2 * DAY).0.label, [0, 1, 1]);
-        // Told to the day: before the time of the order, and taken as known when due; a day before, about none.
+        // So soon before the second order that it could be about it; but the first is known, and not forgotten.
+        assert_eq!(of(order_memory(DELAY).0).0.label, [1, 0, 0]);
+        // Told to the day: before the time of the order, and known from the order on; a day before, about none.
         let orders = [("a", 2 * DAY)];
         let of = |known_at: i64| join_events(&orders, &[-1], &[(Chargeback, "a", known_at, MISSING_I64, -1)], None);
         let (labels, counts) = of(2 * DAY - 5);
-        assert_eq!((labels.label[0], labels.label_time[0], counts.events.n_without_time), (1, 2 * DAY + 100, 1));
+        assert_eq!((labels.label[0], labels.label_time[0], counts.events.n_without_time), (1, 2 * DAY, 0));
+        assert_eq!(labels.changes, [change(2 * DAY, 0, true)]);
+        // Of two before the order the later one holds.
+        let early = |at: i64, says: i8| (Chargeback, "a", 2 * DAY - at, MISSING_I64, says);
+        let (labels, counts) = join_events(&orders, &[-1], &[early(9, 1), early(5, 0)], None);
+        assert_eq!((labels.label[0], labels.changes.len(), counts.n_conflicting), (0, 0, 0));
+        let (labels, counts) = join_events(&orders, &[-1], &[early(5, 1), early(5, 0)], None);
+        assert_eq!((labels.label[0], labels.changes.len(), counts.n_conflicting), (1, 1, 1));
         let (labels, counts) = of(DAY - 1);
         assert_eq!((labels.label[0], counts.events.n_matched, counts.events.n_unmatched), (0, 0, 1));
     }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use orderguard_features::state::order_memory;
-use orderguard_features::table::{MISSING_CODE, MISSING_I64, TextColumn};
+use orderguard_features::table::{MISSING_CODE, TextColumn};
 use orderguard_features::time::{Span, UnixMillis};
 
-use super::settle::{Settled, drop_conflicting, settle};
+use super::settle::{Settled, Statement, one_for_each_time, settle};
 use super::{LabelChange, OrderLabels, due};
 
 /// What merging the labels of repeated orders found.
@@ -17,7 +17,7 @@ pub struct MergeCounts {
     pub n_completed: u64,
     /// Rows that had a label and now have another one.
     pub n_changed: u64,
-    /// Orders whose rows contradict each other at the same time: neither label is taken.
+    /// Orders whose rows contradict each other at the same time: they count as fraud.
     pub n_conflicting: u64,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for MergeCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "orders that stand in the data more than once: {} rows take the label of another row of their order, {} another one than their own, and {} orders have both labels at one time, of which neither is taken",
+            "orders that stand in the data more than once: {} rows take the label of another row of their order, {} another one than their own, and {} orders have both labels at one time and count as fraud",
             self.n_completed, self.n_changed, self.n_conflicting
         )
     }
@@ -47,10 +47,10 @@ impl fmt::Display for MergeCounts {
 
 /// Gives all rows of one order the same label, so that it does not matter which of them counts.
 ///
-/// `ids` and `times` hold one entry per row. Rows are one order when they have one id and lie within [`order_memory`] of its
-/// first row, as repeated orders are told (`CanonicalRows::repeated`). A row without a label says nothing. Labels with a time of
-/// their own come before those without; the latest holds, and a fraud that turns honest is a reversal at that time. Two
-/// different labels at one time contradict each other: neither is taken. Call it before
+/// `ids`, `times` and `known_at` (when the shop knew of it) hold one entry per row. Rows are one order when they have one id and
+/// became known within [`order_memory`] of its first row, as repeated orders are told (`canonical::repeated`). A row without a
+/// label says nothing. Labels with a time of their own come before those without; the latest holds, and a fraud that turns honest
+/// is a reversal at that time. Of two different labels at one time the fraud holds. Call it before
 /// [`join_labels`](super::join_labels), whose rules these are. The result does not depend on the order of rows.
 ///
 /// # Panics
@@ -59,12 +59,13 @@ pub fn merge_repeated(
     orders: OrderLabels,
     ids: &TextColumn,
     times: &[i64],
+    known_at: &[i64],
     label_delay: Span,
 ) -> (OrderLabels, MergeCounts) {
     assert_eq!(orders.label.len(), ids.codes.len(), "one id per row");
-    assert_eq!(orders.label.len(), times.len(), "one time per row");
+    assert_eq!((orders.label.len(), times.len()), (times.len(), known_at.len()), "two times per row");
     let mut counts = MergeCounts::default();
-    let groups = repeated_rows(ids, times, order_memory(label_delay));
+    let groups = repeated_rows(ids, known_at, order_memory(label_delay));
     if groups.is_empty() {
         return (orders, counts);
     }
@@ -76,33 +77,27 @@ pub fn merge_repeated(
         let labelled = || rows.iter().map(|&row| row as usize).filter(|&row| label[row] >= 0);
         let Some(earliest) = labelled().map(|row| known_from[row]).min() else { continue };
         let has_untimed = |wanted: i8| labelled().any(|row| label[row] == wanted && !is_timed(row));
-        let mut timed: Vec<(i64, bool)> =
-            labelled().filter(|&row| is_timed(row)).map(|row| (label_time[row], label[row] == 1)).collect();
-        let mut is_conflicting = drop_conflicting(&mut timed);
-        let untimed = match (has_untimed(1), has_untimed(0)) {
-            (true, true) => {
-                is_conflicting |= timed.is_empty();
-                None
-            }
-            (false, false) => None,
-            (fraud, _) => Some(fraud),
-        };
+        let mut timed: Vec<Statement> = labelled()
+            .filter(|&row| is_timed(row))
+            .map(|row| Statement::at(label_time[row], label[row] == 1))
+            .collect();
+        let (fraud, honest) = (has_untimed(1), has_untimed(0));
+        let is_conflicting = one_for_each_time(&mut timed) || timed.is_empty() && fraud && honest;
+        let untimed = (fraud || honest).then_some(fraud);
         counts.n_conflicting += u64::from(is_conflicting);
         for row in rows.iter().map(|&row| row as usize) {
             let due = due(times[row], label_delay);
             let mut statements = timed.clone();
             match (statements.first(), untimed) {
-                (None, Some(fraud)) => statements.push((due, fraud)),
+                (None, Some(fraud)) => statements.push(Statement::at(due, fraud)),
                 // A fraud without a time was known when it was due, if nothing else was known by then.
-                (Some(&(first, false)), Some(true)) if due < first => statements.insert(0, (due, true)),
+                (Some(first), Some(true)) if !first.fraud && due < first.time => {
+                    statements.insert(0, Statement::at(due, true));
+                }
                 _ => {}
             }
             is_merged[row] = true;
             let before = label[row];
-            if statements.is_empty() {
-                (label[row], label_time[row], known_from[row]) = (-1, MISSING_I64, i64::MAX);
-                continue;
-            }
             let Settled { time, fraud } = settle(row as u32, &statements, &mut merged_changes);
             (label[row], label_time[row], known_from[row]) = (i8::from(fraud), time, earliest);
             counts.n_completed += u64::from(before < 0);
@@ -116,7 +111,7 @@ pub fn merge_repeated(
 }
 
 /// The rows of each order that has more than one.
-fn repeated_rows(ids: &TextColumn, times: &[i64], memory: Span) -> Vec<Vec<u32>> {
+fn repeated_rows(ids: &TextColumn, known_at: &[i64], memory: Span) -> Vec<Vec<u32>> {
     // Two codes may carry the same text.
     let mut first_code: HashMap<&str, u32, foldhash::quality::RandomState> =
         HashMap::with_capacity_and_hasher(ids.levels.len(), Default::default());
@@ -126,9 +121,9 @@ fn repeated_rows(ids: &TextColumn, times: &[i64], memory: Span) -> Vec<Vec<u32>>
     for &code in ids.codes.iter().filter(|&&code| code != MISSING_CODE) {
         n_rows[codes[code as usize] as usize] += 1;
     }
-    let mut rows: Vec<(u32, i64, u32)> = (0..times.len())
+    let mut rows: Vec<(u32, i64, u32)> = (0..known_at.len())
         .filter(|&row| ids.codes[row] != MISSING_CODE)
-        .map(|row| (codes[ids.codes[row] as usize], times[row], row as u32))
+        .map(|row| (codes[ids.codes[row] as usize], known_at[row], row as u32))
         .filter(|&(code, _, _)| n_rows[code as usize] > 1)
         .collect();
     rows.sort_unstable();
@@ -151,7 +146,7 @@ fn repeated_rows(ids: &TextColumn, times: &[i64], memory: Span) -> Vec<Vec<u32>>
 
 #[cfg(test)]
 mod tests {
-    use orderguard_features::table::Levels;
+    use orderguard_features::table::{Levels, MISSING_I64};
     use proptest::prelude::*;
 
     use super::super::believe_label_times;
@@ -167,7 +162,7 @@ mod tests {
         let (orders, _) = believe_label_times(&times, &labels, Some(&given), DELAY);
         let mut levels = Levels::default();
         let codes = rows.iter().map(|r| if r.0.is_empty() { MISSING_CODE } else { levels.push(r.0) }).collect();
-        merge_repeated(orders, &TextColumn { codes, levels }, &times, DELAY)
+        merge_repeated(orders, &TextColumn { codes, levels }, &times, &times, DELAY)
     }
 
     const NONE: i64 = MISSING_I64;
@@ -199,10 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_contradict_each_other_are_not_taken() {
+    fn of_labels_that_contradict_each_other_the_fraud_holds() {
         let (labels, counts) = merge(&[("a", 0, 0, NONE), ("a", 0, 1, NONE), ("b", 0, 0, 50), ("b", 0, 1, 50)]);
-        assert_eq!(labels.label, [-1; 4]);
-        assert!(labels.changes.is_empty());
+        assert_eq!((labels.label, labels.label_time), (vec![1; 4], vec![100, 100, 50, 50]));
         assert_eq!(counts.n_conflicting, 2);
     }
 

@@ -2,6 +2,25 @@
 
 use super::LabelChange;
 
+/// What somebody says of an order. Statements are sorted by the time from which on they count, then by the time at which they
+/// were made; of two made at once, the one that says fraud comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Statement {
+    /// From when on it counts.
+    pub(super) time: i64,
+    /// When it was made: before `time` where the order was not known yet;
+    /// [`MISSING_I64`](orderguard_features::table::MISSING_I64), before all times, where nobody says when.
+    pub(super) made: i64,
+    pub(super) fraud: bool,
+}
+
+impl Statement {
+    /// One that counts from when it was made.
+    pub(super) fn at(time: i64, fraud: bool) -> Self {
+        Self { time, made: time, fraud }
+    }
+}
+
 /// What holds in the end, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
@@ -9,13 +28,13 @@ pub(super) struct Settled {
     pub(super) fraud: bool,
 }
 
-/// What the statements `(time, fraud)` come to, in the order of their times; adds the turns to fraud and back.
+/// What statements in the order of their times come to; adds the turns to fraud and back.
 ///
 /// # Panics
 /// If there is no statement: a caller's bug.
-pub(super) fn settle(row: u32, statements: &[(i64, bool)], changes: &mut Vec<LabelChange>) -> Settled {
+pub(super) fn settle(row: u32, statements: &[Statement], changes: &mut Vec<LabelChange>) -> Settled {
     let mut holds: Option<Settled> = None;
-    for &(time, fraud) in statements {
+    for &Statement { time, fraud, .. } in statements {
         if holds.is_some_and(|known| known.fraud == fraud) {
             continue;
         }
@@ -27,14 +46,18 @@ pub(super) fn settle(row: u32, statements: &[(i64, bool)], changes: &mut Vec<Lab
     holds.expect("there is at least one statement")
 }
 
-/// Sorts statements `(time, fraud)` of one order and removes repeated ones and those that contradict another of the same
-/// time; tells whether any did.
-pub(super) fn drop_conflicting(statements: &mut Vec<(i64, bool)>) -> bool {
+/// Sorts the statements about one order and keeps one for each time: the one that was made last, and of those made at once
+/// the one that says fraud; tells whether any made at once contradicted each other.
+pub(super) fn one_for_each_time(statements: &mut Vec<Statement>) -> bool {
     statements.sort_unstable();
     statements.dedup();
-    let n_before = statements.len();
-    let mut kept = Vec::with_capacity(n_before);
-    kept.extend(statements.chunk_by(|a, b| a.0 == b.0).filter(|same_time| same_time.len() == 1).map(|one| one[0]));
-    *statements = kept;
-    statements.len() < n_before
+    let is_conflicting = statements.windows(2).any(|pair| (pair[0].time, pair[0].made) == (pair[1].time, pair[1].made));
+    statements.dedup_by(|later, earlier| {
+        let same_time = later.time == earlier.time;
+        if same_time {
+            *earlier = *later;
+        }
+        same_time
+    });
+    is_conflicting
 }

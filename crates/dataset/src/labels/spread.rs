@@ -196,7 +196,8 @@ impl<'s> LabelsOnDisk<'s> {
             settled.merged.add(merged);
             if joins {
                 let sources = list.sources(has_file, has_events);
-                let (joined, counts) = join_part(labels, &list.ids, &list.times, &sources, label_delay, whole);
+                let (joined, counts) =
+                    join_part(labels, &list.ids, (&list.times, &list.known_at), &sources, label_delay, whole);
                 labels = joined;
                 settled.joined.get_or_insert_default().add(&counts);
             }
@@ -276,7 +277,7 @@ impl List {
         if !has_ids {
             return (labels, n_replaced, MergeCounts::default());
         }
-        let (labels, counts) = merge_repeated(labels, &self.ids, &self.times, label_delay);
+        let (labels, counts) = merge_repeated(labels, &self.ids, &self.times, &self.known_at, label_delay);
         (labels, n_replaced, counts)
     }
 
@@ -312,15 +313,16 @@ impl SettledOnDisk<'_> {
         self.orders.push(spool.finish()?);
 
         let mut changed = vec![false; labels.label.len()];
-        let mut learned: Vec<[u8; 34]> = Vec::new();
+        let mut learned: Vec<[u8; 42]> = Vec::new();
         let mut learn = |row: usize, time: i64, fraud: bool, is_change: bool| {
-            let mut record = [0; 34];
+            let mut record = [0; 42];
             record[..8].copy_from_slice(&sortable(time.max(list.known_at[row])));
             record[8..16].copy_from_slice(&list.ordinal[row].to_be_bytes());
             record[16] = u8::from(fraud);
             record[17..25].copy_from_slice(&sortable(time));
             record[25..33].copy_from_slice(&list.id[row].to_be_bytes());
-            record[33] = u8::from(is_change);
+            record[33..41].copy_from_slice(&sortable(list.known_at[row]));
+            record[41] = u8::from(is_change);
             learned.push(record);
         };
         for change in &labels.changes {
@@ -396,10 +398,10 @@ impl SettledOrders<'_> {
 /// A label that history learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LearnedLabel {
-    /// When: never before its order.
-    pub learned: i64,
-    /// When, as it was said.
+    /// When, as it was said; history learns it then, but never before its order.
     pub time: i64,
+    /// When the shop knew of the order.
+    pub known_at: i64,
     /// Position of the order in canonical order.
     pub order: u64,
     /// Its id.
@@ -428,12 +430,12 @@ impl LearnedLabels<'_> {
         }
         let record = &self.record;
         Ok(Some(LearnedLabel {
-            learned: from_sortable(record),
             order: u64_at(&record[8..]),
             fraud: record[16] != 0,
             time: from_sortable(&record[17..]),
             id: OrderId(u64_at(&record[25..])),
-            is_change: record[33] != 0,
+            known_at: from_sortable(&record[33..]),
+            is_change: record[41] != 0,
         }))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::{EventIds, OrderIndex, OrderRecord, Seen};
+use super::{EarlyLabel, EventIds, OrderIndex, OrderRecord, Seen};
 use crate::container::SectionReader;
 use crate::identity::OrderId;
 use crate::kernel::HistoryError;
@@ -21,7 +21,7 @@ impl OrderIndex {
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let orders: Vec<_> = self.iter().collect();
         out.extend((orders.len() as u64).to_le_bytes());
-        self.orders.write_clock(out);
+        self.write_clock(out);
         self.write_orders(&orders, self.orders.last(), out);
     }
 
@@ -30,6 +30,7 @@ impl OrderIndex {
         let mut index = Self::new(label_delay, n_keys);
         let n = reader.u64()?;
         index.orders.read_clock(reader)?;
+        index.read_early(reader)?;
         let last = index.orders.last();
         index.read_orders(n, last, reader)?;
         if index.orders.iter().count() as u64 != n {
@@ -53,9 +54,39 @@ impl OrderIndex {
         }
     }
 
-    /// Where the index has come: what its days do not say.
+    /// Where the index has come, and the labels that wait for their orders: what its days do not say.
     pub(crate) fn write_clock(&self, out: &mut Vec<u8>) {
         self.orders.write_clock(out);
+        self.early.write_clock(out);
+        let early: Vec<_> = self.early.iter().collect();
+        put(out, early.len() as u64);
+        let mut before = self.early.last();
+        for (i, (label, _)) in early.into_iter().enumerate() {
+            put_step(out, i, before, label.known_at);
+            before = label.known_at;
+            out.extend(label.id.0.to_le_bytes());
+            out.push(u8::from(label.fraud));
+        }
+    }
+
+    fn read_early(&mut self, reader: &mut SectionReader<'_>) -> Result<(), HistoryError> {
+        self.early.read_clock(reader)?;
+        let n = get(reader)?;
+        let mut before = None;
+        for _ in 0..n {
+            let known_at = get_step(reader, before.map(|(known_at, _)| known_at), self.early.last())?;
+            let id = OrderId(reader.u64()?);
+            check_next(&self.early, reader, &mut before, known_at, id)?;
+            let says = reader.u8()?;
+            if says > 1 {
+                return Err(invalid(reader, "fraud or not"));
+            }
+            self.early.place(EarlyLabel { id, known_at, fraud: says == 1 }, &[]);
+        }
+        if self.early.iter().count() as u64 != n {
+            return Err(invalid(reader, "labels that are not too old"));
+        }
+        Ok(())
     }
 
     /// An empty index that has come as far, and is about to take days.
@@ -66,6 +97,7 @@ impl OrderIndex {
     ) -> Result<Self, HistoryError> {
         let mut index = Self::new(label_delay, n_keys);
         index.orders.read_clock(reader)?;
+        index.read_early(reader)?;
         Ok(index)
     }
 

@@ -173,6 +173,21 @@ impl<'a> Recall<'a> {
         }
     }
 
+    /// The same for the order of that id which became known at that time.
+    pub(super) fn label_known<'b>(
+        &mut self,
+        (id, known_at): (OrderId, UnixMillis),
+        time: UnixMillis,
+        fraud: bool,
+        earlier: &'b mut OrderIndex,
+    ) -> LabelOutcome<'b> {
+        let latest = match self.order_of.get(&id.0) {
+            Some(&order) => Some(self.rows.known_at[order as usize]),
+            None => earlier.get(id, time).map(|(record, _)| record.known_at),
+        };
+        if latest == Some(known_at) { self.learn_label(id, time, fraud, earlier) } else { LabelOutcome::Unknown }
+    }
+
     /// The same for an order of this replay, which need not have an id.
     pub(super) fn label_row<'b>(&mut self, order: u32, time: UnixMillis, fraud: bool) -> LabelOutcome<'b> {
         if self.is_forgotten(order, time) {

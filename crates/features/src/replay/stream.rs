@@ -55,7 +55,7 @@ impl Stream {
         input: &'a ReplayInput<'_>,
         state: &mut State,
     ) -> (Self, Recall<'a>) {
-        let labels = sorted_labels(input);
+        let labels = labels_in_order(input.labels, input.rows);
         let n_events = input.events.map_or(0, |(_, rows)| rows.len());
         let fraud = input.events.map_or_else(Vec::new, |events| says_fraud(extractor, events));
         let mut pass = Pass {
@@ -124,16 +124,24 @@ impl Stream {
     }
 }
 
-/// A label with the time at which it is learned: one from before its order was known counts from then on.
-fn sorted_labels(input: &ReplayInput<'_>) -> Vec<LabelEvent> {
-    let mut labels = input.labels.to_vec();
-    for label in &mut labels {
-        if let LabelOf::Row(order) = label.order {
-            label.time = label.time.max(input.rows.known_at[order as usize]);
+/// Labels in the order in which they are learned, with the time at which they are: one from before its order was known counts
+/// from then on. Of those of an order that come to one time, only the latest is left; of two that contradict each other at one
+/// time, the fraud.
+pub fn labels_in_order(labels: &[LabelEvent], orders: &CanonicalRows) -> Vec<LabelEvent> {
+    let learned_at = |label: &LabelEvent| match label.order {
+        LabelOf::Row(order) => label.time.max(orders.known_at[order as usize]),
+        LabelOf::Known(_, known_at) => label.time.max(known_at),
+    };
+    let mut labels: Vec<(UnixMillis, LabelEvent)> = labels.iter().map(|label| (learned_at(label), *label)).collect();
+    labels.sort_by_key(|(at, label)| (*at, label.order, label.time, label.fraud));
+    labels.dedup_by(|later, earlier| {
+        let same = (later.0, later.1.order) == (earlier.0, earlier.1.order);
+        if same {
+            *earlier = *later;
         }
-    }
-    labels.sort_by_key(|label| (label.time, label.order, label.fraud));
-    labels
+        same
+    });
+    labels.into_iter().map(|(time, label)| LabelEvent { time, ..label }).collect()
 }
 
 /// Orders, events and labels by time; in one millisecond in this order.
@@ -199,6 +207,10 @@ impl Pass<'_, '_> {
         if taken {
             state.position.pass(EventKind::Order, known_at);
             self.stream.lives.pass(&mut state.lives, known_at.0);
+            if let Some(fraud) = given(rows.id.as_ref(), order).and_then(|id| state.take_early(id, known_at)) {
+                let outcome = self.recall.label_row(order as u32, known_at, fraud);
+                self.stream.learn(&outcome, known_at, self.n_events, &mut state.position);
+            }
         } else {
             self.stream.repeated[order] = true;
             self.stream.any_repeated = true;
@@ -225,23 +237,30 @@ impl Pass<'_, '_> {
         self.state.position.pass(kind, known_at);
         self.stream.lives.pass(&mut self.state.lives, known_at.0);
         if let Some(id) = id.filter(|_| kind.is_label()) {
-            let outcome = self.recall.learn_label(id, known_at, self.fraud[event], &mut self.state.orders);
-            self.stream.learn(&outcome, known_at, self.n_events, &mut self.state.position);
+            self.label_by_id(id, known_at, self.fraud[event]);
         }
     }
 
-    fn label(&mut self, label: &LabelEvent) {
-        let (time, fraud) = (label.time, label.fraud);
-        let (id, order) = match label.order {
-            LabelOf::Id(id) => (Some(id), 0),
-            LabelOf::Row(order) if self.stream.repeated[order as usize] => return,
-            LabelOf::Row(order) => (given(self.input.rows.id.as_ref(), order as usize), order),
-        };
-        let outcome = match id {
-            Some(id) => self.recall.learn_label(id, time, fraud, &mut self.state.orders),
-            None => self.recall.label_row(order, time, fraud),
-        };
+    /// As [`State::learn_label`].
+    fn label_by_id(&mut self, id: OrderId, time: UnixMillis, fraud: bool) {
+        let outcome = self.recall.learn_label(id, time, fraud, &mut self.state.orders);
+        let is_unknown = matches!(outcome, LabelOutcome::Unknown);
         self.stream.learn(&outcome, time, self.n_events, &mut self.state.position);
+        if is_unknown {
+            self.state.orders.keep_early(id, time, fraud);
+        }
+    }
+
+    /// As [`State::learn_label_of`].
+    fn label(&mut self, label: &LabelEvent) {
+        let outcome = match label.order {
+            LabelOf::Row(order) if self.stream.repeated[order as usize] => return,
+            LabelOf::Row(order) => self.recall.label_row(order, label.time, label.fraud),
+            LabelOf::Known(id, known_at) => {
+                self.recall.label_known((id, known_at), label.time, label.fraud, &mut self.state.orders)
+            }
+        };
+        self.stream.learn(&outcome, label.time, self.n_events, &mut self.state.position);
     }
 }
 

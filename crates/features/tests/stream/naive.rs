@@ -46,11 +46,16 @@ impl Naive {
         // (order id, place among the taken); (event id).
         let mut orders: Vec<(u32, usize)> = Vec::new();
         let mut event_ids: Vec<u32> = Vec::new();
+        // Labels of orders that were not known: (order id, when, fraud).
+        let mut early: Vec<(u32, i64, bool)> = Vec::new();
         // Place among the taken of each order of the stream that was taken.
         let mut place = vec![None; raws.len()];
         let label = |taken: &mut Vec<Taken>, at: usize, time: i64, fraud: bool| {
             let time = time.max(taken[at].known_at).max(taken[at].labels.last().map_or(i64::MIN, |label| label.0));
-            taken[at].labels.push((time, fraud));
+            // At one time a fraud is not denied.
+            if taken[at].labels.last() != Some(&(time, true)) {
+                taken[at].labels.push((time, fraud));
+            }
         };
         for &(now, step) in steps {
             let i = match step {
@@ -98,8 +103,16 @@ impl Naive {
                 place[i] = Some(taken.len());
             }
             taken.push(event);
-            if let (true, Some(at)) = (raw.kind.is_label(), known) {
-                label(&mut taken, at, now, raw.says.unwrap_or(true));
+            let waiting = early.iter().rev().filter(|_| raw.is_order()).filter(|label| Some(label.0) == raw.order);
+            let newest = waiting.map(|label| (label.1, label.2)).max().filter(|label| now - label.0 <= DAY);
+            if let Some((_, fraud)) = newest {
+                let at = taken.len() - 1;
+                label(&mut taken, at, now, fraud);
+            }
+            match (raw.kind.is_label(), known, raw.order) {
+                (true, Some(at), _) => label(&mut taken, at, now, raw.says.unwrap_or(true)),
+                (true, None, Some(id)) => early.push((id, now, raw.says.unwrap_or(true))),
+                _ => {}
             }
         }
         Self { taken }

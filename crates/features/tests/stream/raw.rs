@@ -219,8 +219,12 @@ pub(crate) fn steps(raws: &[Raw], tables: &Tables) -> Vec<(i64, Step)> {
     let mut steps: Vec<((i64, u8, usize, bool), Step)> = Vec::new();
     for (rank, &i) in tables.order_at.iter().enumerate() {
         steps.push(((raws[i].known_at(), 0, rank, false), Step::Event(i)));
-        for &(delay, fraud) in &raws[i].labels {
+        for (n, &(delay, fraud)) in raws[i].labels.iter().enumerate() {
             let time = (raws[i].time + delay).max(raws[i].known_at());
+            // Of labels from before the order was known only the latest is learned.
+            if raws[i].labels.get(n + 1).is_some_and(|next| raws[i].time + next.0 <= time) {
+                continue;
+            }
             steps.push(((time, 2, rank, fraud), Step::Label { of: i, time, fraud }));
         }
     }
