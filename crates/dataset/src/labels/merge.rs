@@ -114,7 +114,7 @@ pub fn merge_repeated(
 fn repeated_rows(ids: &TextColumn, known_at: &[i64], memory: Span) -> Vec<Vec<u32>> {
     // Two codes may carry the same text.
     let mut first_code: HashMap<&str, u32, foldhash::quality::RandomState> =
-        HashMap::with_capacity_and_hasher(ids.levels.len(), Default::default());
+        HashMap::with_capacity_and_hasher(ids.levels.len(), foldhash::quality::RandomState::default());
     let codes: Vec<u32> =
         ids.levels.iter().enumerate().map(|(code, id)| *first_code.entry(id).or_insert(code as u32)).collect();
     let mut n_rows = vec![0_u32; codes.len()];
