@@ -15,7 +15,7 @@ pub(crate) use learning::{Cost, GrowthArg, LearningArgs, StopOn, WeighBy};
 #[derive(Parser, Debug)]
 #[command(
     version,
-    after_help = "Start with a file of past orders that says which were fraud:\n    orderguard train --data orders.csv\n    orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv\n\nExit codes: 0 done, 1 bad data, 2 usage or input and output.",
+    after_help = "Start with a file of past orders that says which were fraud:\n    orderguard train --data orders.csv\n    orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv\n\nExit codes: 0 done, 1 bad data, 2 usage or input and output, 130 ended by Ctrl-C.",
     propagate_version = true,
     max_term_width = 110
 )]

@@ -94,7 +94,10 @@ impl Checkpoints {
         let cannot = |error| Failure::Usage(anyhow::anyhow!("cannot read {}: {error}", self.folder.display()));
         for entry in std::fs::read_dir(&self.folder).map_err(cannot)? {
             let path = entry.map_err(cannot)?.path();
-            if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            // What a killed program was just writing has no name of its own yet.
+            let unfinished =
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(output::UNFINISHED));
+            if unfinished || path.extension().is_some_and(|extension| extension == EXTENSION) {
                 output::remove(&path)?;
             }
         }

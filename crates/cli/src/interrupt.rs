@@ -23,7 +23,7 @@ pub(crate) fn watch(quiet: bool) {
             std::process::exit(EXIT_CODE);
         }
         if !quiet {
-            eprintln!("\nstopping after this tree, and keeping the best so far; Ctrl-C again ends at once");
+            eprintln!("\nkeeping the best so far, and finishing with it; Ctrl-C again ends at once");
         }
     });
 }

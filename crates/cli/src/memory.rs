@@ -36,8 +36,8 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// For `n_orders` rows of `n_features`, divided into `parts`.
-    pub(crate) fn new(options: &LearningArgs, parts: &Split, n_features: usize, n_orders: usize) -> Self {
+    /// For `n_orders` rows of `n_features`, divided into `parts`; with `refit`, also fitted on all of them.
+    pub(crate) fn new(options: &LearningArgs, parts: &Split, n_features: usize, n_orders: usize, refit: bool) -> Self {
         let n_fraud = parts.train_label.iter().map(|&label| usize::from(label == 1)).sum();
         let folds = parts.train_fold.as_ref().map_or(1, |folds| {
             let mut seen = [false; 256];
@@ -54,7 +54,11 @@ impl Need {
             n_threads: rayon::current_num_threads(),
         };
         let fit = match options.model() {
-            ModelKind::Gbt => checked_params(options).map_or(0, |params| need::bytes(&params, size)),
+            ModelKind::Gbt => checked_params(options).map_or(0, |params| {
+                let n_train = learned_from(options, n_fraud, n_orders);
+                let on_all = FitSize { n_train, n_held: 0, n_fits: 1, ..size };
+                need::bytes(&params, size).max(if refit { need::bytes(&params, on_all) } else { 0 })
+            }),
             // Standardised columns, a missing and a first-seen flag of each.
             ModelKind::Logistic => (parts.train.len() * n_features) as u64 * LOGISTIC_CELL_BYTES,
         };

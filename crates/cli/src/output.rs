@@ -73,11 +73,14 @@ impl Staged {
     }
 }
 
+/// How the names of files begin that are still being written.
+pub(crate) const UNFINISHED: &str = ".orderguard-";
+
 /// A temporary file in the folder of another one.
 fn sibling(target: &Path) -> io::Result<NamedTempFile> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".orderguard-");
+    builder.prefix(UNFINISHED);
     // Temporary files are private; the finished one has the rights that the user's mask gives to new files.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -36,7 +36,13 @@ fn read(path: &Path) -> Outcome<LearningArgs> {
     if bytes.starts_with(&magic(KIND_MODEL)) {
         let model = Model::from_bytes(&bytes);
         return match model {
-            Ok(model) => Ok(of_card(&model.card)),
+            Ok(model) => match of_card(&model.card) {
+                none if none == LearningArgs::default() => usage(format_args!(
+                    "{}: expected a model that says how it was fitted, found one of an earlier edition",
+                    path.display()
+                )),
+                params => Ok(params),
+            },
             Err(error) => data(format_args!("{}: {error}", path.display())),
         };
     }

@@ -89,7 +89,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     if spec.is_empty() {
         return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
     }
-    let need = Need::new(&options, &parts, spec.len(), orders.len());
+    let need = Need::new(&options, &parts, spec.len(), orders.len(), args.refit);
     need.check(true, args.max_memory)?;
     let extractor = Extractor::with_tables(&orders.schema, &spec, key.clone(), Arc::clone(&tables)).bad_data()?;
     let mut state = State::new(&extractor);
