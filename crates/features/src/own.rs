@@ -9,6 +9,7 @@
 pub mod address;
 pub mod agent;
 pub mod card;
+pub mod country;
 mod distance;
 pub mod email;
 mod fold;
@@ -94,7 +95,8 @@ pub fn similarity(a_role: Role, a: &str, b_role: Role, b: &str) -> f32 {
 
 /// The level of a place, read from the text of a column; `None` where the text does not tell or the table is not there.
 ///
-/// Countries are in upper case; a text of a column is itself otherwise, trimmed. A place that a table could say may also come
+/// Countries are in upper case, and a three-letter code is that of two letters (`usa` is `US`); a text of a column is itself
+/// otherwise, trimmed. A place that a table could say may also come
 /// from a column that has it (`ip.country` from a column of role `ip_country`): then the text is the level.
 pub fn place<'a>(place: &Place, role: Role, text: &'a str, tables: &'a Tables) -> Option<Cow<'a, str>> {
     let text = text.trim();
@@ -104,15 +106,23 @@ pub fn place<'a>(place: &Place, role: Role, text: &'a str, tables: &'a Tables) -
     let bins = || tables.bins()?.find(role, text);
     match (place, role) {
         (Place::IpCountry, Role::Ip) => tables.geo()?.country(ip::parse(text)?).map(Cow::Borrowed),
-        (Place::BinCountry, Role::Card | Role::Bin) => bins()?.country.map(Cow::Borrowed),
+        (Place::BinCountry, Role::Card | Role::Bin) => bins()?.country.map(country_level),
         (Place::BinKind, Role::Card | Role::Bin) => bins()?.kind.map(Cow::Borrowed),
         (Place::PhoneCountry, Role::Phone) => phone::Phone::parse(text)?.country().map(Cow::Borrowed),
         (Place::EmailDomain, Role::Email) => email::email_domain(text),
         (Place::AgentFamily, Role::UserAgent) => Some(Cow::Borrowed(agent::Agent::parse(text)?.family)),
         (Place::AgentSystem, Role::UserAgent) => Some(Cow::Borrowed(agent::Agent::parse(text)?.system)),
-        (_, Role::IpCountry | Role::CardCountry | Role::BillingCountry | Role::ShippingCountry) => Some(upper(text)),
+        (_, Role::IpCountry | Role::CardCountry | Role::BillingCountry | Role::ShippingCountry) => {
+            Some(country_level(text))
+        }
         _ => Some(Cow::Borrowed(text)),
     }
+}
+
+/// A country in its one spelling.
+fn country_level(text: &str) -> Cow<'_, str> {
+    let text = upper(text);
+    country::alpha_2(&text).map_or(text, Cow::Borrowed)
 }
 
 fn upper(text: &str) -> Cow<'_, str> {
@@ -228,6 +238,11 @@ mod tests {
             (Place::IpCountry, Role::Ip, "198.51.100.7", Some("JP")),
             (Place::IpCountry, Role::Ip, "home", None),
             (Place::IpCountry, Role::IpCountry, "jp", Some("JP")),
+            (Place::IpCountry, Role::IpCountry, " jpn ", Some("JP")),
+            (Place::BinCountry, Role::CardCountry, "DEU", Some("DE")),
+            (Place::Column("c".into()), Role::ShippingCountry, "Usa", Some("US")),
+            (Place::Column("c".into()), Role::ShippingCountry, "xyz", Some("XYZ")),
+            (Place::Column("c".into()), Role::Category, "USA", Some("USA")),
             (Place::BinCountry, Role::Card, "523421******6253", Some("BR")),
             (Place::BinCountry, Role::Bin, "523421", Some("BR")),
             (Place::BinCountry, Role::CardCountry, " br ", Some("BR")),
