@@ -194,12 +194,18 @@ impl OrderIndex {
     }
 
     /// Keeps a label whose order is not known at `at`, for [`EARLY_LABEL`], in place of an earlier one; one of the same time that
-    /// says fraud stays.
-    pub fn keep_early(&mut self, id: OrderId, at: UnixMillis, fraud: bool) {
-        let stays = |label: &EarlyLabel| label.known_at == at && label.fraud;
-        if !self.early.get(id, at).is_some_and(|(label, _)| stays(label)) {
+    /// says fraud stays. Whether it is new, see [`Self::has_early`].
+    pub fn keep_early(&mut self, id: OrderId, at: UnixMillis, fraud: bool) -> bool {
+        let is_new = !self.has_early(id, at, fraud);
+        if is_new {
             self.early.insert(EarlyLabel { id, known_at: at, fraud }, &[]);
         }
+        is_new
+    }
+
+    /// Whether what a label says is known of an order that is not: said at that very time, or a fraud of that time denied.
+    pub fn has_early(&self, id: OrderId, at: UnixMillis, fraud: bool) -> bool {
+        self.early.get(id, at).is_some_and(|(label, _)| label.known_at == at && (label.fraud || !fraud))
     }
 
     /// Takes out what a label said that came at most [`EARLY_LABEL`] before its order, which became known at `known_at`.
@@ -504,7 +510,9 @@ mod tests {
                     }
                     3 => {
                         let fraud = late > 0;
-                        index.keep_early(id(x), known, fraud);
+                        let is_new = !early.iter().any(|&(of, at, says)| (of, at) == (x, now) && (says || !fraud));
+                        prop_assert_eq!(index.has_early(id(x), known, fraud), !is_new);
+                        prop_assert_eq!(index.keep_early(id(x), known, fraud), is_new);
                         let is_outweighed = early.contains(&(x, now, true));
                         if !is_outweighed {
                             early.retain(|label| label.0 != x);

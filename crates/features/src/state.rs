@@ -295,7 +295,8 @@ impl State {
     }
 
     /// As [`Self::learn_label`], of the order of that id which became known at `known_at`: where that is too old, and the id may
-    /// have been given to another order since, the label is ignored and counted.
+    /// have been given to another order since, the label is ignored and counted, once where [`Self::learn_label`] was told the
+    /// same.
     pub fn learn_label_of(
         &mut self,
         extractor: &Extractor,
@@ -306,7 +307,8 @@ impl State {
         if self.orders.get(id, time).is_some_and(|(order, _)| order.known_at == known_at) {
             return self.learn_label(extractor, id, time, fraud);
         }
-        self.position.n_labels_ignored += 1;
+        // A chargeback of a forgotten order may be a label of its row as well: it was counted then.
+        self.position.n_labels_ignored += u64::from(!self.orders.has_early(id, time, fraud));
         Learned::Ignored
     }
 
@@ -321,8 +323,7 @@ impl State {
             return Learned::Ignored;
         }
         let Some((label, keys)) = self.orders.learn_label(id, time, fraud) else {
-            self.position.n_labels_ignored += 1;
-            self.orders.keep_early(id, time, fraud);
+            self.position.n_labels_ignored += u64::from(self.orders.keep_early(id, time, fraud));
             return Learned::Ignored;
         };
         let news = news_of(&label);

@@ -244,23 +244,32 @@ impl Pass<'_, '_> {
     /// As [`State::learn_label`].
     fn label_by_id(&mut self, id: OrderId, time: UnixMillis, fraud: bool) {
         let outcome = self.recall.learn_label(id, time, fraud, &mut self.state.orders);
-        let is_unknown = matches!(outcome, LabelOutcome::Unknown);
-        self.stream.learn(&outcome, time, self.n_events, &mut self.state.position);
-        if is_unknown {
-            self.state.orders.keep_early(id, time, fraud);
+        if matches!(outcome, LabelOutcome::Unknown) {
+            self.state.position.n_labels_ignored += u64::from(self.state.orders.keep_early(id, time, fraud));
+        } else {
+            self.stream.learn(&outcome, time, self.n_events, &mut self.state.position);
         }
     }
 
     /// As [`State::learn_label_of`].
     fn label(&mut self, label: &LabelEvent) {
-        let outcome = match label.order {
+        let (id, outcome) = match label.order {
             LabelOf::Row(order) if self.stream.repeated[order as usize] => return,
-            LabelOf::Row(order) => self.recall.label_row(order, label.time, label.fraud),
+            LabelOf::Row(order) => {
+                let id = given(self.input.rows.id.as_ref(), order as usize);
+                (id, self.recall.label_row(order, label.time, label.fraud))
+            }
             LabelOf::Known(id, known_at) => {
-                self.recall.label_known((id, known_at), label.time, label.fraud, &mut self.state.orders)
+                let order = (id, known_at);
+                (Some(id), self.recall.label_known(order, label.time, label.fraud, &mut self.state.orders))
             }
         };
-        self.stream.learn(&outcome, label.time, self.n_events, &mut self.state.position);
+        if matches!(outcome, LabelOutcome::Unknown) {
+            let is_counted = id.is_some_and(|id| self.state.orders.has_early(id, label.time, label.fraud));
+            self.state.position.n_labels_ignored += u64::from(!is_counted);
+        } else {
+            self.stream.learn(&outcome, label.time, self.n_events, &mut self.state.position);
+        }
     }
 }
 
@@ -269,11 +278,7 @@ impl Stream {
     fn learn(&mut self, outcome: &LabelOutcome<'_>, time: UnixMillis, n_events: usize, position: &mut Position) {
         let (label, keys) = match outcome {
             LabelOutcome::New(label, keys) => (label, keys),
-            LabelOutcome::Same => return,
-            LabelOutcome::Unknown => {
-                position.n_labels_ignored += 1;
-                return;
-            }
+            LabelOutcome::Same | LabelOutcome::Unknown => return,
         };
         self.items.push((n_events + self.news.len()) as u32);
         self.news.push(news_of(label));

@@ -364,6 +364,18 @@ fn a_label_is_of_its_own_order_where_an_id_is_used_again() {
 }
 
 #[test]
+fn a_late_chargeback_that_is_also_a_label_is_counted_once() {
+    use orderguard_features::kind::EventKind;
+    let chargeback = Raw { kind: EventKind::Chargeback, ..order(1, START + 130 * DAY, None) };
+    let of = |delay: i64| [Raw { labels: vec![(delay, true)], ..order(1, START, Some(1)) }, chargeback.clone()];
+    let extractor = extractor(4_096);
+    for (raws, n) in [(of(130 * DAY), 1), (of(131 * DAY), 2), (of(20 * DAY), 1)] {
+        let positions = [replayed(&extractor, &raws, 1).1.position(), live(&extractor, &raws, 1).1.position()];
+        assert_eq!(positions.map(|position| position.n_labels_ignored), [n; 2]);
+    }
+}
+
+#[test]
 fn events_without_a_currency_are_in_that_of_their_order() {
     use orderguard_features::kind::EventKind;
     let refund = |order_id, time, currency| Raw { kind: EventKind::Refund, currency, ..order(order_id, time, None) };
