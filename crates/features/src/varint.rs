@@ -13,9 +13,19 @@ pub(crate) fn put(out: &mut Vec<u8>, number: u64) {
     out.push(rest as u8);
 }
 
-/// Appends a number of either sign, small ones in few bytes: 0, -1, 1, -2, ...
+/// Appends a number of either sign, see [`zigzag`].
 pub(crate) fn put_signed(out: &mut Vec<u8>, number: i64) {
-    put(out, (number << 1 ^ number >> 63) as u64);
+    put(out, zigzag(number));
+}
+
+/// Numbers of either sign as those of none, small ones small: 0, -1, 1, -2, ...
+pub(crate) fn zigzag(number: i64) -> u64 {
+    (number << 1 ^ number >> 63) as u64
+}
+
+/// The contrary of [`zigzag`].
+pub(crate) fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
 /// Reads a number; each has one spelling.
@@ -36,8 +46,7 @@ pub(crate) fn get(reader: &mut SectionReader<'_>) -> Result<u64, HistoryError> {
 
 /// Reads a number of either sign.
 pub(crate) fn get_signed(reader: &mut SectionReader<'_>) -> Result<i64, HistoryError> {
-    let number = get(reader)?;
-    Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+    Ok(unzigzag(get(reader)?))
 }
 
 /// An error at the place that was read last.

@@ -17,38 +17,8 @@ use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::plan::Plan;
 use super::{MAX_TIME, MAX_VALUE, MISSING};
 use crate::container::SectionReader;
+use crate::varint::{get, get_signed, put, put_signed, unzigzag, zigzag};
 use crate::shared::Shared;
-
-fn put(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
-fn get(reader: &mut SectionReader<'_>) -> Result<u64, HistoryError> {
-    let mut n = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = reader.u8()?;
-        n |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            if (shift > 0 && byte == 0) || (shift == 63 && byte > 1) {
-                break;
-            }
-            return Ok(n);
-        }
-    }
-    Err(HistoryError::invalid(reader, "a number in its shortest form"))
-}
-
-fn zigzag(n: i64) -> u64 {
-    (n << 1 ^ n >> 63) as u64
-}
-
-fn unzigzag(n: u64) -> i64 {
-    (n >> 1) as i64 ^ -((n & 1) as i64)
-}
 
 fn put_cell(out: &mut Vec<u8>, cell: i64) {
     put(out, if cell == MISSING { 0 } else { zigzag(cell) + 1 });
@@ -108,8 +78,8 @@ impl EntityHistory {
             for row in rows {
                 out.extend(row.at.to_le_bytes());
                 out.extend(row.known_at.to_le_bytes());
-                put(out, zigzag(row.resolved.into()));
-                put(out, zigzag(row.frauds.into()));
+                put_signed(out, row.resolved.into());
+                put_signed(out, row.frauds.into());
             }
         }
     }
@@ -123,7 +93,7 @@ impl EntityHistory {
             log.own_counts(layout, at, &mut counts);
             let row = log.row(layout, at);
             let time = log.times(layout)[at];
-            put(out, zigzag(time - last));
+            put_signed(out, time - last);
             put(out, (row[KNOWN] - time) as u64);
             out.extend((row[META] as u32).to_le_bytes());
             if layout.per_currency {
@@ -198,7 +168,7 @@ impl EntityHistory {
         self.log.reserve(layout, n);
         let mut last: Option<(i64, i64, u64)> = None;
         for _ in 0..n {
-            let since = unzigzag(get(reader)?);
+            let since = get_signed(reader)?;
             let time = last.map_or(0, |(time, ..)| time).checked_add(since);
             let known_at = time.zip(i64::try_from(get(reader)?).ok()).and_then(|(time, late)| time.checked_add(late));
             let (Some(time), Some(known_at)) = (time, known_at.filter(|known_at| *known_at <= MAX_TIME)) else {
@@ -252,7 +222,7 @@ impl EntityHistory {
         }
         for input in &layout.inputs {
             layout::add_half(&mut row, input.n, get_u32(reader)?);
-            row[input.sum] = unzigzag(get(reader)?);
+            row[input.sum] = get_signed(reader)?;
             if let Some(at) = input.squares {
                 (row[at], row[at + 1]) = (reader.i64()?, reader.i64()?);
             }
@@ -296,7 +266,7 @@ fn write_folded(plan: &Plan, time: i64, row: &[i64], out: &mut Vec<u8>) {
     }
     for (i, input) in layout.inputs.iter().enumerate() {
         put(out, layout.n_values(i, row, None));
-        put(out, zigzag(layout.sum(i, row, None)));
+        put_signed(out, layout.sum(i, row, None));
         if let Some(at) = input.squares {
             out.extend(row[at].to_le_bytes());
             out.extend(row[at + 1].to_le_bytes());
@@ -312,7 +282,7 @@ fn read_labels(reader: &mut SectionReader<'_>) -> Result<Vec<LabelRow>, HistoryE
     for _ in 0..n {
         let (at, known_at) = (reader.i64()?, reader.i64()?);
         let mut small =
-            || i32::try_from(unzigzag(get(reader)?)).map_err(|_| HistoryError::invalid(reader, "fewer labels"));
+            || i32::try_from(get_signed(reader)?).map_err(|_| HistoryError::invalid(reader, "fewer labels"));
         let (resolved, frauds) = (small()?, small()?);
         rows.push(LabelRow { at, known_at, resolved, frauds });
     }
