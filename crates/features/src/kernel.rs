@@ -74,7 +74,9 @@ pub const LATENESS_ALLOWANCE: Span = Span::DAY;
 /// So many events with a wrong date in the future make nothing of an entity look old.
 pub const AHEAD: usize = 8;
 
-/// The largest history value, of either sign; larger ones count as this. 2^46 hundredths are 7e11 major units.
+/// The largest history value, of either sign; larger ones count as this. 2^46 hundredths are 7e11 major units. Sums are of
+/// 64 bits and wrap around, so that running totals may: a window's sum is exact below 2^63, which 131,071 of the largest
+/// values in one window do not reach.
 pub const MAX_VALUE: i64 = 1 << 46;
 
 /// The latest event time, and the earliest with the other sign; those beyond count as this. About two million years.

@@ -14,7 +14,7 @@
 //! # Lifetime
 //! Accounts and things idle for more than [`ENTITY_LIFETIME`] are new again. A cluster counts all its accounts, idle ones
 //! too, as long as one of them is not. Things, and clusters as a whole, leave memory [`GRACE`] after that: up to then
-//! readings of the past are exact.
+//! readings of the past are exact. A reading of before that may miss what has left memory; it never sees what came later.
 //!
 //! # Reference
 //! Linking by random index: Goel, Khanna, Larkin, Tarjan, *Disjoint set union with randomized linking* (2014).

@@ -17,8 +17,8 @@ use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::plan::Plan;
 use super::{MAX_TIME, MAX_VALUE, MISSING};
 use crate::container::SectionReader;
-use crate::varint::{get, get_signed, put, put_signed, unzigzag, zigzag};
 use crate::shared::Shared;
+use crate::varint::{get, get_signed, put, put_signed, unzigzag, zigzag};
 
 fn put_cell(out: &mut Vec<u8>, cell: i64) {
     put(out, if cell == MISSING { 0 } else { zigzag(cell) + 1 });

@@ -242,6 +242,31 @@ proptest! {
     }
 
     #[test]
+    fn readings_of_long_ago_may_miss_what_left_memory_and_never_see_what_came_later(
+        events in stream(),
+        hub_limit in 0..5_u32,
+        queries in prop::collection::vec((0..15_u64, prop::collection::vec(0..10_u64, 0..4), 0..600 * DAY), 1..60),
+    ) {
+        let mut network = Network::new(hub_limit);
+        let mut queries = queries.iter().cycle();
+        for (i, event) in events.iter().enumerate() {
+            event.teach(&mut network);
+            let (account, things, late) = queries.next().unwrap();
+            let t = event.time() - late;
+            let things: Vec<u64> = things.iter().map(|x| key(100 + x) * x.min(&1)).collect();
+            let (found, accounts_per) = read(&network, t, key(*account), &things);
+            let (known, known_per) = read_naive(&events[..=i], hub_limit as usize, t, key(*account), &things);
+            let is_no_more = |found: f32, known: f32| found <= known || found.is_nan() && known.is_nan();
+            prop_assert!(is_no_more(found.cluster_frauds, known.cluster_frauds), "{:?} {:?}", found, known);
+            // An account that left memory counts beside the rest of its cluster.
+            prop_assert!(is_no_more(found.cluster_size - 1.0, known.cluster_size), "{:?} {:?}", found, known);
+            for (found, known) in accounts_per.into_iter().zip(known_per) {
+                prop_assert!(is_no_more(found, known), "{} {}", found, known);
+            }
+        }
+    }
+
+    #[test]
     fn the_order_within_a_millisecond_changes_nothing(events in stream(), hub_limit in 1..4_u32, seed in any::<u64>()) {
         let mut network = Network::new(hub_limit);
         teach(&mut network, &events);
