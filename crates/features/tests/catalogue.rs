@@ -374,3 +374,28 @@ fn names_that_mean_something_else_are_quoted() {
     assert!(names.contains(&"count(order) by \"over\" over 1h".to_owned()), "{names:#?}");
     assert!(names.contains(&"is_new by \"over\" + \"ip24\"".to_owned()), "{names:#?}");
 }
+
+#[test]
+fn categories_of_many_levels_enter_by_the_frauds_of_their_level() {
+    let columns = [
+        ("id", Role::Id),
+        ("time", Role::Time),
+        ("label", Role::Label),
+        ("few", Role::Category),
+        ("many", Role::Category),
+    ];
+    let schema = schema(&columns);
+    let mut orders = table(&schema, &[]);
+    orders.columns[4] = texts(&(0..N_ROWS).map(|row| format!("level {}", row % 40)).collect::<Vec<_>>());
+    let names = |schema: &Schema| {
+        names(&catalogue(schema, TablesPresent::default(), &Observed::new(schema, &orders, &rows(), None)))
+    };
+    let history = |column: &str| format!("fraud_rate by {column} over 90d shrink 20");
+    let found = names(&schema);
+    assert!(found.contains(&"category(many)".to_owned()) && found.contains(&history("many")), "{found:?}");
+    assert!(found.contains(&"category(few)".to_owned()) && !found.contains(&history("few")), "{found:?}");
+    // Known only later: history of other orders at best, and no category.
+    let mut later = schema.clone();
+    later.columns[4].available = Available::Later;
+    assert!(names(&later).iter().all(|name| !name.contains("many")));
+}

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::families::{
     ALWAYS, EVENT_LEVELS, EVENT_LEVELS_WHAT, EVENT_NUMBERS, FEW_ENTITIES, FEW_EXTRAS, Family, MANY_ENTITIES,
-    MORE_OF_A_ROLE,
+    MANY_LEVELS_OF_A_CATEGORY, MORE_OF_A_ROLE,
 };
 use super::feature::{Aggregate, Condition, Feature, History, Place, Value, ValueOf};
 use super::observed::Observed;
@@ -22,6 +22,9 @@ use crate::table::OrderTable;
 pub const FEW: usize = 3;
 /// An entity column with fewer different values than this, each in many orders, is no entity but a category.
 pub const MIN_ENTITY_VALUES: usize = 20;
+/// A category of more levels also enters as its history: the share of fraud that was known of the order's level. Trees and
+/// weights learn little about single levels of so many.
+pub const MANY_LEVELS: usize = 32;
 /// From this many orders per value on.
 const MANY_ORDERS_PER_VALUE: usize = 50;
 
@@ -167,6 +170,12 @@ impl Builder<'_> {
             };
             if resolve::columns(self.schema, self.tables, &feature).is_ok() {
                 self.push(feature);
+            }
+            let n_levels = self.observed.column(EventKind::Order, index).map_or(0, |seen| seen.n_distinct);
+            if column.role == Role::Category && n_levels > MANY_LEVELS {
+                for template in MANY_LEVELS_OF_A_CATEGORY.templates {
+                    self.add(MANY_LEVELS_OF_A_CATEGORY.what, template, Some(index), None);
+                }
             }
         }
     }

@@ -10,6 +10,12 @@ pub(super) struct Family {
     pub(super) templates: &'static [&'static str],
 }
 
+/// Of a category of many levels.
+pub(super) const MANY_LEVELS_OF_A_CATEGORY: Family = Family {
+    what: "known frauds of a category's level, where it has many",
+    templates: &["fraud_rate by {column} over 90d shrink 20"],
+};
+
 /// Of each entity, where the shop has few of them: the windows of the Fraud Detection Handbook (chapter 3) and what relates
 /// an order to the entity's habits.
 pub(super) const FEW_ENTITIES: Family = Family {
