@@ -76,6 +76,20 @@ pub struct ReliabilityBin {
     pub observed: Option<f64>,
 }
 
+/// Expected calibration error: how far the mean probability of an order's band lies from the share of frauds in it, on average
+/// over the orders. 0 is perfect; `None` without orders.
+///
+/// # Reference
+/// Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning (2015).
+pub fn calibration_error(bins: &[ReliabilityBin]) -> Option<f64> {
+    let n_rows: u64 = bins.iter().map(|bin| bin.n_rows).sum();
+    let gap = |bin: &ReliabilityBin| match (bin.mean_probability, bin.observed) {
+        (Some(foretold), Some(observed)) => (foretold - observed).abs() * bin.n_rows as f64,
+        _ => 0.0,
+    };
+    (n_rows > 0).then(|| bins.iter().map(gap).sum::<f64>() / n_rows as f64)
+}
+
 /// Band edges, finer below where nearly all orders lie.
 pub const RELIABILITY_EDGES: [f64; 12] = [0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0];
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::confusion::{Confusion, Value};
-use crate::curve::{CurvePoint, ReliabilityBin, reliability};
+use crate::curve::{CurvePoint, ReliabilityBin, calibration_error, reliability};
 use crate::entity::EntityPrecision;
 use crate::error::MetricError;
 use crate::interval::Intervals;
@@ -37,6 +37,9 @@ pub struct Evaluation {
     pub brier: Option<f64>,
     /// Log loss of the probability, probabilities kept 2^-52 away from 0 and 1.
     pub log_loss: Option<f64>,
+    /// Mean distance between foretold and observed share of fraud, over the bands of `reliability`.
+    #[serde(default)]
+    pub calibration_error: Option<f64>,
     /// Highest recall of the thresholds whose false-positive rate is at most the key.
     pub recall_at_fpr: BTreeMap<String, Option<f64>>,
     /// Share of frauds among the k orders with the highest scores; `None` when there are fewer orders.
@@ -112,6 +115,7 @@ impl Evaluation {
         }
         let ranking = Ranking::new(raw, labels)?;
         let confusion = ranking.confusion_at(threshold);
+        let reliability = reliability(probability, labels);
         let value = amounts.map(|amounts| Value::at_threshold(raw, labels, amounts, threshold));
         Ok(Self {
             n_rows: ranking.n_rows(),
@@ -122,6 +126,7 @@ impl Evaluation {
             average_precision: ranking.average_precision(),
             brier: brier(probability, labels),
             log_loss: log_loss(probability, labels),
+            calibration_error: calibration_error(&reliability),
             recall_at_fpr: FPR_TARGETS
                 .iter()
                 .map(|&(key, rate)| (key.to_owned(), ranking.recall_at_fpr(rate)))
@@ -140,7 +145,7 @@ impl Evaluation {
                 value,
             },
             curve: ranking.curve(),
-            reliability: reliability(probability, labels),
+            reliability,
         })
     }
 }

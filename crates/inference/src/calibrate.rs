@@ -173,6 +173,20 @@ mod tests {
         }
 
         #[test]
+        fn rises_strictly_from_step_to_step_of_the_booster(calibration in calibrations(), at in -30.0f64..30.0) {
+            // A beta map with one weight of 0 levels off; fitted ones have none.
+            let levels_off = matches!(calibration, Calibration::Beta { a, b, .. } if a.min(b) < 1e-3);
+            let from = (at * 67_108_864.0).round();
+            let (low, high) = (from / 67_108_864.0, (from + 1.0) / 67_108_864.0);
+            let (l, h) = (log_odds(&calibration, low), log_odds(&calibration, high));
+            prop_assert!(l <= h && (levels_off || l < h), "{l} {h}");
+            // The probability follows as long as 1 - p has room for the step.
+            if !levels_off && h < 8.0 {
+                prop_assert!(probability(&calibration, low) < probability(&calibration, high));
+            }
+        }
+
+        #[test]
         fn neighbours_never_decrease(calibration in calibrations(), raw in -50.0f64..50.0) {
             prop_assert!(probability(&calibration, raw) <= probability(&calibration, raw.next_up()) + 1e-15);
             if let Calibration::Isotonic { knots } = &calibration {

@@ -15,7 +15,8 @@ pub const N_FOLDS: u8 = 5;
 pub const MIN_FRAUDS_ISOTONIC: usize = 200;
 /// With fewer orders of either class only the intercept is fitted.
 pub const MIN_CLASS_SLOPE: usize = 10;
-/// Least slope of a fitted map. Above 0, so that even scores that rank the wrong way round keep distinct probabilities.
+/// Least slope of a fitted map. Above 0, so that even scores that rank the wrong way round keep distinct probabilities; steep
+/// enough for scores that differ by a step of the booster's, 2^-26, to differ in the last bits of the log-odds.
 const MIN_WEIGHT: f64 = 1e-3;
 /// Largest raw score taken; squares of larger ones would overflow.
 const MAX_RAW: f64 = 1e100;
@@ -494,8 +495,10 @@ fn isotonic_blocks(pools: &[Pool]) -> Vec<Block> {
 fn fit_isotonic(pools: &[Pool]) -> Calibration {
     let n: f64 = pools.iter().map(|p| p.n).sum();
     let share = pools.iter().map(|p| p.n_fraud).sum::<f64>() / n;
+    // Neighbours that the least slope would not lead from one to the other are one.
     let strict = merge_until(isotonic_blocks(pools).into_iter(), |left, right| {
-        left.centre() < right.centre() && left.log_odds(share) + 1e-9 < right.log_odds(share)
+        let run = right.centre() - left.centre();
+        run > 0.0 && left.log_odds(share) + MIN_WEIGHT * run.max(1e-6) < right.log_odds(share)
     });
     Calibration::Isotonic { knots: strict.into_iter().map(|b| (b.centre(), b.log_odds(share))).collect() }
 }

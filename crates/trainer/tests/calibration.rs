@@ -128,6 +128,15 @@ proptest! {
             let (low, high) = (log_odds(&fit.calibration, f64::from(i)), log_odds(&fit.calibration, f64::from(i + 1)));
             prop_assert!(low < high, "{i}: {low} {high} {:?}", fit.calibration);
         }
+        // Strictly also between neighbouring scores of a booster, which are 2^-26 apart.
+        for &at in &raw {
+            let from = (at.clamp(-30.0, 30.0) * 67_108_864.0).round();
+            let (low, high) = (from / 67_108_864.0, (from + 1.0) / 67_108_864.0);
+            prop_assert!(log_odds(&fit.calibration, low) < log_odds(&fit.calibration, high), "{low} {:?}", fit.calibration);
+        }
+        for (end, p) in [(f64::NEG_INFINITY, 0.0), (f64::INFINITY, 1.0)] {
+            prop_assert_eq!(probability(&fit.calibration, end), p);
+        }
         prop_assert!(fit.cross_fitted.iter().all(|p| (0.0..=1.0).contains(p)));
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn headline(report: &Report, style: &Style) -> String {
         let kind = match model.kind.as_str() {
             "gbt" => format!("boosted trees, {}", counted(model.rounds, "round")),
             "logistic" => "logistic regression".to_owned(),
+            "scorecard" => "scorecard".to_owned(),
             other => clean(other, style),
         };
         let refit = if model.refit { ", fitted again on all orders" } else { "" };
@@ -166,6 +167,9 @@ pub(super) fn table_of_figures(report: &Report, style: &Style) -> String {
     });
     row("log loss", "surprise by what happened; lower is better", &|e| {
         e.log_loss.map_or_else(|| NOT_DEFINED.to_owned(), |value| format!("{value:.5}"))
+    });
+    row("calibration error", "foretold against observed share of fraud, on average", &|e| {
+        e.calibration_error.map_or_else(|| NOT_DEFINED.to_owned(), |value| format!("{value:.5}"))
     });
     let mut header = vec![""];
     header.extend(parts.iter().map(|(name, _)| *name));
