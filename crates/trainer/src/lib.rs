@@ -2,6 +2,8 @@
 #![allow(clippy::inline_always, reason = "what a kernel calls is compiled for its vectors only where it is inlined")]
 
 mod apply;
+#[cfg(feature = "baselines")]
+pub mod baselines;
 pub mod binning;
 mod booster;
 pub mod boosting;
@@ -14,15 +16,19 @@ mod gram;
 mod grower;
 mod histogram;
 pub mod leaves;
+#[cfg(feature = "linfa")]
+pub mod linfa;
 pub mod logistic;
 mod loss;
 pub mod need;
 mod newton;
 mod numeric;
+pub mod ordered;
 pub mod param_error;
 pub mod params;
 mod partition;
 pub mod samples;
+pub mod scorecard;
 pub mod snapshot;
 mod splitting;
 mod standardise;
@@ -31,3 +37,4 @@ mod thinning;
 pub mod validation;
 pub mod vector;
 pub mod weights;
+pub mod woe;

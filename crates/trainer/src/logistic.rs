@@ -351,7 +351,7 @@ fn walk_path(
     let mut fit = Fit::new(&parts, columns.shape, libm::log(n_fraud as f64 / n_honest as f64));
     for &lambda in lambdas {
         let (l1_ratio, max_iterations, tolerance) = (params.l1_ratio, params.max_iterations, params.tolerance);
-        let outcome = fit.run(&Target { lambda, l1_ratio, max_iterations, tolerance });
+        let outcome = fit.run(&Target { lambda, l1_ratio, max_iterations, tolerance, nonnegative: false });
         let step = LambdaStep {
             lambda,
             n_weights: fit.weights[1..].iter().filter(|w| **w != 0.0).count(),

@@ -47,6 +47,8 @@ pub(crate) struct Target {
     pub(crate) max_iterations: u32,
     /// Stops when a step promises to lower the objective by less than this.
     pub(crate) tolerance: f64,
+    /// Whether no weight may be below 0.
+    pub(crate) nonnegative: bool,
 }
 
 impl Target {
@@ -116,10 +118,16 @@ impl<'a> Fit<'a> {
         self.loss_after(0.0, None)
     }
 
+    /// The least absolute penalty that leaves every weight at 0, where all are there and none may fall below.
+    pub(crate) fn steepest(&self) -> f64 {
+        self.transposed(&self.bends().residuals)[1..].iter().fold(0.0, |most, g| most.max(-g))
+    }
+
     /// Moves to the minimum for this penalty, starting from where the fit stands.
     pub(crate) fn run(&mut self, target: &Target) -> Outcome {
         for n_iterations in 1..=target.max_iterations {
-            let promised = if target.l1() > 0.0 { self.step_sparse(target) } else { self.step_smooth(target) };
+            let sparse = target.l1() > 0.0 || target.nonnegative;
+            let promised = if sparse { self.step_sparse(target) } else { self.step_smooth(target) };
             if promised <= target.tolerance {
                 return Outcome { n_iterations, converged: true };
             }
@@ -185,7 +193,8 @@ impl<'a> Fit<'a> {
     /// One round of steps in the weights that are not 0 or want to leave it, in blocks where they are many.
     fn step_sparse(&mut self, target: &Target) -> f64 {
         let gradient = self.transposed(&self.bends().residuals);
-        let in_use = |j: &usize| *j == 0 || self.weights[*j] != 0.0 || gradient[*j].abs() > target.l1();
+        let pull = |j: usize| if target.nonnegative { -gradient[j] } else { gradient[j].abs() };
+        let in_use = |j: &usize| *j == 0 || self.weights[*j] != 0.0 || pull(*j) > target.l1();
         let working: Vec<usize> = (0..self.weights.len()).filter(in_use).collect();
         working.chunks(MAX_BLOCK).map(|columns| self.step_sparse_in(columns, target)).sum()
     }
@@ -507,7 +516,13 @@ fn descend_coordinates(
         let is_free = has_intercept && j == 0;
         let old = weights[j] + d[j];
         let free = old - slope[j] / h;
-        let new = if is_free { free } else { (free.abs() - l1 / h).max(0.0).copysign(free) };
+        let new = if is_free {
+            free
+        } else if target.nonnegative {
+            (free - l1 / h).max(0.0)
+        } else {
+            (free.abs() - l1 / h).max(0.0).copysign(free)
+        };
         let change = new - old;
         if change == 0.0 {
             return 0.0;
@@ -547,7 +562,7 @@ mod tests {
     fn coordinate_descent_meets_cholesky_when_the_absolute_part_vanishes() {
         let hessian = Square { n: 3, cells: vec![4.0, 2.0, 0.6, 2.0, 5.0, 1.0, 0.6, 1.0, 3.0] };
         let gradient = [1.0, -2.0, 0.5];
-        let target = Target { lambda: 1e-14, l1_ratio: 1.0, max_iterations: 1, tolerance: 1e-20 };
+        let target = Target { lambda: 1e-14, l1_ratio: 1.0, max_iterations: 1, tolerance: 1e-20, nonnegative: false };
         let by_descent = descend_coordinates(&gradient, &hessian, &[0.0, 0.3, -0.2], true, &target);
         let mut factor = Square { n: 3, cells: hessian.cells.clone() };
         factorise(&mut factor);

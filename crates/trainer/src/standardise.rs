@@ -359,6 +359,14 @@ impl Columns {
         Part { labels: labels.to_vec(), padded, dense, offsets, active }
     }
 
+    /// Where the weight of a numeric feature's only piece stands; `None` where it has none.
+    pub(crate) fn slot_of(&self, feature: usize) -> Option<usize> {
+        match &self.features[feature] {
+            FeatureColumns::Numeric { pieces, .. } => pieces.first().map(|(_, slot)| *slot),
+            FeatureColumns::Categorical { .. } => None,
+        }
+    }
+
     /// The model of these weights, the intercept first.
     pub(crate) fn model(&self, weights: &[f64]) -> LinearModel {
         let weight = |slot: &Slot| weights[*slot];
