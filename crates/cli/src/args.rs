@@ -143,6 +143,10 @@ pub(crate) struct TrainArgs {
     /// Write the content of report.json to standard output.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Fit logistic regression, scorecard and boosted trees on one split, and learners of other libraries where they are built
+    /// in, and print their quality, times and sizes in one table (JSON with --json). No file is written.
+    #[arg(long, conflicts_with_all = ["refit", "continue_from", "refit_leaves", "checkpoint"])]
+    pub(crate) compare: bool,
     /// Keep a column that was refused because it may give the answer away. May be repeated.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) keep: Vec<String>,
@@ -215,6 +219,8 @@ pub(crate) enum ModelKind {
     Gbt,
     /// Logistic regression with elastic net.
     Logistic,
+    /// Scorecard: points for each bin of a few features, to add by hand.
+    Scorecard,
 }
 
 /// Where entity history comes from.

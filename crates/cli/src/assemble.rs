@@ -25,6 +25,11 @@ const N_GOLDEN: usize = 8;
 pub(crate) struct Card(ModelCard);
 
 impl Card {
+    /// Says nothing: of a model that is measured and not kept.
+    pub(crate) fn blank() -> Self {
+        Self(ModelCard::default())
+    }
+
     pub(crate) fn new(
         report: &Report,
         params: &[(String, String)],
@@ -48,6 +53,9 @@ impl Card {
             fact(&format!("{name} frauds"), figures.n_fraud.to_string());
             fact(&format!("{name} average precision"), figure(figures.average_precision));
             fact(&format!("{name} ROC AUC"), figure(figures.roc_auc));
+            let fine = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.5}"));
+            fact(&format!("{name} log loss"), fine(figures.log_loss));
+            fact(&format!("{name} calibration error"), fine(figures.calibration_error));
         }
         facts.extend(extra_facts.iter().cloned());
         let mut notes = report.notes.clone();

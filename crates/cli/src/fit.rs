@@ -10,12 +10,13 @@ use orderguard_inference::RawScorer;
 use orderguard_inference::calibrate::probability;
 use orderguard_inference::model::{Calibration, Forest, Predictor, Threshold};
 use orderguard_trainer::boosting::{self, Extras, GbtFit};
-use orderguard_trainer::calibration::fit_calibration;
+use orderguard_trainer::calibration::{CalibrationFit, fit_calibration};
 use orderguard_trainer::ensemble::average;
 use orderguard_trainer::leaves::refit_leaves;
 use orderguard_trainer::logistic;
 use orderguard_trainer::params::{CheckedGbtParams, GbtParams};
 use orderguard_trainer::samples::Samples;
+use orderguard_trainer::scorecard;
 
 use crate::args::LearningArgs;
 use crate::console::Console;
@@ -79,6 +80,8 @@ enum Choice {
     Rounds(Vec<usize>),
     Leaves,
     Lambda(f64),
+    /// Step of a scorecard's path.
+    Strength(usize),
 }
 
 impl Parts<'_> {
@@ -96,7 +99,8 @@ impl Parts<'_> {
         Samples { matrix: self.matrix, rows: self.train.0, labels: self.train.1 }
     }
 
-    fn validation(&self) -> Samples<'_> {
+    #[cfg_attr(not(feature = "baselines"), allow(clippy::redundant_pub_crate))]
+    pub(crate) fn validation(&self) -> Samples<'_> {
         Samples { matrix: self.matrix, rows: self.validation.0, labels: self.validation.1 }
     }
 }
@@ -114,10 +118,12 @@ pub(crate) fn fit(
         (Learner::Gbt(params), Some(earlier)) if earlier.leaves_only => fit_leaves(params, earlier, parts)?,
         (Learner::Gbt(params), _) => fit_gbt(params, options, parts, watch)?,
         (Learner::Logistic(params), _) => fit_logistic(params, parts, watch.console)?,
+        (Learner::Scorecard(params), _) => fit_scorecard(params, parts, watch.console)?,
     };
     let (rows, labels) = if parts.folds.is_some() { parts.train } else { parts.validation };
     let groups: Option<Vec<u64>> = parts.groups.map(|groups| rows.iter().map(|&row| groups[row as usize]).collect());
     let calibrated = fit_calibration(&raw.scores, labels, groups.as_deref(), seed).bad_data()?;
+    let by_calibration = calibration_fact(&calibrated);
     let choice = threshold::choose(&raw.scores, labels, aim).bad_data()?;
     Ok(Fitted {
         threshold: Threshold {
@@ -132,7 +138,7 @@ pub(crate) fn fit(
         predictor: raw.predictor,
         importance: raw.importance,
         rounds: raw.rounds,
-        facts: raw.facts,
+        facts: raw.facts.into_iter().chain(by_calibration).collect(),
         chosen_on: ChosenOn {
             rows: rows.to_vec(),
             labels: labels.to_vec(),
@@ -141,6 +147,13 @@ pub(crate) fn fit(
         },
         choice: raw.choice,
     })
+}
+
+/// The kinds of calibration that were tried, with the log loss that chose between them.
+fn calibration_fact(fit: &CalibrationFit) -> Option<(String, String)> {
+    let tried: Vec<String> = fit.candidates.iter().map(|(name, loss)| format!("{name} {loss:.6}")).collect();
+    let raw = format!("none {:.6}", fit.uncalibrated_log_loss);
+    (!tried.is_empty()).then(|| ("log loss by calibration".into(), format!("{}, {raw}", tried.join(", "))))
 }
 
 /// Fits the same kind of model again on other rows, with the rounds or penalty that were chosen before.
@@ -175,6 +188,15 @@ pub(crate) fn refit(
             .bad_data()?;
             bar.finish_and_clear();
             Ok((Predictor::Logistic(fit.model), fit.importance))
+        }
+        (Learner::Scorecard(params), &Choice::Strength(strength)) => {
+            let bar = watch.console.steps_bar("refitting");
+            let (kinds, first_seen) = (parts.kinds(), parts.has_first_seen());
+            let go = &mut |_: usize, _: usize| ControlFlow::Continue(());
+            let fit = scorecard::fit_scorecard_fixed(params, &kinds, &first_seen, &parts.train(), strength, go);
+            let fit = fit.bad_data()?;
+            bar.finish_and_clear();
+            Ok((Predictor::Scorecard(fit.card), fit.importance))
         }
         _ => unreachable!("a refit uses the learner of the fit"),
     }
@@ -361,6 +383,38 @@ fn fit_logistic(params: &logistic::CheckedLogisticParams, parts: &Parts<'_>, con
             ("penalty".into(), fit.lambda.to_string()),
             ("L1 share of the penalty".into(), params.get().l1_ratio.to_string()),
         ],
+        scores,
+    })
+}
+
+fn fit_scorecard(params: &scorecard::CheckedScorecardParams, parts: &Parts<'_>, console: &Console) -> Outcome<Raw> {
+    let (kinds, first_seen) = (parts.kinds(), parts.has_first_seen());
+    let bar = console.steps_bar("fitting");
+    let mut report = |step: usize, n_steps: usize| {
+        bar.set_length(n_steps as u64);
+        bar.set_position(step as u64);
+        ControlFlow::Continue(())
+    };
+    let train = parts.train();
+    let (fit, scores) = if let Some(folds) = parts.folds {
+        let chosen = scorecard::fit_scorecard_folds(params, &kinds, &first_seen, &train, folds, &mut report);
+        let chosen = chosen.bad_data()?;
+        let strength = chosen.strength;
+        let fit = scorecard::fit_scorecard_fixed(params, &kinds, &first_seen, &train, strength, &mut report);
+        (fit.bad_data()?, chosen.out_of_fold)
+    } else {
+        let fit = scorecard::fit_scorecard(params, &kinds, &first_seen, &train, &parts.validation(), &mut report);
+        let fit = fit.bad_data()?;
+        let scores = scorecard::raw_scores(&fit.card, &parts.validation());
+        (fit, scores)
+    };
+    bar.finish_and_clear();
+    Ok(Raw {
+        rounds: fit.history.len() as u64,
+        choice: Choice::Strength(fit.strength),
+        importance: fit.importance,
+        facts: vec![("features of the card".into(), fit.card.characteristics.len().to_string())],
+        predictor: Predictor::Scorecard(fit.card),
         scores,
     })
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use orderguard_features::language::feature::Feature;
 use orderguard_features::language::spec::{FeatureKind, FeatureSpec};
+use orderguard_inference::model::PointScale;
 use orderguard_trainer::logistic::{self, LogisticParams};
 use orderguard_trainer::param_error::ParamError;
 use orderguard_trainer::params::{CheckedGbtParams, Direction, GbtParams, Growth};
+use orderguard_trainer::scorecard::{CheckedScorecardParams, ScorecardParams};
+use orderguard_trainer::woe::Trend;
 
 use crate::args::{GrowthArg, LearningArgs, ModelKind, StopOn, TrainArgs, WeighBy};
-use crate::failure::{Blame, Failure, Outcome, usage};
+use crate::failure::{Failure, Outcome, usage};
 use crate::fit::Parts;
 use crate::params_file::nearest;
 use crate::weighing::DEFAULT_AMOUNT_CAP;
@@ -22,6 +25,7 @@ const FRAUDS_PER_FEATURE: usize = 10;
 pub(crate) enum Learner {
     Gbt(CheckedGbtParams),
     Logistic(logistic::CheckedLogisticParams),
+    Scorecard(CheckedScorecardParams),
 }
 
 impl Learner {
@@ -29,6 +33,7 @@ impl Learner {
         match self {
             Self::Gbt(_) => "gbt",
             Self::Logistic(_) => "logistic",
+            Self::Scorecard(_) => "scorecard",
         }
     }
 
@@ -37,13 +42,35 @@ impl Learner {
     pub(crate) fn resolve(options: &LearningArgs, parts: &Parts<'_>) -> Outcome<(Self, LearningArgs)> {
         let train = parts.train();
         if options.model() == ModelKind::Logistic {
-            let mut params = LogisticParams::default();
+            let mut params = logistic_params(options);
             if train.n_fraud() < FRAUDS_PER_FEATURE * parts.spec.len() {
                 params.knot_shares = Vec::new();
             }
-            let resolved =
-                LearningArgs { model: Some(options.model()), seed: Some(options.seed()), ..Default::default() };
-            return Ok((Self::Logistic(params.check().bad_usage()?), resolved));
+            let resolved = LearningArgs {
+                model: Some(options.model()),
+                seed: Some(options.seed()),
+                l1_ratio: Some(params.l1_ratio),
+                ..Default::default()
+            };
+            return Ok((Self::Logistic(params.check().map_err(|error| in_options(&error))?), resolved));
+        }
+        if options.model() == ModelKind::Scorecard {
+            let mut params = scorecard_params(options);
+            let trend = |direction| if direction == Direction::Rising { Trend::Rising } else { Trend::Falling };
+            let directions = directions(options, parts.spec)?;
+            params.trends = directions.into_iter().map(|(feature, direction)| (feature, trend(direction))).collect();
+            let resolved = LearningArgs {
+                model: Some(options.model()),
+                seed: Some(options.seed()),
+                characteristics: Some(params.max_characteristics),
+                base_score: Some(params.scale.base_score),
+                base_odds: Some(params.scale.base_odds),
+                points_to_double: Some(params.scale.points_to_double),
+                rising: options.rising.clone(),
+                falling: options.falling.clone(),
+                ..Default::default()
+            };
+            return Ok((Self::Scorecard(params.check().map_err(|error| in_options(&error))?), resolved));
         }
         let n_learned = learned_from(options, train.n_fraud(), train.len());
         let by_size = LearningArgs { min_rows_per_leaf: Some(leaf_rows(n_learned)), ..Default::default() };
@@ -52,6 +79,16 @@ impl Learner {
         params.monotone = directions(&resolved, parts.spec)?;
         params.interactions = groups(&resolved, parts.spec)?;
         Ok((Self::Gbt(params.check().map_err(|error| in_options(&error))?), resolved))
+    }
+}
+
+impl ModelKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gbt => "gbt",
+            Self::Logistic => "logistic",
+            Self::Scorecard => "scorecard",
+        }
     }
 }
 
@@ -67,13 +104,11 @@ impl LearningArgs {
 
 /// Refuses options outside their range, and such as contradict one another, before any file is opened.
 pub(crate) fn check(options: &LearningArgs) -> Outcome {
-    if options.model() == ModelKind::Logistic {
-        let alien = options.given().into_iter().map(|(name, _)| name).find(|name| name != "model" && name != "seed");
-        if let Some(name) = alien {
-            return usage(format_args!(
-                "--{name} says how trees learn: expected it with --model gbt, found --model logistic"
-            ));
-        }
+    refuse_alien(options)?;
+    match options.model() {
+        ModelKind::Gbt => {}
+        ModelKind::Logistic => drop(logistic_params(options).check().map_err(|error| in_options(&error))?),
+        ModelKind::Scorecard => drop(scorecard_params(options).check().map_err(|error| in_options(&error))?),
     }
     let both_costs = options.cost_missed.is_some() && options.cost_stopped.is_some();
     let any_cost = options.cost_missed.is_some() || options.cost_stopped.is_some();
@@ -144,12 +179,35 @@ pub(crate) fn check_going_on(args: &TrainArgs, typed: &LearningArgs) -> Outcome 
     }
     let going_on = [("--continue-from", &args.continue_from), ("--refit-leaves", &args.refit_leaves)];
     if let Some((option, _)) = going_on.iter().find(|(_, model)| model.is_some())
-        && typed.model == Some(ModelKind::Logistic)
+        && typed.model() != ModelKind::Gbt
     {
-        return usage(format_args!("{option} goes on from trees: expected --model gbt, found --model logistic"));
+        let found = typed.model().name();
+        return usage(format_args!("{option} goes on from trees: expected --model gbt, found --model {found}"));
     }
     if args.refit_leaves.is_some() && args.checkpoint.is_some() {
         return usage("--refit-leaves is done in one pass: expected it without --checkpoint");
+    }
+    Ok(())
+}
+
+/// Refuses options of another learner.
+fn refuse_alien(options: &LearningArgs) -> Outcome {
+    const SCORECARD: [&str; 4] = ["characteristics", "base-score", "base-odds", "points-to-double"];
+    let found = options.model().name();
+    for (name, _) in options.given() {
+        let (says, expected) = match name.as_str() {
+            "model" | "seed" => continue,
+            "l1-ratio" => ("how a logistic regression learns", "logistic"),
+            name if SCORECARD.contains(&name) => ("what a scorecard looks like", "scorecard"),
+            // Directions are also those of a scorecard's bins.
+            "rising" | "falling" if found == "scorecard" => continue,
+            _ => ("how trees learn", "gbt"),
+        };
+        if found != expected {
+            return usage(format_args!(
+                "--{name} says {says}: expected it with --model {expected}, found --model {found}"
+            ));
+        }
     }
     Ok(())
 }
@@ -158,6 +216,25 @@ pub(crate) fn check_going_on(args: &TrainArgs, typed: &LearningArgs) -> Outcome 
 pub(crate) fn learned_from(options: &LearningArgs, n_fraud: usize, n_rows: usize) -> usize {
     let share = options.negative_rate.unwrap_or(1.0);
     n_fraud + ((n_rows - n_fraud) as f64 * share).round() as usize
+}
+
+fn logistic_params(options: &LearningArgs) -> LogisticParams {
+    let d = LogisticParams::default();
+    LogisticParams { l1_ratio: options.l1_ratio.unwrap_or(d.l1_ratio), ..d }
+}
+
+/// The parameters that the options say; trends are left open, because they name features.
+fn scorecard_params(options: &LearningArgs) -> ScorecardParams {
+    let d = ScorecardParams::default();
+    ScorecardParams {
+        scale: PointScale {
+            base_score: options.base_score.unwrap_or(d.scale.base_score),
+            base_odds: options.base_odds.unwrap_or(d.scale.base_odds),
+            points_to_double: options.points_to_double.unwrap_or(d.scale.points_to_double),
+        },
+        max_characteristics: options.characteristics.unwrap_or(d.max_characteristics),
+        ..d
+    }
 }
 
 /// Fewest rows of a leaf for a training part of `n_rows`: one in 500, from 20 to 100. A leaf must hold enough orders to
@@ -210,6 +287,11 @@ fn with_defaults(options: LearningArgs) -> LearningArgs {
         stop_on: Some(StopOn::AveragePrecision),
         patience: Some(d.patience),
         metric_window: Some(d.metric_window),
+        l1_ratio: None,
+        characteristics: None,
+        base_score: None,
+        base_odds: None,
+        points_to_double: None,
     })
 }
 
@@ -264,6 +346,7 @@ fn in_options(error: &ParamError) -> Failure {
         "max_leaves" => "leaves".to_owned(),
         "max_depth" => "depth".to_owned(),
         "min_child_weight" => "min-leaf-weight".to_owned(),
+        "max_characteristics" => "characteristics".to_owned(),
         name => name.replace('_', "-"),
     };
     Failure::Usage(anyhow::anyhow!("--{name}: expected {}, found {}", error.range, error.found))

@@ -4,6 +4,7 @@ mod args;
 mod assemble;
 mod checkpoint;
 mod commands;
+mod comparison;
 mod console;
 mod failure;
 mod fit;

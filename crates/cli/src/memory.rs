@@ -60,7 +60,7 @@ impl Need {
                 need::bytes(&params, size).max(if refit { need::bytes(&params, on_all) } else { 0 })
             }),
             // Standardised columns, a missing and a first-seen flag of each.
-            ModelKind::Logistic => (parts.train.len() * n_features) as u64 * LOGISTIC_CELL_BYTES,
+            ModelKind::Logistic | ModelKind::Scorecard => (parts.train.len() * n_features) as u64 * LOGISTIC_CELL_BYTES,
         };
         Self { matrix: (n_orders * n_features * size_of::<f32>()) as u64, fit }
     }

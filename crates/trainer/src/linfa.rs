@@ -126,7 +126,7 @@ impl Params for GbtParams {
 
     fn learn(&self, kinds: &[FeatureKind], train: &Samples) -> Result<Predictor, FitError> {
         let params = self.clone().check()?;
-        let mut go = |_: &boosting::RoundReport| ControlFlow::Continue(());
+        let mut go = |_: &boosting::Round<'_>| ControlFlow::Continue(());
         let fit = boosting::fit_rounds(&params, kinds, train, self.n_trees, &Extras::default(), &mut go);
         Ok(Predictor::Gbt(fit.map_err(refused)?.forest))
     }

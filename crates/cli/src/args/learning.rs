@@ -14,12 +14,13 @@ const SAMPLING: &str = "Trees: what each one sees";
 const CONSTRAINTS: &str = "Trees: what they may not do";
 const WEIGHTS: &str = "Which orders count more";
 const STOPPING: &str = "When to stop";
+const LINEAR: &str = "Logistic regression and scorecard";
 
 /// Every option is absent where nobody gave it, so that a file of parameters can stand behind the command line.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct LearningArgs {
-    /// What is fitted: boosted trees, or logistic regression [default: gbt].
-    #[arg(long, value_enum, help_heading = LEARNER)]
+    /// What is fitted: boosted trees, logistic regression, or a scorecard; also --learner [default: gbt].
+    #[arg(long, alias = "learner", value_enum, help_heading = LEARNER)]
     pub(crate) model: Option<ModelKind>,
     /// Seed of everything drawn at random [default: 1].
     #[arg(long, value_name = "N", help_heading = LEARNER)]
@@ -144,6 +145,22 @@ pub(crate) struct LearningArgs {
     /// Trees over which the measure is averaged before it is compared. More trusts single jumps less [default: 5].
     #[arg(long, value_name = "N", help_heading = STOPPING)]
     pub(crate) metric_window: Option<usize>,
+
+    /// Logistic regression: share of the penalty that sets weights to exactly 0, from 0 to 1 [default: 0].
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = LINEAR)]
+    pub(crate) l1_ratio: Option<f64>,
+    /// Scorecard: most features; fewer are easier to read [default: 20].
+    #[arg(long, value_name = "N", help_heading = LINEAR)]
+    pub(crate) characteristics: Option<usize>,
+    /// Scorecard: points of an order at the base odds [default: 500].
+    #[arg(long, value_name = "POINTS", help_heading = LINEAR)]
+    pub(crate) base_score: Option<f64>,
+    /// Scorecard: honest orders to one fraud at the base score [default: 50].
+    #[arg(long, value_name = "ODDS", help_heading = LINEAR)]
+    pub(crate) base_odds: Option<f64>,
+    /// Scorecard: points that double the odds of fraud [default: 20].
+    #[arg(long, value_name = "POINTS", help_heading = LINEAR)]
+    pub(crate) points_to_double: Option<f64>,
 }
 
 /// The options, each once: what is done with all of them is written with this list, and the compiler sees that none lacks.
@@ -185,7 +202,12 @@ macro_rules! each_option {
             cost_stopped,
             stop_on,
             patience,
-            metric_window
+            metric_window,
+            l1_ratio,
+            characteristics,
+            base_score,
+            base_odds,
+            points_to_double
         )
     };
 }

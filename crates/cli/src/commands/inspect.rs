@@ -5,8 +5,8 @@ use std::fmt::Write;
 use orderguard_features::container::{KIND_STATE, magic};
 use orderguard_features::snapshot::{self, MAX_STATE_BYTES, StateError};
 use orderguard_features::time::UnixMillis;
-use orderguard_inference::card;
-use orderguard_inference::model::Model;
+use orderguard_inference::model::{Model, Predictor};
+use orderguard_inference::{card, scorecard};
 
 use crate::args::InspectArgs;
 use crate::console::printable;
@@ -30,6 +30,10 @@ pub(crate) fn run(args: &InspectArgs) -> Outcome {
     let mut text = String::new();
     for (name, value) in &lines {
         writeln!(text, "{name:<width$}  {value}").expect("writing to a string cannot fail");
+    }
+    if let Ok(Model { predictor: Predictor::Scorecard(card), spec, .. }) = Model::from_bytes(&bytes) {
+        text.push('\n');
+        text.push_str(&scorecard::render(&card, &spec));
     }
     output::print(&printable(&text))
 }

@@ -16,13 +16,14 @@ use orderguard_features::own::tables::Tables;
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::{State, order_memory};
 use orderguard_features::time::UnixMillis;
-use orderguard_inference::RawScorer;
+use orderguard_inference::model::Predictor;
+use orderguard_inference::{RawScorer, scorecard};
 use serde_json::json;
 
 use crate::args::{DataArgs, LearningArgs, SchemaOptions, TrainArgs};
 use crate::assemble::{Card, assemble, earlier_fact, refit};
 use crate::checkpoint::{Checkpoints, Owner};
-use crate::console::{Console, peak_rss_bytes, report_style};
+use crate::console::{Console, peak_rss_bytes, printable, report_style};
 use crate::failure::{Blame, Failure, Outcome, data, usage};
 use crate::fit;
 use crate::ingest::{self, EventSpan, Orders};
@@ -34,7 +35,7 @@ use crate::specification::{refuse_card_numbers, refuse_leaks, specify};
 use crate::start::{self, Earlier};
 use crate::watch::Watch;
 use crate::weighing::{self, Facts};
-use crate::{interrupt, key, model_data, output, params_file, specification};
+use crate::{comparison, interrupt, key, model_data, output, params_file, specification};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
@@ -116,6 +117,11 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         facts: &facts,
         earlier,
     };
+    if args.compare {
+        let test = (parts.test.as_slice(), parts.test_label.as_slice());
+        let table = comparison::run(&options, &orders.schema, &fit_parts, test, args.aim, args.json, (console, log))?;
+        return output::print(&table);
+    }
     let (learner, options) = Learner::resolve(&options, &fit_parts)?;
     log.event(
         "fit",
@@ -230,11 +236,21 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     if let Some(bytes) = refit_bytes {
         files.add(&args.out.join("model-refit.ogm"), &bytes)?;
     }
+    let table = match &fitted.predictor {
+        Predictor::Scorecard(card) => Some(printable(&scorecard::render(card, &spec))),
+        _ => None,
+    };
+    if let Some(table) = &table {
+        files.add(&args.out.join("scorecard.txt"), table.as_bytes())?;
+    }
     // The model comes last: whoever sees a new one finds the files beside it new as well.
     files.add(&args.out.join("model.ogm"), &model_bytes)?;
     files.publish()?;
     if let Some(checkpoints) = &watch.checkpoints {
         checkpoints.remove()?;
+    }
+    if table.is_none() {
+        output::remove(&args.out.join("scorecard.txt"))?;
     }
     if !args.refit {
         // One from an earlier run would not belong to the model beside it.
@@ -258,10 +274,14 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         output::print(&json)?;
     } else if args.log_json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
         output::print(&render(&report, &report_style()))?;
+        if let Some(table) = &table {
+            output::print(&format!("\n{table}"))?;
+        }
     }
     console.show(&format!(
-        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml, params.toml{}\n",
+        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml, params.toml{}{}\n",
         args.out.display(),
+        if table.is_some() { ", scorecard.txt" } else { "" },
         if args.refit { ", model-refit.ogm" } else { "" }
     ));
     Ok(())

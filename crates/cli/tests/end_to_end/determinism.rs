@@ -19,7 +19,8 @@ fn assert_same(found: &[Vec<u8>; 3], expected: &[Vec<u8>; 3], what: &str) {
 #[test]
 fn threads_and_the_order_of_the_rows_change_nothing() {
     let table = Table::narrow(1_500);
-    for options in ["--model gbt --trees 20", "--model logistic", "--model gbt --trees 5 --refit"] {
+    for options in ["--model gbt --trees 20", "--model logistic", "--model scorecard", "--model gbt --trees 5 --refit"]
+    {
         let place = Place::new();
         place.write("a.csv", table.csv());
         place.write("shuffled.csv", table.shuffled().csv());

@@ -86,6 +86,10 @@ fn options_that_contradict_one_another() {
     for (options, says) in [
         ("--model logistic --leaves 5", "--leaves says how trees learn"),
         ("--model logistic --weigh-by amount", "--weigh-by says how trees learn"),
+        ("--model scorecard --trees 5", "--trees says how trees learn"),
+        ("--l1-ratio 0.5", "--l1-ratio says how a logistic regression learns"),
+        ("--model logistic --base-odds 9", "--base-odds says what a scorecard looks like"),
+        ("--model scorecard --characteristics 0", "--characteristics: expected 1 to 200, found 0"),
         ("--weigh-by cost", "--weigh-by cost needs to know costs"),
         ("--weigh-by cost --cost-missed 5", "--weigh-by cost needs to know costs"),
         ("--stop-on money", "--stop-on money needs to know costs"),

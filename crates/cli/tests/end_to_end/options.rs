@@ -210,6 +210,24 @@ fn logistic_regression() {
 }
 
 #[test]
+fn scorecards_are_written_as_tables_and_as_models() {
+    let place = shop(&Table::narrow(1_500));
+    let run = place.ok("train --data a.csv --out out --learner scorecard --characteristics 3");
+    assert_eq!(place.json("out/report.json")["model"]["kind"], "scorecard");
+    let table = String::from_utf8(place.read("out/scorecard.txt")).unwrap();
+    assert!(table.starts_with("Scorecard: more points, more risk. 500 points") && run.out.ends_with(&table), "{table}");
+    assert!(place.ok("inspect out/model.ogm").out.ends_with(&table));
+    // Points of the first scored order: base score and ln 2 / 20 a point.
+    let scored = place.ok("score --model out/model.ogm --state out/state.ogs --data a.csv").cells();
+    let raw_score: f64 = scored[1][scored[0].iter().position(|name| name == "raw_score").unwrap()].parse().unwrap();
+    let points = 500.0 + (raw_score + 50_f64.ln()) * 20.0 / std::f64::consts::LN_2;
+    assert!((points - points.round()).abs() < 1e-6, "{points}");
+    place.ok("train --data a.csv --out out --params out/params.toml --refit");
+    place.ok("train --data a.csv --out out");
+    assert!(!place.files("out").contains(&"scorecard.txt".to_owned()), "a table of an earlier run stays");
+}
+
+#[test]
 fn without_a_time_the_report_says_that_it_flatters() {
     let place = shop(&Table::narrow(1_500).without(&["order_time", "label_time"]));
     let run = place.ok(TRAIN);
