@@ -99,10 +99,14 @@ impl Proposal {
 /// Infers the schema of a table of orders.
 ///
 /// # Errors
-/// [`InferError::NoRows`] and [`InferError::DuplicateColumn`] for tables that mean nothing; `NoLabel`, `TwoLabels`,
+/// [`InferError::NoRows`] and [`InferError::DuplicateColumn`] for tables that mean nothing; `NoOrders` for events without one
+/// order; `NoLabel`, `TwoLabels`,
 /// `LabelNotFound`, `LabelNotReadable` where the label cannot be told; `Schema` for an unknown time zone.
 pub fn infer(profile: &Profile, options: &InferOptions) -> Result<Proposal, InferError> {
     let (columns, is_later) = streams::evidence(profile, options)?;
+    if profile.events.is_none() {
+        streams::refuse_events_alone(&columns)?;
+    }
     let mut decisions: Vec<Option<Decision>> = vec![None; columns.len()];
     let mut notes = Vec::new();
 

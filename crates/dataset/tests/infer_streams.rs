@@ -193,6 +193,16 @@ fn columns_that_only_look_like_kinds_are_not() {
 }
 
 #[test]
+fn events_alone_are_no_orders() {
+    let stream = stream(&[]);
+    let events: Vec<&str> = stream.lines().filter(|line| !line.contains(",order,")).collect();
+    let profile = profile(&open("events.csv", events.join("\n")), &|_, _| ()).unwrap();
+    let error = infer(&profile, &InferOptions::default()).unwrap_err();
+    let n_events = events.len() as u64 - 1;
+    assert_eq!(error, InferError::NoOrders { column: "event_type".into(), n_events });
+}
+
+#[test]
 fn unknown_kinds_are_told_before_they_are_rejected() {
     let text = stream(&["event_id"]).replace("login,,", "page_view,,").replacen("page_view", "login", 200);
     let sources = open("stream.csv", text);

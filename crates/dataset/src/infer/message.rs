@@ -178,6 +178,13 @@ pub enum InferError {
         /// Columns of the header.
         n_columns: usize,
     },
+    /// A column that says kinds of events names other ones than orders in all rows.
+    NoOrders {
+        /// The column.
+        column: String,
+        /// Rows with a kind.
+        n_events: u64,
+    },
     /// Two columns have one name.
     DuplicateColumn {
         /// The name.
@@ -229,6 +236,12 @@ impl fmt::Display for InferError {
             Self::NoRows { n_columns } => {
                 write!(f, "schema: expected a header and rows, found {n_columns} columns and no row")
             }
+            Self::NoOrders { column, n_events } => write!(
+                f,
+                "schema: expected orders, found {} other events by column {column:?} and no order: give the orders, and these \
+                 events beside them (--events)",
+                count(*n_events)
+            ),
             Self::DuplicateColumn { name } => {
                 write!(f, "schema: expected column names that differ, found {name:?} twice")
             }

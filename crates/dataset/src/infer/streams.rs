@@ -7,7 +7,7 @@ use orderguard_features::schema::{Available, Role};
 use super::classify::{Decision, can_be_place};
 use super::evidence::{Evidence, TimeReading, count};
 use super::message::{InferError, Note};
-use super::{InferOptions, best, evidence_of, names};
+use super::{InferOptions, SaysKinds, best, evidence_of, names};
 use crate::profile::Profile;
 
 /// The evidence on each column, and whether it comes from other events, because no order has a value there.
@@ -26,6 +26,21 @@ pub(super) fn evidence<'a>(
         }
     }
     Ok((columns, is_later))
+}
+
+/// Refuses rows that are other events, none an order: a column is named for kinds, and holds nothing else.
+pub(super) fn refuse_events_alone(columns: &[Evidence<'_>]) -> Result<(), InferError> {
+    for column in columns.iter().filter(|column| names::says_kinds(column.name) == Some(SaysKinds::Clearly)) {
+        let top = &column.profile.top;
+        let is_event = |value: &str| EventKind::from_name(value).is_some_and(|kind| kind != EventKind::Order);
+        if column.n_present > 0
+            && top.len() as u64 == column.profile.n_distinct
+            && top.iter().all(|(value, _)| is_event(value))
+        {
+            return Err(InferError::NoOrders { column: column.name.to_owned(), n_events: column.n_present });
+        }
+    }
+    Ok(())
 }
 
 /// Whether some event is a label, so that the orders need none of their own.
