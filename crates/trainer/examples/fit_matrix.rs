@@ -1,7 +1,8 @@
 //! Fits boosted trees on a matrix file and prints time, quality and peak memory as one line of JSON; the races in `scripts/bench` run it.
 //!
 //! `fit_matrix FILE [NAME=VALUE]...` with the names of `GbtParams`, `rounds=N` (that many rounds, no validation),
-//! `early_stop=true` (validation on the last fifth of the training rows), `threads=N` and `vectors=scalar|avx2|avx512`.
+//! `early_stop=true` (validation on the last fifth of the training rows, or the last `n_valid=N`), `scores=FILE` (raw scores of
+//! those rows and of the test rows, f64), `threads=N` and `vectors=scalar|avx2|avx512`.
 //!
 //! The file, little-endian: `OGMX`, version 1 (u32), rows, features and training rows (u64 each; the first rows train, the others
 //! test), the cells (f32, column after column, NaN is missing), the labels (u8).
@@ -96,11 +97,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut params = GbtParams::default();
     let mut rounds = None;
     let mut early_stop = false;
+    let mut n_valid = None;
+    let mut scores_path = None;
     for arg in args {
         let (name, value) = arg.split_once('=').ok_or("expected NAME=VALUE")?;
         match name {
             "rounds" => rounds = Some(value.parse()?),
             "early_stop" => early_stop = value.parse()?,
+            "n_valid" => n_valid = Some(value.parse::<usize>()?),
+            "scores" => scores_path = Some(value.to_owned()),
             "vectors" => limit_vectors(value)?,
             "threads" => rayon::ThreadPoolBuilder::new().num_threads(value.parse()?).build_global()?,
             "n_trees" => params.n_trees = value.parse()?,
@@ -142,8 +147,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ControlFlow::Continue(())
     };
     let extras = Extras::default();
+    let cut = data.n_train - n_valid.unwrap_or(data.n_train / 5).min(data.n_train);
     let fitted = if early_stop {
-        let cut = data.n_train - data.n_train / 5;
         fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &extras, &mut progress)?
     } else {
         fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &extras, &mut progress)?
@@ -151,8 +156,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds = start.elapsed().as_secs_f64();
     let peak = peak_megabytes().map_or("null".to_string(), |peak| peak.to_string());
     let n_rows = data.matrix.n_rows();
-    let scores: Vec<f64> = (data.n_train..n_rows).map(|row| raw_score(&fitted.forest, &data.matrix, row)).collect();
-    let quality = average_precision(&scores, &data.labels[data.n_train..]).unwrap_or(f64::NAN);
+    let scores: Vec<f64> = (cut..n_rows).map(|row| raw_score(&fitted.forest, &data.matrix, row)).collect();
+    if let Some(path) = scores_path {
+        std::fs::write(path, scores.iter().flat_map(|score| score.to_le_bytes()).collect::<Vec<u8>>())?;
+    }
+    let quality = average_precision(&scores[data.n_train - cut..], &data.labels[data.n_train..]).unwrap_or(f64::NAN);
     println!(
         "{{\"seconds\": {seconds:.4}, \"first_round_seconds\": {:.4}, \"average_precision\": {quality:.5}, \"rounds\": {}, \"peak_mb\": {peak}}}",
         first_round.unwrap_or(f64::NAN),
