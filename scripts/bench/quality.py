@@ -13,6 +13,7 @@ import time
 
 import numpy
 import pandas
+import pyarrow.parquet
 
 import train
 
@@ -42,8 +43,9 @@ def feature_rows(programs, data, folder, *options):
     if done.returncode != 0:
         sys.exit(f"features of {data}: {done.stderr}")
     frame = pandas.read_parquet(table)
-    label = frame.select_dtypes("int8").columns[0]
-    at = frame.select_dtypes("datetimetz").columns[0]
+    # Missing labels make pandas' type another one.
+    of_type = lambda wanted: next(field.name for field in pyarrow.parquet.read_schema(table) if wanted(field.type))
+    label, at = of_type(pyarrow.types.is_int8), of_type(pyarrow.types.is_timestamp)
     frame = frame[frame[label].isin((0, 1))].sort_values(at, kind="stable")
     x = frame.select_dtypes("float32").to_numpy(dtype=numpy.float32)
     return frame[at], frame[label].to_numpy().astype(numpy.uint8), x
@@ -139,8 +141,13 @@ def default_model(peer, params, fit, labels, seed=0):
     rounds = params.pop("n_estimators", 100)
     model = hessboost.train({"objective": "binary:logistic", "nthread": train.THREADS, "seed": seed, **params},
                             hessboost.DMatrix(fit, labels.astype(numpy.float32)), rounds)
-    # Its scores are probabilities.
-    return lambda rows: numpy.log(numpy.clip(p := numpy.asarray(model.predict(hessboost.DMatrix(rows))), 1e-9, 1 - 1e-9) / (1 - numpy.clip(p, 1e-9, 1 - 1e-9)))
+
+    def log_odds(rows):
+        # Its scores are probabilities, of 32 bits.
+        probability = numpy.clip(numpy.asarray(model.predict(hessboost.DMatrix(rows)), dtype=numpy.float64), 1e-9, 1 - 1e-9)
+        return numpy.log(probability / (1 - probability))
+
+    return log_odds
 
 
 def trial(peer, rng):
