@@ -121,6 +121,10 @@ pub(crate) struct TableArgs {
 #[command(
     after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --events logins.csv.gz return=returns.csv chargeback=chargebacks.csv\n    orderguard train --data orders.csv --features features.toml --geo GeoLite2-City.mmdb\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of a command line, each typed or not, whatever the others are"
+)]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,

@@ -49,7 +49,7 @@ pub(crate) fn run(
         lines.push(ours(kind, options, schema, parts, test, aim, &watch)?);
     }
     let without = others(options, parts, test, console, &mut lines)?;
-    let n_fraud = test.1.iter().filter(|&&label| label == 1).count();
+    let n_fraud = test.1.iter().filter(|&&label| label != 0).count();
     Ok(if json { as_json(&lines) } else { as_text(&lines, test.0.len(), n_fraud, &without) })
 }
 

@@ -7,7 +7,7 @@
 //! rows: so the table is in the model, as the level sets of its trees, and scoring needs nothing new.
 //!
 //! # Reference
-//! Prokhorenkova et al., "`CatBoost`: unbiased boosting with categorical features", NeurIPS 2018, section 3.2.
+//! Prokhorenkova et al., "`CatBoost`: unbiased boosting with categorical features", `NeurIPS` 2018, section 3.2.
 
 use std::fmt;
 
