@@ -18,6 +18,8 @@ use crate::thinning::prior_shift;
 use crate::validation::HeldMeasure;
 use crate::vector::Width;
 
+/// Up to so many training rows all are used: there is little time to save, and every honest row near a fraud counts.
+const EASY_ROWS_FROM: usize = 100_000;
 /// Key that keeps the draws of features apart from those of rows.
 const FEATURE_DRAW: u64 = 2 << 32;
 
@@ -75,8 +77,8 @@ impl<'a> Booster<'a> {
             return Err(FitError::NoWeight);
         }
         let base = start.map_or_else(|| to_fixed(logit(fraud / all)), |start| start.base);
-        let rule =
-            DrawRule { easy_row_limit: params.easy_row_limit, row_fraction: params.row_fraction, seed: params.seed };
+        let easy_row_limit = if train_rows.len() > EASY_ROWS_FROM { params.easy_row_limit } else { 0.0 };
+        let rule = DrawRule { easy_row_limit, row_fraction: params.row_fraction, seed: params.seed };
         let (width, scale) = (Width::best(), rule.scale(train_rows.len(), max_weight));
         Ok(Self {
             params,
@@ -115,7 +117,7 @@ impl<'a> Booster<'a> {
             constraints: &self.constraints,
         };
         let tree = self.grower.grow(&task, self.drawn.len(), self.drawn.total());
-        let sampled = self.drawn.len() < self.train_rows.len() || params.feature_fraction < 1.0;
+        let sampled = self.drawn.len() < self.train_rows.len() || allowed.contains(&false);
         if tree.nodes.len() == 1 && !sampled {
             return Step::Stuck;
         }
@@ -135,7 +137,7 @@ impl<'a> Booster<'a> {
         let mut allowed = vec![true; features.len()];
         if self.params.feature_fraction < 1.0 {
             let key = FEATURE_DRAW + round as u64;
-            let n_allowed = ((features.len() as f64 * self.params.feature_fraction).round() as usize).max(1);
+            let n_allowed = ((features.len() as f64 * self.params.feature_fraction).ceil() as usize).max(1);
             let mut order: Vec<usize> = (0..features.len()).collect();
             order.sort_by_key(|&column| (hash3(self.params.seed, key, u64::from(features[column].feature)), column));
             order.iter().skip(n_allowed).for_each(|&column| allowed[column] = false);

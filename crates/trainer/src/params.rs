@@ -22,7 +22,7 @@ pub struct GbtParams {
     /// Most splits between the root and a leaf. 1 to 255, default 255 (only `max_leaves` limits). Lowering it forbids long
     /// chains that isolate few rows.
     pub max_depth: usize,
-    /// Fewest training rows in a leaf. At least 1, default 100. Raising it smooths.
+    /// Fewest training rows in a leaf. At least 1, default 40. Raising it smooths.
     pub min_rows_per_leaf: usize,
     /// Smallest sum of hessians in a leaf. 0 or more, default 1. A row adds p (1 - p), so a leaf of nearly certain rows
     /// counts for little however many they are: raising it stops splits among those.
@@ -39,7 +39,7 @@ pub struct GbtParams {
     /// How strongly a leaf's value is drawn to that of the node above it: as if the node had been seen with so much more
     /// hessian. 0 or more, default 10. Raising it makes neighbouring leaves more alike, those of little weight most.
     pub leaf_smoothing: f64,
-    /// Share of the features that each tree may use. (0, 1], default 1. Lowering it makes trees more different.
+    /// Share of the features that each tree may use. (0, 1], default 0.8. Lowering it makes trees more different.
     pub feature_fraction: f64,
     /// Share of the training rows that each tree sees, drawn by a hash of seed, round and position. (0, 1], default 1.
     /// Lowering it is faster and makes trees more different.
@@ -53,6 +53,7 @@ pub struct GbtParams {
     /// over this, and counting for as many as they stand for. [0, 1], default 0.1; 0 uses all. Nearly all honest orders soon
     /// have tiny gradients, so the time for a tree grows with the number of frauds; the draws add less than this share to the
     /// noise that the labels have anyway. Raising it is faster and noisier. Limits on rows count the rows drawn.
+    /// Up to 100,000 training rows all are used whatever it says.
     pub easy_row_limit: f64,
     /// Most bins for the present values of a feature. 3 to 255, default 255. Lowering it is coarser and a little faster.
     pub max_bins: usize,
@@ -106,14 +107,14 @@ impl Default for GbtParams {
             max_leaves: 31,
             growth: Growth::BestFirst,
             max_depth: 255,
-            min_rows_per_leaf: 100,
+            min_rows_per_leaf: 40,
             min_child_weight: 1.0,
             l1: 0.0,
             l2: 10.0,
             min_gain: 0.0,
             max_leaf_value: 1.0,
             leaf_smoothing: 10.0,
-            feature_fraction: 1.0,
+            feature_fraction: 0.8,
             row_fraction: 1.0,
             negative_rate: 1.0,
             fraud_weight: 1.0,
