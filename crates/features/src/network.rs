@@ -4,15 +4,19 @@
 //! accounts as the hub limit: an office's address, a public terminal. A *cluster* is what links connect. Links never go
 //! away while their cluster lives; reading at time t sees only what was learned before t, also where more has been learned
 //! since. What is learned in one millisecond does not see each other, and leaves the same network in whatever order it
-//! comes.
+//! comes. So does what is learned out of the order of its times, as events do that are dated ahead of their arrival: each
+//! counts from its own time on, and a wrong date in the future hides nothing that comes before it. There is one exception:
+//! a link stays that a thing made while it was no hub, also where an account that comes later was there earlier and makes it one.
 //!
 //! The structure is a union-find forest whose links carry the time from which they hold: the root of an account at t is
 //! found along the links older than t, and every root keeps the times at which its cluster's size and frauds changed. The
 //! account whose key has the smallest hash becomes the root; that is linking in random order, with O(log n)
-//! expected depth and without path compression, which would lose the times.
+//! expected depth and without path compression, which would lose the times. A link from before later ones is put between
+//! them: a root of that time joins the other one then, and what it joined later is linked to its new root instead.
 //!
 //! # Lifetime
-//! Accounts and things idle for more than [`ENTITY_LIFETIME`] are new again. A cluster counts all its accounts, idle ones
+//! Accounts and things idle for more than [`ENTITY_LIFETIME`] are new again; two lives are one as soon as an event between
+//! them is known that is not too far from either (a thing then counts an account of both twice). A cluster counts all its accounts, idle ones
 //! too, as long as one of them is not. Things, and clusters as a whole, leave memory [`GRACE`] after that: up to then
 //! readings of the past are exact. A reading of before that may miss what has left memory; it never sees what came later.
 //!
@@ -22,6 +26,8 @@
 mod file;
 #[cfg(test)]
 mod tests;
+
+use std::hint::black_box;
 
 use crate::identity::EntityKey;
 use crate::kernel::ENTITY_LIFETIME;
@@ -45,6 +51,8 @@ pub(crate) const KEPT: i64 = ENTITY_LIFETIME.0 + GRACE.0;
 const NOTED: i64 = Span::DAY.0;
 /// The latest time that is learned, so that there is one at which all has been learned.
 const LATEST: i64 = i64::MAX - 1;
+/// Most joins from an account to its root. Ranks are as good as random, so even 30 are rare; more are there to waste time.
+const MAX_DEPTH: usize = 1_000;
 /// For each account or thing that comes, so many are looked at for being too old: a few with each event, so that no event
 /// takes much longer than others, and enough that those which are too old stay fewer than the others.
 const SWEPT_PER_NEW: usize = 4;
@@ -242,32 +250,25 @@ impl Network {
 
     /// Learns that an account was seen with things; 0 is a missing one, and without an account nothing is learned.
     ///
-    /// Events are to be learned in order of `known_at`. One that comes too late counts from the last event of its account
-    /// and things on. O(things * log n).
+    /// Events may come in any order; each counts from its own `known_at` on. O(things * log n), and where later ones of its
+    /// cluster were learned before it, O(changes of the cluster since).
     pub fn learn(&mut self, known_at: i64, account: u64, things: &[u64]) {
-        let known_at = known_at.min(LATEST);
-        self.last = known_at;
+        let time = known_at.min(LATEST);
+        self.last = time;
         if account == 0 {
             return;
         }
-        self.clock.pass(known_at);
+        self.clock.pass(time);
         self.sweep();
         let things = &things[..things.len().min(MAX_THINGS)];
+        // All are asked for at once, so that the waits for memory overlap.
         let mut found = [None; MAX_THINGS];
         self.find_things(things, &mut found);
-        let time = found
-            .iter()
-            .flatten()
-            .map(|thing| thing.last)
-            .chain(self.accounts.get(EntityKey(account)).map(|account| account.last))
-            .fold(known_at, i64::max);
+        black_box(found.iter().flatten().fold(0, |all, thing| all ^ thing.last));
         let own = self.see_account(account, time);
         for (i, &thing) in things.iter().enumerate() {
-            if thing != 0
-                && !things[..i].contains(&thing)
-                && let Some(other) = self.see_thing(thing, time, own)
-            {
-                self.link(own, other, time);
+            if thing != 0 && !things[..i].contains(&thing) {
+                self.see_thing(thing, time, own);
             }
         }
         self.note_cluster(own, time);
@@ -276,7 +277,7 @@ impl Network {
     /// Learns the label of an order of an account, or its reversal: whether it is held to be fraud from `time` on, and was
     /// before. `known_at` is the order's.
     pub fn learn_label(&mut self, account: u64, known_at: i64, time: i64, fraud: bool, was_fraud: bool) {
-        let time = time.min(LATEST);
+        let (known_at, time) = (known_at.min(LATEST), time.min(LATEST));
         self.last = time;
         if account == 0 || fraud == was_fraud {
             return;
@@ -284,14 +285,8 @@ impl Network {
         let Some(life) = self.accounts.get(EntityKey(account)).and_then(|newest| newest.life_at(known_at)) else {
             return;
         };
-        let Some((node, root)) = self.root(Node { key: account, first: life.first }, i64::MAX) else { return };
-        let now = root.newest_stand();
-        let time = time.max(now.time);
-        let frauds = if fraud { now.frauds.saturating_add(1) } else { now.frauds.saturating_sub(1) };
-        let horizon = self.horizon();
-        if let Some(root) = self.life_mut(node) {
-            root.stand(Stand { time, size: now.size, frauds }, horizon);
-        }
+        let change = Change { size: 0, frauds: if fraud { 1 } else { -1 } };
+        self.add(Node { key: account, first: life.first }, time, change);
     }
 
     /// Reads what was known before `t` of an order's account and things (0 = missing), and writes for each thing how many
@@ -397,18 +392,41 @@ impl Network {
         self.things.remove(EntityKey(thing)).is_some()
     }
 
+    /// A new key for an account, made of a running number. Its rank stands where the account's does among those that joined it
+    /// and those that it joined, so that ranks go on falling towards the root.
+    fn nameless(&mut self, account: u64) -> u64 {
+        let (mut above, mut below) = (0, u64::MAX);
+        for (EntityKey(key), other) in &self.accounts {
+            for join in other.lives().filter_map(Account::join) {
+                if key == account && join.into.key != account {
+                    above = above.max(join.into.rank().0);
+                } else if key != account && join.into.key == account {
+                    below = below.min(Node { key, first: 0 }.rank().0);
+                }
+            }
+        }
+        let mut n_tries = 0;
+        loop {
+            (self.n_forgotten, n_tries) = (self.n_forgotten + 1, n_tries + 1);
+            let random = xxhash_rust::xxh3::xxh3_64_with_seed(b"forgotten account", self.n_forgotten);
+            // An interval with no other key is as good as impossible.
+            let rank = match below.saturating_sub(above) {
+                width @ 2.. if n_tries < 64 => above + 1 + random % (width - 1),
+                _ => random,
+            };
+            let key = rank.wrapping_mul(RANK_INVERSE);
+            if key != 0 && key != account && self.accounts.get(EntityKey(key)).is_none() {
+                return key;
+            }
+        }
+    }
+
     /// Forgets an account; whether it was there. Things that only it used are forgotten with it. Where it is linked or
     /// shares a thing, a nameless account stays in its place, so that the others' cluster keeps its size and frauds; its
     /// key is made of a running number, not of the account. O(accounts + things).
     pub fn forget_account(&mut self, account: u64) -> bool {
+        let nameless = self.nameless(account);
         let Some(record) = self.accounts.remove(EntityKey(account)) else { return false };
-        let nameless = loop {
-            self.n_forgotten += 1;
-            let key = xxhash_rust::xxh3::xxh3_64_with_seed(b"forgotten account", self.n_forgotten);
-            if key != 0 && self.accounts.get(EntityKey(key)).is_none() {
-                break key;
-            }
-        };
         let mut is_shared = record.lives().any(Account::is_linked);
         let users: Vec<EntityKey> = self
             .things
@@ -452,74 +470,142 @@ impl Network {
         true
     }
 
-    /// The account of an event at `time`, which is not before its last; a new life if it was idle for too long.
+    /// The account of an event at `time`; a new life if it was idle for too long.
     fn see_account(&mut self, key: u64, time: i64) -> Node {
         let account = self.accounts.entry_or_insert_with(EntityKey(key), || {
             self.sweep.accounts_due += SWEPT_PER_NEW;
             Account { first: time, last: time, more: None }
         });
-        if time.saturating_sub(account.last) > ENTITY_LIFETIME.0 {
-            let mut before = std::mem::replace(account, Account { first: time, last: time, more: None });
-            let mut older = before.more.as_mut().map(|more| std::mem::take(&mut more.older)).unwrap_or_default();
-            before.more.take_if(|more| more.is_empty());
-            older.push(before);
-            account.more().older = older;
+        if account.holds(time) {
+            account.last = account.last.max(time);
+            return Node { key, first: account.first };
         }
-        account.last = time;
-        Node { key, first: account.first }
+        let mut lives = oldest_first(account);
+        let (at, later) = settle(&mut lives, time, || Account { first: time, last: time, more: None });
+        lives[at].first = lives[at].first.min(time);
+        let own = Node { key, first: lives[at].first };
+        lives.reverse();
+        *account = Account::from_lives(lives).expect("the life of the event is among them");
+        if let Some(later) = later {
+            let (old, stands) = later.more.as_ref().map_or((None, &[][..]), |more| (more.joined, &more.stands));
+            // The account is in the cluster already: it counts once.
+            if let Some((a, b, from)) = self.take_over(own, (later.first, Change::NONE), Stand::ALONE, stands, old) {
+                self.unite(a, b, from);
+            }
+            self.note_cluster(own, later.cluster_last());
+        }
+        own
     }
 
-    /// Notes that a thing was seen with an account; another account with which that one is linked by it now comes back.
-    fn see_thing(&mut self, key: u64, time: i64, own: Node) -> Option<Use> {
+    /// Notes that a thing was seen with an account, and links the account with the others.
+    fn see_thing(&mut self, key: u64, time: i64, own: Node) {
         let hub_limit = self.hub_limit;
         let seen = Use { time, account: own.key };
+        let Some(own_last) = self.life(own).map(|life| life.last) else { return };
         let thing = self.things.entry_or_insert_with(EntityKey(key), || {
             self.sweep.things_due += SWEPT_PER_NEW;
             Thing { last: time, head: seen, more: None }
         });
-        if time.saturating_sub(thing.last) > ENTITY_LIFETIME.0 {
-            let mut before = std::mem::replace(thing, Thing { last: time, head: seen, more: None });
-            let mut older = before.more.as_mut().map(|more| std::mem::take(&mut more.older)).unwrap_or_default();
-            before.more.take_if(|more| more.uses.is_empty());
-            older.push(before);
-            thing.more.get_or_insert_default().older = older;
+        if thing.holds(time) {
+            thing.last = thing.last.max(time);
+            if let Some((other, from)) = thing.see(seen, own.first..=own_last, hub_limit) {
+                self.link(own, other, from);
+            }
+            return;
         }
-        thing.last = time;
-        if thing.knows(own, i64::MAX) {
-            return None;
+        let mut lives = oldest_first(thing);
+        let (at, later) = settle(&mut lives, time, || Thing { last: time, head: seen, more: None });
+        let life = &mut lives[at];
+        let mut grown_together = None;
+        if let Some(later) = later {
+            later.uses().for_each(|u| life.insert(*u, hub_limit + 1));
+            grown_together = (life.n_before(later.head.time) < hub_limit).then_some((life.head, later.head));
         }
-        let n_before = thing.n_before(time);
-        // All others that it links are linked with its first account already.
-        let other = (n_before < hub_limit).then_some(thing.head);
-        if n_before <= hub_limit {
-            thing.insert(seen, hub_limit + 1);
+        let linked = life.see(seen, own.first..=own_last, hub_limit);
+        lives.reverse();
+        *thing = Thing::from_lives(lives).expect("the life of the event is among them");
+        if let Some((other, from)) = linked {
+            self.link(own, other, from);
         }
-        other
+        if let Some((one, other)) = grown_together
+            && let Some(one) = self.node_of(one)
+        {
+            self.link(one, other, other.time);
+        }
     }
 
     /// Links two accounts from `time` on.
     fn link(&mut self, own: Node, other: Use, time: i64) {
-        let Some((a, root_a)) = self.root(own, i64::MAX) else { return };
-        let Some((b, root_b)) = self.node_of(other).and_then(|node| self.root(node, i64::MAX)) else { return };
+        let Some(other) = self.node_of(other) else { return };
+        let (Some((_, a)), Some((_, b))) = (self.root(own, i64::MAX), self.root(other, i64::MAX)) else { return };
+        let cluster_last = a.cluster_last().max(b.cluster_last());
+        self.unite(own, other, time);
+        if let Some((node, root)) = self.root(own, i64::MAX)
+            && root.cluster_last() < cluster_last
+            && let Some(root) = self.life_mut(node)
+        {
+            root.more().cluster_last = cluster_last;
+        }
+    }
+
+    /// Makes the clusters of two accounts one from `time` on.
+    ///
+    /// ```text
+    /// a -> p at 9, and now a - b at 5:    a -> b at 5, and then b - p at 9, and so on with what the child of these two joined
+    /// ```
+    fn unite(&mut self, a: Node, b: Node, time: i64) {
+        let mut next = Some((a, b, time));
+        while let Some((a, b, time)) = next {
+            next = self.unite_roots(a, b, time);
+        }
+    }
+
+    /// One step of it: whom to unite next.
+    fn unite_roots(&mut self, a: Node, b: Node, time: i64) -> Option<(Node, Node, i64)> {
+        let (a, b) = (self.root_from(a, time)?, self.root_from(b, time)?);
         if a == b {
+            return None;
+        }
+        let (root, child) = if a.rank() < b.rank() { (a, b) } else { (b, a) };
+        let more = self.life_mut(child)?.more();
+        let old = more.joined.replace(Join { time, into: root });
+        // Those of this very time are seen by nobody: who reads later than this starts from the new root.
+        let later = more.stands.split_off(more.stands.partition_point(|stand| stand.time < time));
+        let before = more.stands.last().copied().unwrap_or(Stand::ALONE);
+        self.take_over(root, (time, Change::between(Stand::NOTHING, before)), before, &later, old)
+    }
+
+    /// Lets a cluster have from a time on what another one had: `change` then, and what made it differ from `before` later. That
+    /// one's join, if it made any, is this one's now: whom to unite next.
+    fn take_over(
+        &mut self,
+        own: Node,
+        (time, change): (i64, Change),
+        mut before: Stand,
+        later: &[Stand],
+        old: Option<Join>,
+    ) -> Option<(Node, Node, i64)> {
+        self.add(own, time, change);
+        for stand in later {
+            self.add(own, stand.time, Change::between(before, *stand));
+            before = *stand;
+        }
+        let Join { time, into } = old?;
+        self.add(into, time, Change::between(before, Stand::NOTHING));
+        Some((own, into, time))
+    }
+
+    /// Lets the cluster of an account change at a time, and those that it joined since with it.
+    fn add(&mut self, node: Node, time: i64, change: Change) {
+        if change == Change::NONE {
             return;
         }
-        let (stand_a, stand_b) = (root_a.newest_stand(), root_b.newest_stand());
-        let cluster_last = root_a.cluster_last().max(root_b.cluster_last());
-        let time = time.max(stand_a.time).max(stand_b.time);
-        let (root, child) = if a.rank() < b.rank() { (a, b) } else { (b, a) };
-        if let Some(child) = self.life_mut(child) {
-            let more = child.more();
-            more.joined = Some(Join { time, into: root });
-            // Seen by nobody: who reads later than this starts from the new root.
-            more.stands.pop_if(|stand| stand.time == time);
-        }
         let horizon = self.horizon();
-        if let Some(root) = self.life_mut(root) {
-            let size = stand_a.size.saturating_add(stand_b.size);
-            let frauds = stand_a.frauds.saturating_add(stand_b.frauds);
-            root.stand(Stand { time, size, frauds }, horizon);
-            root.more().cluster_last = cluster_last;
+        let mut next = Some((node, time));
+        while let Some((node, time)) = next {
+            let Some(root) = self.root_from(node, time).and_then(|root| self.life_mut(root)) else { return };
+            root.change(time, change, horizon);
+            next = root.join().map(|join| (join.into, join.time));
         }
     }
 
@@ -539,27 +625,33 @@ impl Network {
     }
 
     /// The root of an account's cluster as known before `t`. `None` for what has left memory.
-    fn root(&self, node: Node, t: i64) -> Option<(Node, &Account)> {
-        let mut node = node;
-        loop {
+    fn root(&self, mut node: Node, t: i64) -> Option<(Node, &Account)> {
+        for _ in 0..=MAX_DEPTH {
             let account = self.life(node)?;
             match account.join() {
                 Some(join) if join.time < t => node = join.into,
-                _ => return Some((node, account)),
+                _ => return Some((Node { key: node.key, first: account.first }, account)),
             }
         }
+        None
+    }
+
+    /// The root from `time` on, which may have joined another one later.
+    fn root_from(&self, node: Node, time: i64) -> Option<Node> {
+        self.root(node, time.saturating_add(1)).map(|(root, _)| root)
     }
 
     fn life(&self, node: Node) -> Option<&Account> {
-        self.accounts.get(EntityKey(node.key))?.lives().find(|life| life.first == node.first)
+        // One that has begun earlier, as was learned since, has the same name.
+        self.accounts.get(EntityKey(node.key))?.life_at(node.first)
     }
 
     fn life_mut(&mut self, node: Node) -> Option<&mut Account> {
         let account = self.accounts.get_mut(EntityKey(node.key))?;
-        if account.first == node.first {
+        if account.is_of(node.first) {
             return Some(account);
         }
-        account.more.as_mut()?.older.iter_mut().find(|life| life.first == node.first)
+        account.more.as_mut()?.older.iter_mut().find(|life| life.is_of(node.first))
     }
 
     fn node_of(&self, seen: Use) -> Option<Node> {
@@ -623,8 +715,46 @@ fn lives_left<V: Lives>(
     (found, leaf.keys.len())
 }
 
+/// The lives of an account or a thing in the order of their times.
+fn oldest_first<V: Lives>(newest: &V) -> Vec<V> {
+    let mut lives: Vec<V> = newest.lives().map(V::single).collect();
+    lives.reverse();
+    lives
+}
+
+/// Puts an event among lives, the oldest first: the position of its life comes back. Where it is near to two they grow
+/// together: the later one comes back, whose last event is that of the earlier one now.
+fn settle<V: Lives>(lives: &mut Vec<V>, time: i64, new: impl FnOnce() -> V) -> (usize, Option<V>) {
+    let at = lives.partition_point(|life| life.span().0 <= time);
+    let is_near_earlier = at > 0 && lives[at - 1].holds(time);
+    let is_near_later = lives.get(at).is_some_and(|life| life.span().0.saturating_sub(time) <= ENTITY_LIFETIME.0);
+    if !is_near_earlier {
+        if !is_near_later {
+            lives.insert(at, new());
+        }
+        return (at, None);
+    }
+    let later = is_near_later.then(|| lives.remove(at));
+    let last = later.as_ref().map_or(time, |later| later.span().1);
+    let life = &mut lives[at - 1];
+    life.extend_to(last);
+    (at - 1, later)
+}
+
 /// What lives, and may live again after a long silence.
 trait Lives: Sized {
+    /// First and last event.
+    fn span(&self) -> (i64, i64);
+
+    /// Notes an event that may be the last.
+    fn extend_to(&mut self, time: i64);
+
+    /// Whether an event that is not before the first belongs to this life and no later one.
+    fn holds(&self, time: i64) -> bool {
+        let (first, last) = self.span();
+        first <= time && time.saturating_sub(last) <= ENTITY_LIFETIME.0
+    }
+
     /// All lives, the newest first.
     fn lives(&self) -> impl Iterator<Item = &Self>;
 
@@ -635,7 +765,27 @@ trait Lives: Sized {
 impl Node {
     /// Which of two roots becomes that of both: the smaller one. Any order does that has nothing to do with the events'.
     fn rank(self) -> (u64, i64) {
-        (self.key.wrapping_mul(0x9E37_79B9_7F4A_7C15), self.first)
+        (self.key.wrapping_mul(RANK_FACTOR), self.first)
+    }
+}
+
+const RANK_FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+/// The number with which it multiplies to 1.
+const RANK_INVERSE: u64 = 0xF1DE_83E1_9937_733D;
+
+/// By how much a cluster changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    size: i64,
+    frauds: i64,
+}
+
+impl Change {
+    const NONE: Self = Self { size: 0, frauds: 0 };
+
+    fn between(before: Stand, after: Stand) -> Self {
+        let step = |before: u32, after: u32| i64::from(after) - i64::from(before);
+        Self { size: step(before.size, after.size), frauds: step(before.frauds, after.frauds) }
     }
 }
 
@@ -646,6 +796,14 @@ impl AccountMore {
 }
 
 impl Lives for Account {
+    fn span(&self) -> (i64, i64) {
+        (self.first, self.last)
+    }
+
+    fn extend_to(&mut self, time: i64) {
+        self.last = self.last.max(time);
+    }
+
     fn lives(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(self.more.iter().flat_map(|more| more.older.iter().rev()))
     }
@@ -689,9 +847,13 @@ impl Account {
         Some(newest)
     }
 
-    /// The life that had begun by `time`.
+    /// The life to which a time belongs at which there was an event.
     fn life_at(&self, time: i64) -> Option<&Self> {
-        self.lives().find(|life| life.first <= time)
+        self.lives().find(|life| life.is_of(time))
+    }
+
+    fn is_of(&self, time: i64) -> bool {
+        (self.first..=self.last).contains(&time)
     }
 
     /// The life as known before `t`, unless it was idle for too long.
@@ -721,18 +883,27 @@ impl Account {
         self.more.as_ref().and_then(|more| more.stands.last().copied()).unwrap_or(Stand::ALONE)
     }
 
-    /// Notes how the cluster of this root stands from a time on that is not before the last.
-    fn stand(&mut self, now: Stand, horizon: i64) {
+    /// Lets the cluster of this root change at a time.
+    fn change(&mut self, time: i64, change: Change, horizon: i64) {
         let stands = &mut self.more().stands;
-        match stands.last_mut() {
-            Some(last) if last.time == now.time => *last = now,
-            _ => {
-                let n_unseen = n_unseen(stands, horizon);
-                if n_unseen > stands.len() / 2 {
-                    stands.drain(..n_unseen);
-                }
-                stands.push(now);
-            }
+        let n_unseen = n_unseen(stands, horizon);
+        if n_unseen > stands.len() / 2 {
+            stands.drain(..n_unseen);
+        }
+        let at = stands.partition_point(|stand| stand.time < time);
+        let before = at.checked_sub(1).map_or(Stand::ALONE, |before| stands[before]);
+        if stands.get(at).is_none_or(|stand| stand.time > time) {
+            stands.insert(at, Stand { time, ..before });
+        }
+        let changed = |n: u32, by: i64, least: i64| {
+            u32::try_from((i64::from(n) + by).clamp(least, i64::from(u32::MAX))).unwrap_or(u32::MAX)
+        };
+        for stand in &mut stands[at..] {
+            stand.size = changed(stand.size, change.size, 1);
+            stand.frauds = changed(stand.frauds, change.frauds, 0);
+        }
+        if Change::between(before, stands[at]) == Change::NONE {
+            stands.remove(at);
         }
     }
 }
@@ -745,9 +916,19 @@ fn n_unseen(stands: &[Stand], horizon: i64) -> usize {
 impl Stand {
     /// An account before anything happened to it.
     const ALONE: Self = Self { time: i64::MIN, size: 1, frauds: 0 };
+    /// No account.
+    const NOTHING: Self = Self { time: i64::MIN, size: 0, frauds: 0 };
 }
 
 impl Lives for Thing {
+    fn span(&self) -> (i64, i64) {
+        (self.head.time, self.last)
+    }
+
+    fn extend_to(&mut self, time: i64) {
+        self.last = self.last.max(time);
+    }
+
     fn lives(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(self.more.iter().flat_map(|more| more.older.iter().rev()))
     }
@@ -800,6 +981,33 @@ impl Thing {
         self.uses().any(|u| u.account == account)
     }
 
+    /// Notes a use by a life of an account that spans these times; whom the account is linked with by it, and from when on.
+    fn see(&mut self, seen: Use, own: std::ops::RangeInclusive<i64>, hub_limit: usize) -> Option<(Use, i64)> {
+        let known = self.uses().find(|u| u.account == seen.account && own.contains(&u.time)).copied();
+        match known {
+            Some(known) if known.time <= seen.time => return None,
+            Some(known) => {
+                let mut uses: Vec<Use> = self.uses().map(|u| if *u == known { seen } else { *u }).collect();
+                uses.sort_unstable();
+                self.set_uses(uses);
+            }
+            None if self.n_before(seen.time) <= hub_limit => self.insert(seen, hub_limit + 1),
+            None => {}
+        }
+        // All others that it links are linked with its first account already.
+        let other = if self.head == seen { *self.others().first()? } else { self.head };
+        let from = seen.time.max(other.time);
+        (self.n_before(from) < hub_limit).then_some((other, from))
+    }
+
+    /// Sets the uses, sorted; there is one.
+    fn set_uses(&mut self, mut uses: Vec<Use>) {
+        self.head = uses.remove(0);
+        if let Some(more) = self.more.as_mut() {
+            more.uses = uses;
+        }
+    }
+
     /// Inserts a use in order, and keeps the first `limit`.
     fn insert(&mut self, seen: Use, limit: usize) {
         let later = if seen < self.head { std::mem::replace(&mut self.head, seen) } else { seen };
@@ -817,10 +1025,7 @@ impl Thing {
         let mut uses: Vec<Use> =
             self.uses().map(|u| if u.account == account { Use { account: name, ..*u } } else { *u }).collect();
         uses.sort_unstable();
-        self.head = uses.remove(0);
-        if let Some(more) = self.more.as_mut() {
-            more.uses = uses;
-        }
+        self.set_uses(uses);
         self
     }
 }

@@ -1,23 +1,20 @@
 //! The network as bytes and back.
 //!
-//! Clusters and things that no reading can see any more are left out, and joins of one millisecond lead to the root that
-//! was left at its end: so equal networks are equal bytes, whatever has been swept from memory and in whatever order the
-//! events of a millisecond came.
+//! Clusters and things that no reading can see any more are left out, and a join leads to the root that its cluster had at the
+//! end of that millisecond: so equal networks are equal bytes, whatever has been swept from memory and in whatever order the
+//! events came.
 
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::{Account, AccountMore, Join, Lives, Network, Node, Stand, Thing, ThingMore, Use, n_unseen};
+use super::{Account, AccountMore, Join, Lives, MAX_DEPTH, Network, Node, Stand, Thing, ThingMore, Use, n_unseen};
 use crate::container::SectionReader;
 use crate::identity::EntityKey;
 use crate::kernel::{ENTITY_LIFETIME, HistoryError};
 use crate::shared::Shared;
 use crate::slow_clock::SlowClock;
 use crate::varint::{get, get_signed, invalid, put, put_signed};
-
-/// Most joins from an account to its root. Ranks are as good as random, so even 30 are rare; more are there to waste time.
-const MAX_DEPTH: usize = 1_000;
 
 /// The last event of every cluster of several lives, by its root.
 type ClusterLast = HashMap<Node, i64, FixedState>;
@@ -49,7 +46,7 @@ impl Network {
         out.extend([0; 8]);
         let (mut n, mut before) = (0_u64, 0);
         for (EntityKey(key), account) in &self.accounts {
-            for life in oldest_first(account) {
+            for life in in_order(account) {
                 let node = Node { key, first: life.first };
                 let last = match self.root(node, i64::MAX) {
                     Some((root, _)) => cluster_last.get(&root).copied().unwrap_or(life.last),
@@ -63,11 +60,7 @@ impl Network {
                     None => (None, &[][..]),
                 };
                 if let Some(join) = &mut join {
-                    while let Some(next) =
-                        self.life(join.into).and_then(Account::join).filter(|next| next.time == join.time)
-                    {
-                        join.into = next.into;
-                    }
+                    join.into = self.root_from(join.into, join.time).unwrap_or(join.into);
                 }
                 put(out, key - before);
                 before = key;
@@ -180,17 +173,14 @@ impl Network {
         Ok((flags > 0).then(|| Shared::new(more)))
     }
 
-    /// What the reading code takes for granted: joins lead to accounts that are there, never in a circle, and from early
-    /// to late. Then notes the last events of clusters.
+    /// What the reading code takes for granted: joins lead to accounts that are there, never in a circle. Then notes the last
+    /// events of clusters.
     fn check_accounts(&mut self, reader: &SectionReader<'_>) -> Result<(), HistoryError> {
         for (_, account) in &self.accounts {
             for join in account.lives().filter_map(Account::join) {
                 let Some(into) = self.life(join.into) else {
                     return Err(invalid(reader, "accounts joined to accounts"));
                 };
-                if into.join().is_some_and(|next| next.time < join.time) {
-                    return Err(invalid(reader, "clusters joined one after the other"));
-                }
                 if self.depth(join.into) > MAX_DEPTH {
                     return Err(invalid(reader, "clusters no deeper than chance makes them"));
                 }
@@ -222,8 +212,7 @@ impl Network {
                 if n_unseen(&more.stands, horizon) > 0 {
                     return Err(invalid(reader, "no more of a cluster than can be read"));
                 }
-                let into = more.joined.and_then(|join| Some((join.time, self.life(join.into)?.join()?)));
-                if into.is_some_and(|(time, next)| next.time == time) {
+                if more.joined.is_some_and(|join| self.root_from(join.into, join.time) != Some(join.into)) {
                     return Err(invalid(reader, "clusters joined to the root of their millisecond"));
                 }
             }
@@ -246,7 +235,7 @@ impl Network {
         out.extend([0; 8]);
         let (mut n, mut before) = (0_u64, 0);
         for (EntityKey(key), thing) in &self.things {
-            for life in oldest_first(thing).into_iter().filter(|life| life.last >= horizon) {
+            for life in in_order(thing).into_iter().filter(|life| life.last >= horizon) {
                 put(out, key - before);
                 before = key;
                 self.write_thing(out, life);
@@ -353,7 +342,7 @@ impl Network {
             if n == 0 {
                 out.extend([0; 8]);
             }
-            for life in oldest_first(account) {
+            for life in in_order(account) {
                 let (join, stands) = match &life.more {
                     Some(more) => (more.joined, &more.stands[..]),
                     None => (None, &[][..]),
@@ -377,7 +366,7 @@ impl Network {
             if n == 0 {
                 out.extend([0; 8]);
             }
-            for life in oldest_first(thing) {
+            for life in in_order(thing) {
                 put(out, key - before);
                 before = key;
                 epoch.write_thing(out, life);
@@ -414,7 +403,7 @@ impl Network {
 }
 
 /// The lives of an account or a thing in the order of their times.
-fn oldest_first<V: Lives>(newest: &V) -> Vec<&V> {
+fn in_order<V: Lives>(newest: &V) -> Vec<&V> {
     let mut lives: Vec<&V> = newest.lives().collect();
     lives.reverse();
     lives
