@@ -17,7 +17,7 @@ use orderguard_features::canonical::{CanonicalRows, canonical_events, canonical_
 use orderguard_features::identity::IdentityKey;
 use orderguard_features::replay::{LabelEvent, LabelOf};
 use orderguard_features::schema::{Available, Column, Role, Schema};
-use orderguard_features::state::State;
+use orderguard_features::state::{Position, State};
 use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable};
 use orderguard_features::time::{Span, UnixMillis};
 
@@ -95,14 +95,13 @@ impl Orders {
         Some(self.rows.time.iter().map(|time| time.0).collect())
     }
 
-    /// Leaves out the events that the state has learned: those that the shop knew of by its last order or event. Their labels of
-    /// the orders stay.
+    /// Leaves out the events that the state has learned, see [`Position::has_learned`]. Their labels of the orders stay.
     pub(crate) fn leave_out_learned(&mut self, state: &State, key: &IdentityKey) {
-        let Some(until) = state.position().learned_until() else { return };
+        let position = state.position();
+        let Some(until) = position.learned_until() else { return };
         let Some(events) = self.events.take() else { return };
         let n_before = events.rows.len();
-        let limits = EventSpan::After(until).limits(None);
-        let (table, rows) = events_within(events.table, limits, &self.schema, key);
+        let (table, rows) = events_within(events.table, None, Some(&position), &self.schema, key);
         self.remarks.extend(learned_note(n_before - rows.len(), n_before, until));
         let (_, repeated) = repeated(&self.rows, Some(&rows), self.schema.label_delay);
         self.events = (!rows.is_empty()).then_some(OtherEvents { table, rows, repeated });
@@ -242,7 +241,7 @@ pub(crate) fn orders(
         Some(ColumnData::Time(times)) => times.iter().copied().max(),
         _ => None,
     };
-    let events = events.map(|events| events_within(events, span.limits(last), &schema, key));
+    let events = events.map(|events| events_within(events, span.limits(last), None, &schema, key));
     let table = &outcome.table;
     let rows = canonical_rows(&schema, table, key, rayon::current_num_threads());
     let (repeated, of_events) = repeated(&rows, events.as_ref().map(|(_, rows)| rows), schema.label_delay);
@@ -373,10 +372,11 @@ pub(crate) fn learned_note(n_learned: usize, n_events: usize, until: UnixMillis)
     })
 }
 
-/// The events that the shop learned within the limits (both included), and their canonical order.
+/// The events that the shop learned within the limits (both included) and that a state has not learned, and their canonical order.
 pub(crate) fn events_within(
     mut table: EventTable,
     limits: Option<(i64, i64)>,
+    learned: Option<&Position>,
     schema: &Schema,
     key: &IdentityKey,
 ) -> (EventTable, CanonicalRows) {
@@ -384,10 +384,14 @@ pub(crate) fn events_within(
         Some(ColumnData::Time(times)) => Some(times.clone()),
         _ => None,
     };
-    if let (Some((from, until)), Some(time)) = (limits, times(Role::Time, &table.table)) {
+    if (limits.is_some() || learned.is_some())
+        && let Some(time) = times(Role::Time, &table.table)
+    {
+        let (from, until) = limits.unwrap_or((i64::MIN, i64::MAX));
         let known = times(Role::KnownAt, &table.table);
         let known_at = |row: usize| known.as_ref().map_or(time[row], |known| known[row].max(time[row]));
-        keep_events(&mut table, |row| (from..=until).contains(&known_at(row)));
+        let is_learned = |known_at: i64| learned.is_some_and(|position| position.has_learned(UnixMillis(known_at)));
+        keep_events(&mut table, |row| (from..=until).contains(&known_at(row)) && !is_learned(known_at(row)));
     }
     let rows = canonical_events(schema, &table, key, rayon::current_num_threads());
     (table, rows)

@@ -19,14 +19,14 @@ use orderguard_features::identity::OrderId;
 use orderguard_features::matrix::Matrix;
 use orderguard_features::replay::{LabelEvent, LabelOf, ReplayInput, replay};
 use orderguard_features::schema::{Role, Schema};
-use orderguard_features::state::State;
+use orderguard_features::state::{Position, State};
 use orderguard_features::table::{ColumnData, EventTable, MISSING_I64, OrderTable};
 use orderguard_features::time::UnixMillis;
 
 use crate::args::RowsArgs;
 use crate::console::Console;
 use crate::failure::{Blame, Outcome};
-use crate::ingest::{self, EventSpan, Orders, OtherEvents, blame, events_within, learned_note};
+use crate::ingest::{self, Orders, OtherEvents, blame, events_within, learned_note};
 use crate::memory::{self, bytes_text};
 use crate::model_data;
 use crate::rows::{Basis, Opened, Wanted, report_rejections};
@@ -222,11 +222,11 @@ fn chunks<'o>(ordered: &'o Ordered<'_>, survey: &Survey, limit: u64, n_cells: us
     ordered.chunks(usize::try_from(n_rows).unwrap_or(usize::MAX), bytes).map_err(blame)
 }
 
-fn piece(input: &Input, event_limits: Option<(i64, i64)>, chunk: Chunk) -> Piece {
+fn piece(input: &Input, event_limits: Option<(i64, i64)>, learned: Option<&Position>, chunk: Chunk) -> Piece {
     let Input { schema, key, .. } = input;
     let rows = canonical_rows(schema, &chunk.orders, key, rayon::current_num_threads());
     let events = chunk.events.filter(|events| events.table.n_rows > 0);
-    let events = events.map(|events| events_within(events, event_limits, schema, key));
+    let events = events.map(|events| events_within(events, event_limits, learned, schema, key));
     Piece { orders: chunk.orders, rows, events, until: chunk.until }
 }
 
@@ -262,7 +262,7 @@ fn settle<'s>(
     let mut repeats = Repeats::new(schema.label_delay);
     let mut chunks = chunks(ordered, survey, limit, 0)?;
     while let Some(chunk) = chunks.next_chunk().map_err(blame)? {
-        let Piece { orders, rows, events, .. } = piece(input, event_limits, chunk);
+        let Piece { orders, rows, events, .. } = piece(input, event_limits, None, chunk);
         let column = |role: Role| schema.find(role).map(|column| &orders.columns[column]);
         let (repeated, of_events) = repeats.of(&rows, events.as_ref().map(|(_, rows)| rows));
         for (i, &row) in rows.row.iter().enumerate() {
@@ -367,7 +367,7 @@ impl Stream<'_> {
         let mut labels = OrderLabels::default();
         let (mut chosen, mut first) = (Vec::new(), 0);
         while let Some(chunk) = chunks.next_chunk().map_err(blame)? {
-            let piece = piece(self.opened, self.event_limits, chunk);
+            let piece = piece(self.opened, self.event_limits, None, chunk);
             let of_piece = all.take(piece.rows.len()).map_err(blame)?;
             for (i, &row) in piece.rows.row.iter().enumerate().filter(|&(i, _)| is_chosen(piece.rows.hash[i])) {
                 builder.add_order(&piece.orders, row as usize);
@@ -399,7 +399,7 @@ impl Stream<'_> {
             }
         }
         labels.changes.sort_unstable();
-        let piece = piece(self.opened, None, builder.finish(None));
+        let piece = piece(self.opened, None, None, builder.finish(None));
         let repeated = vec![false; piece.rows.len()];
         let n_chosen = piece.rows.len();
         let mut orders = self.orders(&self.opened.schema, piece, labels, repeated, Vec::new());
@@ -431,16 +431,16 @@ impl Stream<'_> {
         let mut learned = self.settled.learned().map_err(blame)?;
         let mut chunks = chunks(self.ordered, self.survey, self.limit, extractor.row_len())?;
         let mut done = Replayed { labels: self.settled.n_learned, ..Replayed::default() };
-        let learned_until = state.position().learned_until().filter(|_| self.is_stored);
-        let event_limits =
-            learned_until.map_or(self.event_limits, |until| EventSpan::After(until).limits(self.survey.last_order));
+        let position = Some(state.position()).filter(|_| self.is_stored);
+        let learned_until = position.and_then(|position| position.learned_until());
+        let event_limits = if learned_until.is_some() { None } else { self.event_limits };
         let mut n_events_seen = 0;
         // Orders that the history before knew already: their labels are not learned.
         let mut known_before: HashSet<u64> = HashSet::new();
         while let Some(chunk) = chunks.next_chunk().map_err(blame)? {
             let n_events = chunk.events.as_ref().map_or(0, |events| events.table.n_rows);
             n_events_seen += n_events;
-            let piece = piece(self.opened, event_limits, chunk);
+            let piece = piece(self.opened, event_limits, position.as_ref(), chunk);
             let of_piece = labels.take(piece.rows.len()).map_err(blame)?;
             let mut label_events = Vec::new();
             while let Some(label) = learned.next_before(piece.until).map_err(blame)? {

@@ -10,9 +10,11 @@
 //! Events are to be learned in order of `known_at`.
 //!
 //! # Lifetime of an entity
-//! An entity of which nothing became known for more than [`ENTITY_LIFETIME`] is first seen again, and its history starts
-//! anew. A clock that jumps back by more than that starts it anew as well. A state takes an entity out 30 days after its end
-//! ([`crate::network::GRACE`]): up to then orders that become known late read what there was at their time.
+//! An entity of which nothing became known for more than [`ENTITY_LIFETIME`] is first seen again: its events, by when they
+//! became known, are cut into *lives* where they lie further apart, and a reading sees the one that had begun last. So an event
+//! with a wrong date far in the future is a life of its own and erases nothing, and a life that has ended is still there for
+//! orders that become known late: until the ninth newest event of the next life is 430 days after its end, or a state takes out
+//! the whole entity 430 days after its last event ([`crate::network::GRACE`]).
 //!
 //! # Bounds
 //! The newest [`Plan::exact_events`] events of an entity, by (time, `known_at`, contents), are exact. Older ones are *folded*: time
@@ -38,6 +40,7 @@ mod folded;
 mod history;
 mod labels;
 mod layout;
+mod lives;
 mod log;
 mod measure;
 #[cfg(test)]

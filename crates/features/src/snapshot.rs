@@ -8,12 +8,12 @@ use std::fmt;
 use crate::container::{Container, ContainerError, ContainerWriter, KIND_STATE, SectionReader, Tag};
 use crate::extract::{Extractor, MAX_SLOTS, Slot};
 use crate::identity::EntityKey;
-use crate::kernel::{EntityHistory, HistoryError};
+use crate::kernel::{AHEAD, EntityHistory, HistoryError};
 use crate::network::Network;
 use crate::order_index::{EventIds, OrderIndex};
 use crate::shards::Shard;
 use crate::slow_clock::LifeClock;
-use crate::state::{Histories, LayoutMismatch, Position, State, is_gone};
+use crate::state::{Histories, LayoutMismatch, NEVER, Position, State, is_gone};
 use crate::time::{Span, UnixMillis};
 
 /// The newest state format that is read, and the one that is written.
@@ -224,6 +224,7 @@ impl State {
         }
         out.extend((self.histories.len() as u32).to_le_bytes());
         self.lives.write_to(out);
+        out.extend(p.newest.iter().flat_map(|time| time.0.to_le_bytes()));
     }
 }
 
@@ -296,9 +297,25 @@ impl Head {
         if n_slots > MAX_SLOTS {
             return Err(invalid(reader, "at most 256 entities"));
         }
-        let position =
-            Position { n_orders, n_events, n_labels, n_repeated, n_labels_ignored, last_order, last_event, known_at };
         let lives = LifeClock::read_from(reader)?;
+        let mut newest = [NEVER; AHEAD + 1];
+        for time in &mut newest {
+            *time = UnixMillis(reader.i64()?);
+        }
+        if !newest.windows(2).all(|pair| pair[0] < pair[1] || pair[1] == NEVER) {
+            return Err(invalid(reader, "the latest times in rising order"));
+        }
+        let position = Position {
+            n_orders,
+            n_events,
+            n_labels,
+            n_repeated,
+            n_labels_ignored,
+            last_order,
+            last_event,
+            known_at,
+            newest,
+        };
         Ok(Self { layout, label_delay, position, n_slots, lives })
     }
 

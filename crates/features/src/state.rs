@@ -5,7 +5,7 @@ use std::fmt;
 use crate::event::Event;
 use crate::extract::{Extractor, MAX_KEY_SOURCES, MAX_VALUES};
 use crate::identity::{EntityKey, OrderId};
-use crate::kernel::{EntityHistory, LabelNews, Occurrence};
+use crate::kernel::{AHEAD, EntityHistory, LabelNews, Occurrence};
 use crate::kind::EventKind;
 use crate::network::Network;
 #[cfg(doc)]
@@ -25,7 +25,7 @@ pub fn order_memory(label_delay: Span) -> Span {
 pub(crate) type Histories = Shards<EntityKey, EntityHistory>;
 
 /// How far the state has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// Orders learned.
     pub n_orders: u64,
@@ -43,7 +43,12 @@ pub struct Position {
     pub last_event: Option<UnixMillis>,
     /// When the latest event became known: an order, another event, or a label (which may be learned later than all).
     pub known_at: Option<UnixMillis>,
+    /// When the latest orders and other events became known, rising; [`NEVER`] before the first.
+    pub(crate) newest: [UnixMillis; AHEAD + 1],
 }
+
+/// Stands for no time.
+pub(crate) const NEVER: UnixMillis = UnixMillis(i64::MIN);
 
 /// Entity history up to a stated event. One owner changes it; a service holds it behind one lock for the feature step.
 ///
@@ -370,10 +375,40 @@ pub(crate) fn news_of(label: &OrderLabel) -> LabelNews {
     }
 }
 
+impl Default for Position {
+    fn default() -> Self {
+        Self {
+            n_orders: 0,
+            n_events: 0,
+            n_labels: 0,
+            n_repeated: 0,
+            n_labels_ignored: 0,
+            last_order: None,
+            last_event: None,
+            known_at: None,
+            newest: [NEVER; AHEAD + 1],
+        }
+    }
+}
+
 impl Position {
-    /// Up to when orders and other events were learned: what became known later is new.
+    /// Whether an order or event that became known then was learned: all are that became known by [`Self::learned_until`], and
+    /// of later ones those of the very times of the [`AHEAD`] that were learned last. So a few wrong dates in the future keep
+    /// nothing from being learned.
+    pub fn has_learned(&self, known_at: UnixMillis) -> bool {
+        self.learned_until().is_some_and(|until| known_at <= until) || self.ahead().contains(&known_at)
+    }
+
+    /// Up to when orders and other events were learned without a gap, as far as this can be told: the time of the ninth latest, or
+    /// of the first where there are fewer. See [`Self::has_learned`].
     pub fn learned_until(&self) -> Option<UnixMillis> {
-        self.last_order.max(self.last_event)
+        self.newest.iter().copied().find(|time| *time != NEVER)
+    }
+
+    /// The times after it.
+    fn ahead(&self) -> &[UnixMillis] {
+        let n_never = self.newest.iter().take_while(|time| **time == NEVER).count();
+        self.newest.get(n_never + 1..).unwrap_or_default()
     }
 
     /// Counts an event that was learned.
@@ -386,5 +421,44 @@ impl Position {
             self.last_event = self.last_event.max(Some(known_at));
         }
         self.known_at = self.known_at.max(Some(known_at));
+        self.note(known_at);
+    }
+
+    /// Notes a time among the latest.
+    fn note(&mut self, known_at: UnixMillis) {
+        if known_at <= self.newest[0] || self.newest.contains(&known_at) {
+            return;
+        }
+        let n_earlier = self.newest.partition_point(|time| *time < known_at);
+        self.newest.copy_within(1..n_earlier, 0);
+        self.newest[n_earlier - 1] = known_at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_dates_in_the_future_are_no_gap() {
+        let at = UnixMillis;
+        let mut position = Position::default();
+        assert_eq!((position.learned_until(), position.has_learned(at(0))), (None, false));
+        position.pass(EventKind::Order, at(5));
+        assert_eq!(position.learned_until(), Some(at(5)));
+        assert!(position.has_learned(at(5)) && position.has_learned(at(4)) && !position.has_learned(at(6)));
+        // In order of arrival, with dates far ahead, and some of them twice.
+        for time in (10..1_000).step_by(10) {
+            position.pass(EventKind::Order, at(time));
+            if time % 200 == 0 {
+                position.pass(EventKind::Login, at(1_000_000 + time));
+                position.pass(EventKind::Order, at(1_000_000 + time));
+            }
+        }
+        assert_eq!(position.last_order, Some(at(1_000_800)));
+        assert!((0..=990).step_by(10).all(|time| position.has_learned(at(time))));
+        assert!((991..2_000).all(|time| !position.has_learned(at(time))));
+        assert!([200, 400, 600, 800].iter().all(|time| position.has_learned(at(1_000_000 + time))));
+        assert!(!position.has_learned(at(1_000_300)) && !position.has_learned(at(2_000_000)));
     }
 }

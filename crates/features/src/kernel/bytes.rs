@@ -1,6 +1,7 @@
 //! A history as bytes and back: only what cannot be worked out from the rest, numbers mostly as variable-length integers.
 //!
 //! ```text
+//! other lives, only where there are any: 2^64 - 1 | n | the lives as here, the oldest first
 //! born: zigzag + 1, 0 for an empty history, which ends here
 //! exact rows: n, then each: time since the row before | known_at - time | tie (4 bytes) | currency, where readings ask
 //!     for it | series bits | values of those series: zigzag + 1, 0 missing | their keys (8 bytes) | their places as values
@@ -19,6 +20,9 @@ use super::{MAX_TIME, MAX_VALUE, MISSING};
 use crate::container::SectionReader;
 use crate::shared::Shared;
 use crate::varint::{get, get_signed, put, put_signed, unzigzag, zigzag};
+
+/// Stands before a number of lives; no time is written so.
+const LIVES: u64 = u64::MAX;
 
 fn put_cell(out: &mut Vec<u8>, cell: i64) {
     put(out, if cell == MISSING { 0 } else { zigzag(cell) + 1 });
@@ -56,6 +60,15 @@ impl EntityHistory {
         if self.is_empty() {
             return out.push(0);
         }
+        if self.has_lives {
+            put(out, LIVES);
+            put(out, self.lives().len() as u64);
+            self.lives().iter().for_each(|life| life.write_life(plan, out));
+        }
+        self.write_life(plan, out);
+    }
+
+    fn write_life(&self, plan: &Plan, out: &mut Vec<u8>) {
         put(out, zigzag(self.born) + 1);
         self.write_exact(plan, out);
         match (self.folded(), self.dropped(plan)) {
@@ -118,11 +131,31 @@ impl EntityHistory {
     /// Reads what [`write_to`](Self::write_to) wrote with the same plan. Whatever it accepts can be read and changed
     /// without a panic.
     pub fn read_from(reader: &mut SectionReader<'_>, plan: &Plan) -> Result<Self, HistoryError> {
+        match get(reader)? {
+            0 => Ok(Self::default()),
+            LIVES => {
+                let n = get_len(reader, 16)?;
+                let mut lives = (0..=n)
+                    .map(|_| match get(reader)? {
+                        0 | LIVES => Err(HistoryError::invalid(reader, "the events of a life")),
+                        born => Self::read_life_from(reader, plan, born),
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                let is_apart = |pair: &[Self]| !pair[0].is_near(pair[1].born) && pair[0].born < pair[1].born;
+                if n == 0 || !lives.windows(2).all(|pair| is_apart(pair) && !pair[0].is_over(plan, &pair[1])) {
+                    return Err(HistoryError::invalid(reader, "lives that stand apart, and can be read"));
+                }
+                let mut history = lives.pop().unwrap_or_default();
+                history.set_lives(lives);
+                Ok(history)
+            }
+            born => Self::read_life_from(reader, plan, born),
+        }
+    }
+
+    fn read_life_from(reader: &mut SectionReader<'_>, plan: &Plan, born: u64) -> Result<Self, HistoryError> {
         let mut history = Self::default();
-        let born = match get(reader)? {
-            0 => return Ok(history),
-            n => unzigzag(n - 1),
-        };
+        let born = unzigzag(born - 1);
         history.read_exact(reader, plan)?;
         history.born = born;
         let n = get_len(reader, 16)?;

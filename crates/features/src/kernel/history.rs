@@ -6,11 +6,11 @@ use super::labels::{LabelRow, Labels};
 use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::log::Log;
 use super::plan::{Plan, Window};
-use super::{AHEAD, ENTITY_LIFETIME, LabelNews, Occurrence};
+use super::{AHEAD, LabelNews, Occurrence};
 use crate::shared::Shared;
 
 /// What is remembered of one entity: 72 bytes and one allocation, and a second one for labels that came early or say
-/// fraud, and for folded events.
+/// fraud, for folded events, and for other lives.
 #[derive(Clone, Debug)]
 pub struct EntityHistory {
     pub(super) log: Log,
@@ -28,6 +28,8 @@ pub struct EntityHistory {
     pub(super) currency: u32,
     /// Whether later events had another one.
     pub(super) mixed: bool,
+    /// Whether other lives stand aside.
+    pub(super) has_lives: bool,
 }
 
 /// Memory that the histories of one shard use one after the other while many events are learned.
@@ -44,13 +46,15 @@ pub(super) struct Extra {
     pub(super) labels: Labels,
     /// Where nothing is folded, the base of the log stands for what was dropped.
     pub(super) folded: Folded,
+    /// Other lives, the oldest first; they have none themselves.
+    pub(super) lives: Vec<EntityHistory>,
     /// One folded row in the making.
     scratch: Vec<i64>,
 }
 
 impl Extra {
     pub(super) fn new() -> Self {
-        Self { labels: Labels::new(), folded: Folded::default(), scratch: Vec::new() }
+        Self { labels: Labels::new(), folded: Folded::default(), lives: Vec::new(), scratch: Vec::new() }
     }
 }
 
@@ -65,6 +69,7 @@ impl Default for EntityHistory {
             extra: None,
             currency: 0,
             mixed: false,
+            has_lives: false,
         }
     }
 }
@@ -102,6 +107,7 @@ impl EntityHistory {
                 + extra.labels.memory_bytes()
                 + extra.folded.memory_bytes()
                 + 8 * extra.scratch.capacity()
+                + extra.lives.iter().map(Self::memory_bytes).sum::<usize>()
         });
         size_of::<Self>() + self.log.memory_bytes() + extra
     }
@@ -127,10 +133,14 @@ impl EntityHistory {
             &mut many[..]
         };
         let event = plan.layout.fresh(event, cells);
-        if self.last_known_at().is_some_and(|last| event.known_at.abs_diff(last) > ENTITY_LIFETIME.0 as u64) {
-            *self = Self::default();
+        if self.is_empty() || !self.has_lives && self.is_near(event.known_at) {
+            self.put(plan, &event);
+        } else if self.born <= event.known_at && self.is_near(event.known_at) {
+            self.put(plan, &event);
+            self.forget_lives(plan);
+        } else {
+            self.put_among(plan, &event);
         }
-        self.put(plan, &event);
     }
 
     /// Makes ready to learn `n` events one after the other: the history lives in `room` until [`Self::leave`].
@@ -147,7 +157,8 @@ impl EntityHistory {
         }
     }
 
-    fn put(&mut self, plan: &Plan, event: &Fresh<'_>) {
+    /// Learns an event of this life.
+    pub(super) fn put(&mut self, plan: &Plan, event: &Fresh<'_>) {
         let layout = &plan.layout;
         let is_newest = event.time >= self.newest;
         self.note(plan, event);
@@ -275,7 +286,7 @@ impl EntityHistory {
         self.add_folded(plan, time, row);
     }
 
-    fn extra(&mut self) -> &mut Extra {
+    pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_with(|| Shared::new(Extra::new()))
     }
 
@@ -287,14 +298,17 @@ impl EntityHistory {
     }
 
     fn add_folded(&mut self, plan: &Plan, time: i64, row: Vec<i64>) {
+        self.add_folded_row(plan, time, &row);
+        self.extra().scratch = row;
+    }
+
+    pub(super) fn add_folded_row(&mut self, plan: &Plan, time: i64, row: &[i64]) {
         let last_known_at = self.newest.max(self.late_known);
-        let extra = self.extra();
-        extra.folded.add(plan, last_known_at, time, &row);
-        extra.scratch = row;
+        self.extra().folded.add(plan, last_known_at, time, row);
     }
 
     /// Makes what the base stands for a folded row, before there are others.
-    fn unfold_base(&mut self, plan: &Plan) {
+    pub(super) fn unfold_base(&mut self, plan: &Plan) {
         if let Some(row) = self.dropped(plan) {
             let last_known_at = self.newest.max(self.late_known);
             self.extra().folded.add(plan, last_known_at, i64::MIN, &row);
@@ -327,9 +341,17 @@ impl EntityHistory {
 
     /// Learns a label of one of the entity's orders, or that an earlier one is reversed.
     ///
-    /// Labels of orders of an earlier life are ignored. O(log n) for few labels, at most O(labels).
+    /// Labels of orders of a life that is forgotten are ignored. O(log n) for few labels, at most O(labels).
     pub fn learn_label(&mut self, plan: &Plan, news: &LabelNews) {
-        if !plan.layout.reads_labels || self.is_empty() || news.known_at < self.born {
+        if !plan.layout.reads_labels || self.is_empty() {
+            return;
+        }
+        if news.known_at < self.born {
+            if self.has_lives
+                && let Some(life) = self.extra().lives.iter_mut().rev().find(|life| life.born <= news.known_at)
+            {
+                life.learn_label(plan, news);
+            }
             return;
         }
         let (before, at) = (news.resolved_before, news.at.max(news.known_at));

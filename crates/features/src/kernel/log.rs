@@ -78,6 +78,23 @@ impl Log {
         layout.subtract_totals(into, self.row(layout, row - 1), own_before);
     }
 
+    /// What an event said, of which `own` is what its row counts by itself: bits of its series, and how many cells were filled.
+    pub(super) fn cells_of(&self, layout: &Layout, row: usize, own: &[i64], cells: &mut [i64]) -> (u64, usize) {
+        let is_of = |series: usize| layout::count(series, own, None) > 0;
+        let of_series = (0..layout.series.len()).fold(0, |bits, series| bits | u64::from(is_of(series)) << series);
+        let mut n = 0;
+        let mut put = |cell: i64| {
+            cells[n] = cell;
+            n += 1;
+        };
+        for (i, _) in layout.inputs.iter().enumerate() {
+            put(if layout.n_values(i, own, None) > 0 { layout.sum(i, own, None) } else { MISSING });
+        }
+        layout.keys.iter().for_each(|cell| put(self.column(layout, cell.column)[row]));
+        layout.places.iter().for_each(|cell| put(self.column(layout, cell.column)[row]));
+        (of_series, n)
+    }
+
     /// All times, by row number; those before `start` mean nothing.
     pub(super) fn times(&self, layout: &Layout) -> &[i64] {
         let head = 2 * layout.sinces.len();

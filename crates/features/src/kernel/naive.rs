@@ -30,8 +30,17 @@ impl Event {
 pub(super) struct Recount {
     /// Sorted.
     events: Vec<Event>,
-    /// (resolved at, learned at) -> (orders resolved, frauds), both as changes.
-    labels: BTreeMap<(i64, i64), (i64, i64)>,
+    labels: Vec<Label>,
+}
+
+/// What a label changes.
+#[derive(Clone, Copy, Debug)]
+struct Label {
+    order_known_at: i64,
+    resolved_at: i64,
+    known_at: i64,
+    resolved: i64,
+    frauds: i64,
 }
 
 /// Events that count at one time: one exact event, or those of a bucket.
@@ -110,14 +119,40 @@ impl Recount {
             return;
         }
         let known_at = event.known_at.max(event.time);
-        let last = self.events.iter().map(|event| event.known_at).max();
-        if last.is_some_and(|last| (known_at - last).abs() > ENTITY_LIFETIME.0) {
-            *self = Self::default();
-        }
         let (currency, tie) = (plan.layout.currency(event), plan.layout.tie(event));
         let (values, keys) = (event.values.to_vec(), event.keys.to_vec());
         self.events.push(Event { time: event.time, known_at, currency, tie, kind: event.kind, values, keys });
         self.events.sort();
+        // Lives of which late orders need nothing any more.
+        let lives = self.lives();
+        for i in (1..lives.len()).rev() {
+            let end = lives[i - 1].events.iter().map(|event| event.known_at).max().unwrap_or(i64::MIN);
+            if lives[i].clock(plan) > end.saturating_add(430 * 86_400_000) {
+                let born = lives[i].born();
+                self.events.retain(|event| event.known_at >= born);
+                self.labels.retain(|label| label.order_known_at >= born);
+                break;
+            }
+        }
+    }
+
+    fn born(&self) -> i64 {
+        self.events.iter().map(|event| event.known_at).min().unwrap_or(i64::MAX)
+    }
+
+    /// Events and labels cut where nothing became known for a lifetime, the oldest first.
+    fn lives(&self) -> Vec<Self> {
+        let mut known: Vec<i64> = self.events.iter().map(|event| event.known_at).collect();
+        known.sort_unstable();
+        let starts = known.chunk_by(|a, b| b - a <= ENTITY_LIFETIME.0).map(|life| life[0]);
+        let starts: Vec<i64> = starts.chain([i64::MAX]).collect();
+        let life = |span: &[i64]| {
+            let inside = |time: i64| (span[0]..span[1]).contains(&time);
+            let events = self.events.iter().filter(|event| inside(event.known_at)).cloned().collect();
+            let labels = self.labels.iter().filter(|label| inside(label.order_known_at)).copied().collect();
+            Self { events, labels }
+        };
+        starts.windows(2).map(life).collect()
     }
 
     pub(super) fn learn_label(&mut self, news: &LabelNews) {
@@ -126,8 +161,8 @@ impl Recount {
         }
         let (before, at) = (news.resolved_before, news.at.max(news.known_at));
         let mut change = |resolved_at: i64, resolved: i64, frauds: i64| {
-            let entry = self.labels.entry((resolved_at, at)).or_default();
-            *entry = (entry.0 + resolved, entry.1 + frauds);
+            let order_known_at = news.known_at;
+            self.labels.push(Label { order_known_at, resolved_at, known_at: at, resolved, frauds });
         };
         if at < before {
             change(at, 1, 0);
@@ -140,7 +175,14 @@ impl Recount {
         }
     }
 
-    pub(super) fn read(&self, plan: &Plan, order: &Occurrence<'_>, mut write: impl FnMut(usize, f32)) {
+    pub(super) fn read(&self, plan: &Plan, order: &Occurrence<'_>, write: impl FnMut(usize, f32)) {
+        match self.lives().into_iter().rfind(|life| life.born() < order.time) {
+            Some(life) => life.read_life(plan, order, write),
+            None => plan.write_first_seen(write),
+        }
+    }
+
+    fn read_life(&self, plan: &Plan, order: &Occurrence<'_>, mut write: impl FnMut(usize, f32)) {
         let now = order.time;
         let rows: Vec<Row<'_>> = self.rows(plan).into_iter().filter(|row| row.known_at < now).collect();
         let last = rows.iter().map(|row| row.known_at).max();
@@ -196,11 +238,17 @@ impl Recount {
     fn labelled(&self, plan: &Plan, now: i64, from: i64, to: i64) -> (i64, i64) {
         let clock = self.clock(plan);
         let bounds = bounds(plan);
-        let last_known_at = self.labels.keys().map(|key| key.1).max().unwrap_or(i64::MIN);
-        let n_folded = self.labels.len().saturating_sub(plan.exact_events);
+        // (resolved at, learned at) -> (orders resolved, frauds), both as changes.
+        let mut changes: BTreeMap<(i64, i64), (i64, i64)> = BTreeMap::new();
+        for label in &self.labels {
+            let entry = changes.entry((label.resolved_at, label.known_at)).or_default();
+            *entry = (entry.0 + label.resolved, entry.1 + label.frauds);
+        }
+        let last_known_at = changes.keys().map(|key| key.1).max().unwrap_or(i64::MIN);
+        let n_folded = changes.len().saturating_sub(plan.exact_events);
         // Bucket or exact pair -> (last known, resolved, frauds).
         let mut rows: BTreeMap<(i64, i64, bool), (i64, i64, i64)> = BTreeMap::new();
-        for (i, (&(at, known_at), &(resolved, frauds))) in self.labels.iter().enumerate() {
+        for (i, (&(at, known_at), &(resolved, frauds))) in changes.iter().enumerate() {
             let time = if i < n_folded { folded_time(&bounds, clock, at) } else { exact_time(&bounds, clock, at) };
             let exact = i >= n_folded && time != i64::MIN;
             let second = if exact { known_at } else { mark(known_at, last_known_at) };

@@ -93,6 +93,14 @@ impl EntityHistory {
 
     /// As [`Self::read`], with one [`Near`] per window ([`Plan::n_windows`]) that this entity's last order left.
     pub fn read_near(&self, plan: &Plan, order: &Occurrence<'_>, near: &mut [Near], mut write: impl FnMut(usize, f32)) {
+        if self.has_lives {
+            return self.life_before(order.time).read_life(plan, order, near, write);
+        }
+        self.read_life(plan, order, near, &mut write);
+    }
+
+    #[inline]
+    fn read_life(&self, plan: &Plan, order: &Occurrence<'_>, near: &mut [Near], mut write: impl FnMut(usize, f32)) {
         if self.read_plain(plan, order, near, &mut write) {
             return;
         }

@@ -283,7 +283,9 @@ proptest! {
         // Exact rows only, and nothing known so much later that old ones are dropped: that does depend on what comes later.
         let plan = Plan::new(plan.readings().to_vec(), plan.label_delay(), 4_096).unwrap();
         for happening in &mut all {
-            happening.time = T0 + (happening.time - T0).rem_euclid(40 * DAY);
+            // Some after a silence that ends a life.
+            let time = (happening.time - T0).rem_euclid(120 * DAY);
+            happening.time = T0 + time % (40 * DAY) + time / (40 * DAY) * 430 * DAY;
         }
         let order = all[me % all.len()].occurrence();
         let (mut some, mut more) = (EntityHistory::default(), EntityHistory::default());
@@ -345,7 +347,7 @@ fn read(history: &EntityHistory, plan: &Plan, order: &Occurrence<'_>) -> Vec<f32
 }
 
 #[test]
-fn a_few_wrong_dates_in_the_future_make_nothing_look_old() {
+fn a_few_wrong_dates_in_the_future_erase_nothing_and_make_nothing_look_old() {
     let reading = |measure| Reading {
         measure,
         series: series(ORDER, &[]),
@@ -354,16 +356,29 @@ fn a_few_wrong_dates_in_the_future_make_nothing_look_old() {
     };
     let plan = Plan::new(vec![reading(Measure::Count), reading(Measure::Sum(amount(false)))], LABEL_DELAY, 64).unwrap();
     let order = |time: i64| Occurrence { time, known_at: time, kind: ORDER, currency: 1, values: &[100], keys: &[] };
-    let mut history = EntityHistory::default();
-    for day in 0..200 {
-        history.observe(&plan, &order(T0 + day * DAY));
-        if day % 50 == 20 {
-            history.observe(&plan, &order(T0 + (day + 300) * DAY));
+    for ahead in [300, 399, 401, 500, 5_000] {
+        let (mut history, mut recount) = (EntityHistory::default(), Recount::default());
+        let mut see = |history: &mut EntityHistory, day: i64| {
+            history.observe(&plan, &order(T0 + day * DAY));
+            recount.observe(&plan, &order(T0 + day * DAY));
+        };
+        for day in 0..200 {
+            see(&mut history, day);
+            if day % 50 == 20 {
+                see(&mut history, day + ahead);
+            }
+        }
+        let mut outputs = [0.0; 2];
+        history.read(&plan, &order(T0 + 200 * DAY), |output, value| outputs[output] = value);
+        assert_eq!(outputs, [30.0, 30.0], "{ahead} days");
+        // The present reaches the wrong dates, and what was before them is still there.
+        for day in 200..700 {
+            see(&mut history, day);
+        }
+        for day in [250, 399, 500, 650, 699, 700, 1_099, 1_101] {
+            compare(&plan, &history, &recount, &order(T0 + day * DAY));
         }
     }
-    let mut outputs = [0.0; 2];
-    history.read(&plan, &order(T0 + 200 * DAY), |output, value| outputs[output] = value);
-    assert_eq!(outputs, [30.0, 30.0]);
 }
 
 #[test]
