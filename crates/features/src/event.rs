@@ -51,15 +51,35 @@ pub struct Event {
     pub own: Vec<f32>,
 }
 
-/// A currency as a number: its letters in upper case, big-endian; 0 for a missing one. Texts longer than four bytes are
-/// told apart by a hash.
+/// A currency as a number: its letters in upper case, big-endian; 0 for a missing one. Codes that ISO 4217 does not know are
+/// told apart as one of [`OTHER_CURRENCIES`], by a hash, so that no entity has more currencies than there can be: each keeps
+/// totals of its own.
 pub fn currency_code(text: &str) -> u32 {
-    let bytes = text.trim().as_bytes();
-    if bytes.len() > 4 {
-        return xxhash_rust::xxh3::xxh3_64(bytes) as u32 | 0x8000_0000;
+    let text = text.trim();
+    if let &[a, b, c] = text.as_bytes() {
+        let code = [a, b, c].map(|letter| letter.to_ascii_uppercase());
+        if CURRENCIES.as_bytes().chunks_exact(4).any(|known| known[..3] == code) {
+            return u32::from_be_bytes([0, code[0], code[1], code[2]]);
+        }
     }
-    bytes.iter().fold(0, |code, b| code << 8 | u32::from(b.to_ascii_uppercase()))
+    match text {
+        "" => 0,
+        _ => 0x8000_0000 | (xxhash_rust::xxh3::xxh3_64(text.to_uppercase().as_bytes()) % OTHER_CURRENCIES) as u32,
+    }
 }
+
+/// So many numbers there are for currencies that are not in ISO 4217: tokens, points, mistakes.
+pub const OTHER_CURRENCIES: u64 = 256;
+
+/// ISO 4217, list one, and those of the last decade.
+const CURRENCIES: &str = "\
+    EUR USD PLN GBP CHF CZK SEK NOK DKK HUF RON BGN UAH TRY JPY CNY INR BRL CAD AUD NZD MXN KRW SGD HKD ILS ZAR RUB \
+    AED AFN ALL AMD ANG AOA ARS AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BSD BTN BWP BYN BZD CDF CHE CHW CLF CLP COP \
+    COU CRC CUC CUP CVE DJF DOP DZD EGP ERN ETB FJD FKP GEL GHS GIP GMD GNF GTQ GYD HNL HRK HTG IDR IQD IRR ISK JMD JOD \
+    KES KGS KHR KMF KPW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXV MYR MZN NAD \
+    NGN NIO NPR OMR PAB PEN PGK PHP PKR PYG QAR RSD RWF SAR SBD SCR SDG SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS \
+    TMT TND TOP TTD TWD TZS UGX USN UYI UYU UYW UZS VED VES VND VUV WST XAF XAG XAU XCD XCG XDR XOF XPD XPF XPT XSU XUA \
+    YER ZMW ZWG ZWL ";
 
 /// A live order that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,5 +168,26 @@ impl std::error::Error for OrderError {
             Self::Cell { error, .. } => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn currencies_are_few() {
+        assert_eq!((currency_code("EUR"), currency_code(" eur ")), (0x0045_5552, 0x0045_5552));
+        assert_eq!((currency_code(""), currency_code("  ")), (0, 0));
+        assert_ne!(currency_code("PLN"), currency_code("ZWL"));
+        assert_eq!(currency_code("usdt"), currency_code("USDT"));
+        assert!(
+            CURRENCIES.len().is_multiple_of(4) && CURRENCIES.as_bytes().chunks_exact(4).all(|code| code[3] == b' ')
+        );
+        let mut codes: Vec<u32> = (0..100_000).map(|i| currency_code(&format!("T{i}"))).collect();
+        codes.extend(CURRENCIES.split_whitespace().map(currency_code));
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), CURRENCIES.split_whitespace().count() + OTHER_CURRENCIES as usize);
     }
 }

@@ -23,9 +23,14 @@ pub(super) struct Log {
     gone: Option<Box<Gone>>,
 }
 
-type Gone = Vec<(u32, Box<[i64]>)>;
+#[derive(Clone, Debug, Default)]
+struct Gone {
+    totals: Vec<(u32, Box<[i64]>)>,
+    /// So many there were when those that no row has were forgotten last.
+    n_needed: usize,
+}
 
-/// So many currencies are remembered before those that no row has are forgotten.
+/// So many currencies more than were needed are remembered before those that no row has are forgotten.
 const MAX_GONE: usize = if cfg!(test) { 2 } else { 16 };
 
 /// Marks the previous time of a row without a key: later than any window.
@@ -52,7 +57,7 @@ impl Log {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let of_gone = |(_, cells): &(u32, Box<[i64]>)| size_of::<(u32, Box<[i64]>)>() + 8 * cells.len();
-        self.cells.memory_bytes() + self.gone.iter().flat_map(|gone| gone.iter()).map(of_gone).sum::<usize>()
+        self.cells.memory_bytes() + self.gone.iter().flat_map(|gone| &gone.totals).map(of_gone).sum::<usize>()
     }
 
     /// Running totals of a currency before a row: those of the last row before it that has the currency, the base among
@@ -64,7 +69,7 @@ impl Log {
                 return Some(cells);
             }
         }
-        let mut gone = self.gone.iter().flat_map(|gone| gone.iter());
+        let mut gone = self.gone.iter().flat_map(|gone| &gone.totals);
         gone.find(|(currency, _)| *currency == of).map(|(_, cells)| &**cells)
     }
 
@@ -293,12 +298,17 @@ impl Log {
 
     fn keep_gone(&mut self, layout: &Layout, of: u32, cells: Box<[i64]>) {
         let mut gone = self.gone.take().unwrap_or_default();
-        match gone.iter_mut().find(|(currency, _)| *currency == of) {
+        match gone.totals.iter_mut().find(|(currency, _)| *currency == of) {
             Some(place) => place.1 = cells,
-            None => gone.push((of, cells)),
+            None => gone.totals.push((of, cells)),
         }
-        if gone.len() > MAX_GONE {
-            gone.retain(|(of, _)| (self.start()..self.end()).any(|at| currency(self.row(layout, at)) == *of));
+        // Twice as many as are needed, so that looking at all rows costs each currency a few of them.
+        if gone.totals.len() > 2 * gone.n_needed + MAX_GONE {
+            let mut needed: Vec<u32> = (self.start()..self.end()).map(|at| currency(self.row(layout, at))).collect();
+            needed.sort_unstable();
+            needed.dedup();
+            gone.totals.retain(|(of, _)| needed.binary_search(of).is_ok());
+            gone.n_needed = gone.totals.len();
         }
         self.gone = Some(gone);
     }

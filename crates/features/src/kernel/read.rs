@@ -468,15 +468,26 @@ impl<'a> Reader<'a> {
         let previous = &self.log.column(self.layout, column + 1)[view.lo..view.mid];
         let mut n: usize = previous.iter().map(|&time| usize::from(time < since)).sum();
         if view.mid < view.hi {
-            let keys = self.log.column(self.layout, column);
-            let is_known = |at: usize| self.row(at)[KNOWN] < self.now;
-            let counts = |&at: &usize| {
-                let earlier = || (view.lo..at).any(|other| keys[other] == keys[at] && is_known(other));
-                keys[at] != 0 && is_known(at) && !earlier()
-            };
-            n += (view.mid..view.hi).filter(counts).count();
+            n += self.distinct_late(self.log.column(self.layout, column), view);
         }
         n
+    }
+
+    /// Distinct keys of the rows of which some may not have been known, but for those that the others have: O(n log n), however
+    /// many events became known while the order was on its way.
+    fn distinct_late(&self, keys: &[i64], view: &View<'a>) -> usize {
+        let known = (view.mid..view.hi).filter(|&at| keys[at] != 0 && self.row(at)[KNOWN] < self.now);
+        let mut late: Vec<(i64, bool)> = known.map(|at| (keys[at], true)).collect();
+        late.sort_unstable();
+        late.dedup();
+        if !late.is_empty() {
+            for key in &keys[view.lo..view.mid] {
+                if let Ok(at) = late.binary_search_by_key(key, |(key, _)| *key) {
+                    late[at].1 = false;
+                }
+            }
+        }
+        late.iter().filter(|(_, is_new)| *is_new).count()
     }
 
     fn decayed(&self, decay: usize, own_currency: bool, view: &View<'a>) -> f64 {

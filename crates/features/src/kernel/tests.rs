@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::naive::Recount;
+use super::read::seek;
 use super::*;
 use crate::container::SectionReader;
 use crate::language::feature::Comparison;
@@ -221,6 +222,15 @@ fn row(plan: &Plan, read: impl FnOnce(&mut dyn FnMut(usize, f32))) -> Vec<u32> {
 fn compare(plan: &Plan, history: &EntityHistory, recount: &Recount, order: &Occurrence<'_>) {
     let found = row(plan, |write| history.read(plan, order, write));
     let expected = row(plan, |write| recount.read(plan, order, write));
+    // Wherever a search begins, it ends at the same rows.
+    let mut random = order.time as u64;
+    let mut near = vec![Near::default(); plan.n_windows()];
+    for near in &mut near {
+        random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        *near = Near { lo: (random >> 58) as u32, hi: (random >> 40) as u32 & 127 };
+    }
+    assert_eq!(row(plan, |write| history.read_near(plan, order, &mut near, write)), found);
+    assert_eq!(row(plan, |write| history.read_near(plan, order, &mut near, write)), found);
     for (i, reading) in plan.readings().iter().enumerate() {
         let values = (f32::from_bits(found[i]), f32::from_bits(expected[i]));
         assert_eq!(found[i], expected[i], "found and recount {values:?} of {reading:?} at {}", order.time - T0);
@@ -233,7 +243,12 @@ proptest! {
     #[test]
     fn a_reading_is_a_recount(plan in plans(), all in happenings(60), back in 0_i64..40, restore_every in 1_usize..12) {
         let (mut history, mut recount) = (EntityHistory::default(), Recount::default());
+        // Pictures of folded rows, currencies and lives too, that are shared with what goes on changing.
+        let mut pictures = Vec::new();
         for (n, (at, step)) in steps(&all, |rank| rank).into_iter().enumerate() {
+            if n % 7 == 3 {
+                pictures.push((history.clone(), bytes(&history, &plan)));
+            }
             if n % restore_every == restore_every - 1 {
                 let written = bytes(&history, &plan);
                 history = restore(&written, &plan).unwrap();
@@ -257,6 +272,18 @@ proptest! {
             let last = history.last_known_at().unwrap_or(T0);
             compare(&plan, &history, &recount, &Occurrence { time: last + days * DAY, ..order });
         }
+        for (picture, before) in pictures {
+            prop_assert_eq!(bytes(&picture, &plan), before);
+        }
+    }
+
+    #[test]
+    fn a_search_from_anywhere_is_a_partition(mut times in proptest::collection::vec(-40_i64..40, 0..300), start: usize, near: usize, key in -42_i64..42) {
+        times.sort_unstable();
+        let start = start % (times.len() + 1);
+        let expected = start + times[start..].partition_point(|&time| time < key);
+        prop_assert_eq!(seek(&times, start, times.len(), near % 400, key), expected);
+        prop_assert_eq!(seek(&times, start, times.len(), expected, key), expected);
     }
 
     #[test]
