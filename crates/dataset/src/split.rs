@@ -9,6 +9,7 @@
 //! labelled only later was unlabelled then: it is in no fit.
 
 mod error;
+mod forward;
 mod note;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use orderguard_features::time::{Span, UnixMillis};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub use error::SplitError;
+pub use forward::{ForwardFold, MIN_FOLD_FRAUDS, forward_folds};
 pub use note::SplitNote;
 
 use crate::folds::entity_folds;

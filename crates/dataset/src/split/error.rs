@@ -81,6 +81,13 @@ pub enum SplitError {
     Shares,
     /// Instants were given for data without time.
     NoTime,
+    /// Too few frauds before the test part for folds that move forward.
+    NoForwardFolds {
+        /// Frauds of train and validation.
+        n_fraud: usize,
+        /// Frauds that a fold needs to learn from and to be judged by.
+        needed: usize,
+    },
 }
 
 impl fmt::Display for SplitError {
@@ -127,6 +134,10 @@ impl fmt::Display for SplitError {
                 UnixMillis(*second_at)
             ),
             Self::Shares => f.write_str("split: expected three shares above 0, for train, validation and test"),
+            Self::NoForwardFolds { n_fraud, needed } => write!(
+                f,
+                "folds: expected two that move forward in time, each with {needed} frauds to learn from, whose labels are due by then, and {needed} to be judged by, found fewer among the {n_fraud} frauds before the test part"
+            ),
             Self::NoTime => f.write_str("split: dates were given, but the data have no order time"),
         }
     }
