@@ -74,14 +74,24 @@ def handbook(programs, folder):
     yield cut("handbook-c", day("2018-05-01"), day("2018-07-24"), day("2018-07-31"))
 
 
+def simulated(programs, folder, seed, drift):
+    path = f"{folder}/orders.csv"
+    words = ["--drift-day", "120"] if drift else []
+    subprocess.run([f"{programs}/orderguard", "simulate", "--quiet", "--orders", "60000", "--seed", str(seed), "-o", path, *words],
+                   check=True)
+    return in_time(f"simulator {seed}{', drift' if drift else ''}", feature_rows(programs, path, folder))
+
+
 def simulator(programs, folder):
     for seed in (101, 102, 103):
         for drift in (False, True):
-            path = f"{folder}/orders.csv"
-            words = ["--drift-day", "120"] if drift else []
-            subprocess.run([f"{programs}/orderguard", "simulate", "--quiet", "--orders", "60000", "--seed", str(seed), "-o", path, *words],
-                           check=True)
-            yield in_time(f"simulator {seed}{', drift' if drift else ''}", feature_rows(programs, path, folder))
+            yield simulated(programs, folder, seed, drift)
+
+
+def tuning(programs, folder):
+    """The streams that our defaults were chosen on; not in the table."""
+    for seed, drift in ((201, False), (202, True), (203, False), (204, True)):
+        yield simulated(programs, folder, seed, drift)
 
 
 def shops(programs, folder):
@@ -115,7 +125,8 @@ def categories(programs, folder):
         yield in_time(name, feature_rows(programs, path, folder))
 
 
-FAMILIES = {"handbook": handbook, "simulator": simulator, "shops": shops, "categories": categories}
+TABLE = {"handbook": handbook, "simulator": simulator, "shops": shops, "categories": categories}
+FAMILIES = TABLE | {"tuning": tuning}
 
 
 def default_model(peer, params, fit, labels, seed=0):
@@ -193,14 +204,15 @@ def figures(data, scores):
             "log_loss": round(float(sklearn.metrics.log_loss(y, probability)), 6), "drawn": [round(value, 4) for value in drawn]}
 
 
-def ours(programs, data, folder):
+def ours(programs, data, folder, *words):
     train.write_matrix(f"{folder}/matrix.ogmx", data.x, data.y, data.n_train)
     start = time.perf_counter()
     done = subprocess.run([f"{programs}/examples/fit_matrix", f"{folder}/matrix.ogmx", "early_stop=true", f"n_valid={data.n_valid}",
-                           f"scores={folder}/scores", f"threads={train.THREADS}"], capture_output=True, text=True)
+                           f"scores={folder}/scores", f"threads={train.THREADS}", *words], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr)
-    return figures(data, numpy.fromfile(f"{folder}/scores")) | {"seconds": round(time.perf_counter() - start, 2)}
+    found = figures(data, numpy.fromfile(f"{folder}/scores")) | {"seconds": round(time.perf_counter() - start, 2)}
+    return found | {"search": json.loads(done.stdout).get("search")}
 
 
 def peer_figures(peer, data, n_trials):
@@ -224,6 +236,8 @@ def main():
     parser.add_argument("--programs", required=True)
     parser.add_argument("--set", action="append", choices=list(FAMILIES))
     parser.add_argument("--trials", type=int, default=0)
+    parser.add_argument("--search", type=int, default=0)
+    parser.add_argument("--ours", action="store_true")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
@@ -242,7 +256,9 @@ def main():
     say(f"precision of ours less that of the best peer with its defaults, 95 % interval of {REPLICATES} paired bootstrap draws of the test rows.")
     say(f"\n{'set':22} {'rows':>8} {'frauds':>7}  {'learner':12} {'AP':>7} {'recall':>7} {'log loss':>9} {'seconds':>8}")
     below, above, n_sets = [], [], 0
-    for family in args.set or FAMILIES:
+    peers = () if args.ours else PEERS
+    gains = []
+    for family in args.set or TABLE:
         with tempfile.TemporaryDirectory() as folder:
             for data in FAMILIES[family](args.programs, folder):
                 fraud = int(data.y[data.n_train:].sum())
@@ -250,7 +266,10 @@ def main():
                     say(f"{data.name:22} left out: too few frauds in a part")
                     continue
                 results = {"orderguard": ours(args.programs, data, folder)}
-                for peer in PEERS:
+                if args.search:
+                    results["orderguard*"] = ours(args.programs, data, folder, f"trials={args.search}")
+                    gains.append([results[name]["average_precision"] for name in ("orderguard", "orderguard*")])
+                for peer in peers:
                     key, shape = f"{data.name}/{peer}", [*data.x.shape, data.n_fit, data.n_valid]
                     kept = cache.get(key)
                     if args.again or not kept or kept["shape"] != shape or kept["versions"] != versions or (args.trials and "tuned" not in kept["found"]):
@@ -259,7 +278,7 @@ def main():
                     results[peer] = cache[key]["found"]["default"]
                     if "tuned" in cache[key]["found"]:
                         results[f"{peer}*"] = cache[key]["found"]["tuned"]
-                best = max(PEERS, key=lambda peer: results[peer]["average_precision"])
+                best = max(peers or ["orderguard"], key=lambda peer: results[peer]["average_precision"])
                 gaps = numpy.sort(numpy.array(results["orderguard"]["drawn"]) - numpy.array(results[best]["drawn"]))
                 gaps = gaps[~numpy.isnan(gaps)]
                 low, high = gaps[int(0.025 * len(gaps))], gaps[int(0.975 * len(gaps))]
@@ -270,13 +289,23 @@ def main():
                     above.append(data.name)
                 for name, found in results.items():
                     lead = f"{data.name:22} {len(data.y):8,} {fraud:7}" if name == "orderguard" else " " * 39
-                    tail = f"  {low:+.4f} .. {high:+.4f} against {best}" if name == "orderguard" else ""
+                    tail = f"  {low:+.4f} .. {high:+.4f} against {best}" if name == "orderguard" and peers else ""
+                    if found.get("search"):
+                        looked = found["search"]
+                        tail = (f"  {looked['trials']} trials in {looked['seconds']:.0f} s; chosen {looked['chosen']}, {looked['difference']:+.4f} "
+                                f"on folds: {looked['parameters']}")
                     say(f"{lead}  {name:12} {found['average_precision']:7.4f} {found['recall']:7.4f} {found['log_loss']:9.5f} {found['seconds']:8.1f}{tail}")
-    say(f"\nAt or above the best default peer on {len(above)} of {n_sets} sets; below it beyond the interval on {len(below)}: {', '.join(below) or 'none'}.")
+    if gains:
+        before, after = numpy.array(gains).mean(axis=0)
+        n_better, n_worse = (sum(sign * (b - a) > 0 for a, b in gains) for sign in (1, -1))
+        say(f"\nA searched model (orderguard*) has a mean average precision of {after:.4f} over {len(gains)} sets, the defaults {before:.4f}; "
+            f"better on {n_better}, worse on {n_worse}.")
+    if peers:
+        say(f"\nAt or above the best default peer on {len(above)} of {n_sets} sets; below it beyond the interval on {len(below)}: {', '.join(below) or 'none'}.")
     if args.trials:
-        say("A star marks a peer tuned by random trials on the calibration rows.")
+        say("A star marks a peer tuned by random trials on the calibration rows, or ours by a search.")
     if args.write:
-        (HERE / "results/quality.txt").write_text("\n".join(lines) + "\n")
+        (HERE / "results" / ("search.txt" if args.ours else "quality.txt")).write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

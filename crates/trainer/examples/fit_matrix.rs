@@ -2,7 +2,8 @@
 //!
 //! `fit_matrix FILE [NAME=VALUE]...` with the names of `GbtParams`, `rounds=N` (that many rounds, no validation),
 //! `early_stop=true` (validation on the last fifth of the training rows, or the last `n_valid=N`), `scores=FILE` (raw scores of
-//! those rows and of the test rows, f64), `threads=N` and `vectors=scalar|avx2|avx512`.
+//! those rows and of the test rows, f64), `threads=N` and `vectors=scalar|avx2|avx512`. `trials=N` or `seconds=S` searches for parameters
+//! first, on folds of the training rows that move forward (the rows' order is that of time), then fits with those.
 //!
 //! The file, little-endian: `OGMX`, version 1 (u32), rows, features and training rows (u64 each; the first rows train, the others
 //! test), the cells (f32, column after column, NaN is missing), the labels (u8).
@@ -19,9 +20,11 @@ use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Node};
 use orderguard_trainer::boosting::{Extras, Round, fit, fit_rounds};
-use orderguard_trainer::params::GbtParams;
+use orderguard_trainer::params::{CheckedGbtParams, GbtParams};
 use orderguard_trainer::samples::Samples;
+use orderguard_trainer::search::{Dimension, Fold, Found, Limit, search, value_text};
 use orderguard_trainer::vector::{self, Width};
+use orderguard_trainer::weights::by_age;
 
 struct Data {
     matrix: Matrix,
@@ -91,6 +94,43 @@ fn limit_vectors(name: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Folds that a search is made on.
+const N_FOLDS: usize = 4;
+
+/// Searches among the training rows: the later half of their frauds judge, fold by fold, each fold fitted on all rows before.
+fn searched(
+    params: &CheckedGbtParams,
+    data: &Data,
+    trials: Option<usize>,
+    seconds: Option<f64>,
+) -> Result<Found, Box<dyn Error>> {
+    let labels = &data.labels[..data.n_train];
+    let frauds: Vec<usize> = (0..data.n_train).filter(|&row| labels[row] == 1).collect();
+    let cut = |fold: usize| match fold {
+        N_FOLDS => data.n_train,
+        fold => frauds[frauds.len() / 2 + fold * frauds.len() / (2 * N_FOLDS)],
+    };
+    let rows: Vec<u32> = (0..data.n_train as u32).collect();
+    let times: Vec<i64> = (0..data.n_train as i64).collect();
+    let part =
+        |from: usize, to: usize| Samples { matrix: &data.matrix, rows: &rows[from..to], labels: &labels[from..to] };
+    let fold = |i: usize| Fold {
+        train: part(0, cut(i)),
+        held: part(cut(i), cut(i + 1)),
+        extras: Extras::default(),
+        times: Some(&times[..cut(i)]),
+    };
+    let folds: Vec<Fold<'_>> = (0..N_FOLDS).map(fold).collect();
+    let start = Instant::now();
+    let elapsed = || start.elapsed().as_secs_f64();
+    let limit = match (trials, seconds) {
+        (None, Some(budget)) => Limit::Seconds { budget, elapsed: &elapsed },
+        (trials, _) => Limit::Trials(trials.unwrap_or(0)),
+    };
+    let kinds = vec![FeatureKind::Numeric; data.matrix.n_features()];
+    Ok(search(params, &Dimension::ALL, &kinds, &folds, limit, &|| false, &mut |_| {})?)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: fit_matrix FILE [NAME=VALUE]...")?;
@@ -99,6 +139,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut early_stop = false;
     let mut n_valid = None;
     let mut scores_path = None;
+    let (mut trials, mut budget) = (None, None);
     for arg in args {
         let (name, value) = arg.split_once('=').ok_or("expected NAME=VALUE")?;
         match name {
@@ -106,6 +147,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "early_stop" => early_stop = value.parse()?,
             "n_valid" => n_valid = Some(value.parse::<usize>()?),
             "scores" => scores_path = Some(value.to_owned()),
+            "trials" => trials = Some(value.parse()?),
+            "seconds" => budget = Some(value.parse()?),
             "vectors" => limit_vectors(value)?,
             "threads" => rayon::ThreadPoolBuilder::new().num_threads(value.parse()?).build_global()?,
             "n_trees" => params.n_trees = value.parse()?,
@@ -131,8 +174,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let rounds = rounds.unwrap_or(params.n_trees);
-    let params = params.check()?;
+    let mut params = params.check()?;
     let data = read(&path)?;
+    let mut weights = None;
+    let mut found_text = String::new();
+    if trials.is_some() || budget.is_some() {
+        let start = Instant::now();
+        let found = searched(&params, &data, trials, budget)?;
+        let (seconds, chosen) = (start.elapsed().as_secs_f64(), &found.trials[found.chosen]);
+        if let Some(half_life) = chosen.setting.half_life {
+            let times: Vec<i64> = (0..data.n_train as i64).collect();
+            weights = Some(by_age(&times, data.n_train as i64, half_life)?);
+        }
+        params = chosen.setting.params.clone().check()?;
+        let values = found.dimensions.iter().map(|&d| format!("{} {}", d.name(), value_text(&chosen.setting, d)));
+        found_text = format!(
+            ", \"search\": {{\"seconds\": {seconds:.2}, \"trials\": {}, \"chosen\": {}, \"difference\": {:.5}, \"parameters\": \"{}\"}}",
+            found.trials.len() - 1,
+            found.chosen,
+            chosen.difference,
+            values.collect::<Vec<_>>().join(", ")
+        );
+    }
     let kinds = vec![FeatureKind::Numeric; data.matrix.n_features()];
     let rows: Vec<u32> = (0..data.n_train as u32).collect();
     let select = |from: usize, to: usize| Samples {
@@ -146,12 +209,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         first_round.get_or_insert_with(|| start.elapsed().as_secs_f64());
         ControlFlow::Continue(())
     };
-    let extras = Extras::default();
     let cut = data.n_train - n_valid.unwrap_or(data.n_train / 5).min(data.n_train);
+    let extras = |n: usize| Extras { weights: weights.as_ref().map(|weights| &weights[..n]), ..Default::default() };
     let fitted = if early_stop {
-        fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &extras, &mut progress)?
+        fit(&params, &kinds, &select(0, cut), &select(cut, data.n_train), &extras(cut), &mut progress)?
     } else {
-        fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &extras, &mut progress)?
+        fit_rounds(&params, &kinds, &select(0, data.n_train), rounds, &extras(data.n_train), &mut progress)?
     };
     let seconds = start.elapsed().as_secs_f64();
     let peak = peak_megabytes().map_or("null".to_string(), |peak| peak.to_string());
@@ -162,7 +225,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let quality = average_precision(&scores[data.n_train - cut..], &data.labels[data.n_train..]).unwrap_or(f64::NAN);
     println!(
-        "{{\"seconds\": {seconds:.4}, \"first_round_seconds\": {:.4}, \"average_precision\": {quality:.5}, \"rounds\": {}, \"peak_mb\": {peak}}}",
+        "{{\"seconds\": {seconds:.4}, \"first_round_seconds\": {:.4}, \"average_precision\": {quality:.5}, \"rounds\": {}, \"peak_mb\": {peak}{found_text}}}",
         first_round.unwrap_or(f64::NAN),
         fitted.best_round
     );

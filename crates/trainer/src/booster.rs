@@ -19,7 +19,7 @@ use crate::validation::HeldMeasure;
 use crate::vector::Width;
 
 /// Up to so many training rows all are used: there is little time to save, and every honest row near a fraud counts.
-const EASY_ROWS_FROM: usize = 100_000;
+pub(crate) const EASY_ROWS_FROM: usize = 100_000;
 /// Key that keeps the draws of features apart from those of rows.
 const FEATURE_DRAW: u64 = 2 << 32;
 

@@ -131,24 +131,37 @@ pub fn fit(
     check_lengths(kinds, valid);
     let thinned = Thinned::new(params, train, extras);
     let (train, extras) = (&thinned.samples(train), &thinned.extras(extras));
+    let binned = bin(params.max_bins, kinds, &[train, valid]);
+    fit_binned(params, kinds, train, valid, extras, &binned, progress)
+}
+
+/// As [`fit`], on samples that are thinned and binned already: `binned` holds the rows of `train`, then those of `valid`.
+pub(crate) fn fit_binned(
+    params: &CheckedGbtParams,
+    kinds: &[FeatureKind],
+    train: &Samples<'_>,
+    valid: &Samples<'_>,
+    extras: &Extras<'_>,
+    binned: &BinnedMatrix,
+    progress: Progress<'_>,
+) -> Result<GbtFit, FitError> {
     let extra = Extra::new(params, extras, train.labels, valid.len())?;
     let (n_train, n_valid) = (train.len(), valid.len());
     check_rows(n_train, train.n_fraud(), n_train + n_valid, None)?;
     if valid.n_fraud() == 0 {
         return Err(FitError::NoFraudInValidation { n_rows: n_valid, fold: None });
     }
-    let binned = bin(params, kinds, &[train, valid]);
     let labels = [train.labels, valid.labels].concat();
     let all: Vec<u32> = (0..(n_train + n_valid) as u32).collect();
     let (train_rows, valid_rows) = all.split_at(n_train);
     assert!(extras.measure.len().is_none_or(|n| n == n_valid), "the measure has one entry for each validation sample");
-    let constraints = resolve(params, kinds, &binned)?;
+    let constraints = resolve(params, kinds, binned)?;
     let (targets, measure) = (extra.targets(&labels), extras.measure.of(0..n_valid));
     let (train_rows, valid_rows) = (train_rows.to_vec(), valid_rows.to_vec());
     let parts = [train, valid];
     let start = Start::new(params, kinds.len(), extras.start, &parts)?;
     let mut boosters =
-        [Booster::new(params, &binned, constraints, targets, train_rows, (valid_rows, measure), start.as_ref())?];
+        [Booster::new(params, binned, constraints, targets, train_rows, (valid_rows, measure), start.as_ref())?];
     let run = run_rounds(params, &mut boosters, extras.resume, &parts, progress)?;
     let [booster] = boosters;
     let shift = prior_shift(params);
@@ -177,7 +190,7 @@ pub fn fit_rounds(
     let (samples, extras) = (&thinned.samples(samples), &thinned.extras(extras));
     let extra = Extra::new(params, extras, samples.labels, 0)?;
     check_rows(samples.len(), samples.n_fraud(), samples.len(), None)?;
-    let binned = bin(params, kinds, &[samples]);
+    let binned = bin(params.max_bins, kinds, &[samples]);
     let rows = (0..samples.len() as u32).collect();
     let constraints = resolve(params, kinds, &binned)?;
     let none_held = (Vec::new(), HeldMeasure::AveragePrecision);
@@ -244,7 +257,7 @@ pub fn fit_folds(
             return Err(FitError::NoFraudInValidation { n_rows: n_held, fold: Some(fold) });
         }
     }
-    let binned = bin(params, kinds, &[samples]);
+    let binned = bin(params.max_bins, kinds, &[samples]);
     assert!(extras.measure.len().is_none_or(|n| n == n_rows), "the measure has one entry for each sample");
     let constraints = resolve(params, kinds, &binned)?;
     // Easy to forget: honest orders that no tree learns from still judge.
@@ -326,9 +339,9 @@ impl<'a> Extra<'a> {
     }
 }
 
-fn bin(params: &CheckedGbtParams, kinds: &[FeatureKind], parts: &[&Samples<'_>]) -> BinnedMatrix {
+pub(crate) fn bin(max_bins: usize, kinds: &[FeatureKind], parts: &[&Samples<'_>]) -> BinnedMatrix {
     let parts: Vec<(&Matrix, &[u32])> = parts.iter().map(|samples| (samples.matrix, samples.rows)).collect();
-    BinnedMatrix::new(kinds, &parts, params.max_bins)
+    BinnedMatrix::new(kinds, &parts, max_bins)
 }
 
 struct Run {
@@ -394,8 +407,7 @@ struct Best {
 impl Best {
     /// Compares the last round of the history with the best before; whether it is better.
     fn look_at(&mut self, params: &CheckedGbtParams, history: &[RoundReport]) -> bool {
-        let window = &history[history.len().saturating_sub(params.metric_window)..];
-        let smooth = window.iter().filter_map(|report| report.metric).sum::<f64>() / window.len() as f64;
+        let smooth = smoothed(params, history);
         let better = smooth > self.value;
         if better {
             *self = Self { value: smooth, round: history.len() };
@@ -407,4 +419,10 @@ impl Best {
     fn is_past(&self, params: &CheckedGbtParams, round: usize) -> bool {
         params.patience > 0 && round - self.round >= params.patience
     }
+}
+
+/// The metric after the last round of a history as it is compared: averaged over the last rounds.
+pub(crate) fn smoothed(params: &CheckedGbtParams, history: &[RoundReport]) -> f64 {
+    let window = &history[history.len().saturating_sub(params.metric_window)..];
+    window.iter().filter_map(|report| report.metric).sum::<f64>() / window.len() as f64
 }

@@ -29,6 +29,7 @@ pub mod params;
 mod partition;
 pub mod samples;
 pub mod scorecard;
+pub mod search;
 pub mod snapshot;
 mod splitting;
 mod standardise;

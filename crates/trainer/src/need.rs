@@ -1,7 +1,8 @@
 //! How much memory a fit takes, foreseen before it begins.
 
 use crate::binning::BLOCK;
-use crate::params::CheckedGbtParams;
+use crate::params::{CheckedGbtParams, GbtParams};
+use crate::search::{MOST_LEAVES, SIDE_BY_SIDE};
 
 /// Rows whose values one thread sorts while it chooses bins, and bytes for each.
 const BINNING_BYTES: u64 = (1 << 17) * 8;
@@ -54,4 +55,16 @@ pub fn bytes(params: &CheckedGbtParams, size: FitSize) -> u64 {
     // Scores, positions, and the best scores of held rows.
     let fit = n_rows * (8 + 4) + n_rows * 8 + tree + histograms;
     binned + shared + n_fits * fit + n_threads * BINNING_BYTES
+}
+
+/// Bytes that a search takes at most beside the feature matrix: a binned matrix for each of `n_folds` folds of all samples, as
+/// coarse and as fine, and the largest fit that may be tried, as many times as there are threads.
+pub fn search_bytes(params: &CheckedGbtParams, size: FitSize, n_folds: usize) -> u64 {
+    let n_rows = (size.n_train + size.n_held) as u64;
+    let row_bytes = size.n_features as u64 + 8 * (size.n_features as u64).div_ceil(BLOCK as u64);
+    let largest = GbtParams { max_leaves: params.max_leaves.max(MOST_LEAVES), ..(**params).clone() };
+    let largest = largest.check().expect("the leaves are within their range");
+    let fit = bytes(&largest, FitSize { n_train: n_rows as usize, n_held: 0, n_fits: 1, ..size });
+    let at_a_time = if n_rows < SIDE_BY_SIDE as u64 { size.n_threads as u64 } else { 1 };
+    2 * n_folds as u64 * n_rows * row_bytes + at_a_time * fit
 }
