@@ -113,13 +113,15 @@ pub(crate) struct TableArgs {
     pub(crate) disposable_domains: Option<PathBuf>,
 }
 
+const SEARCH: &str = "Search for parameters";
+
 /// Fits a model to labelled orders, measures it on later ones, and writes model, state, report and schema.
 ///
 /// Nothing needs to be configured: the columns' roles are inferred and printed, columns that give the answer away are
 /// refused, and the orders are split by time, so that the figures are those of orders the model could not know.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --events logins.csv.gz return=returns.csv chargeback=chargebacks.csv\n    orderguard train --data orders.csv --features features.toml --geo GeoLite2-City.mmdb\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
+    after_help = "Examples:\n    orderguard train --data orders.csv.zst\n    orderguard train --data 2023/ 2024.csv --labels chargebacks.csv --label-delay 30d\n    orderguard train --data orders.csv --events logins.csv.gz return=returns.csv chargeback=chargebacks.csv\n    orderguard train --data orders.csv --features features.toml --geo GeoLite2-City.mmdb\n    orderguard train --data orders.csv --budget 10m\n    orderguard train --data orders.csv --schema schema.toml --model logistic --json > report.json"
 )]
 #[expect(
     clippy::struct_excessive_bools,
@@ -187,6 +189,17 @@ pub(crate) struct TrainArgs {
     pub(crate) params: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) learning: LearningArgs,
+    /// Look for better parameters for so long, such as 10m, then fit with them. Trials are compared on folds that move forward in
+    /// time before the test part, on what --stop-on says; most end early, so that many can be made. Options that are given
+    /// are not searched, and the parameters at hand stay unless others are clearly better. Every trial is written to
+    /// search.jsonl, what was chosen to params.toml.
+    #[arg(long, value_name = "SPAN", value_parser = Span::parse, help_heading = SEARCH,
+          conflicts_with_all = ["trials", "compare", "continue_from", "refit_leaves", "checkpoint"])]
+    pub(crate) budget: Option<Span>,
+    /// Look for better parameters with so many trials: the same ones in every run.
+    #[arg(long, value_name = "N", help_heading = SEARCH,
+          conflicts_with_all = ["compare", "continue_from", "refit_leaves", "checkpoint"])]
+    pub(crate) trials: Option<usize>,
     /// Add trees to those of this model, which keeps its columns, its features and, where nothing else is said, its parameters.
     /// --trees counts those that are added at most.
     #[arg(long, value_name = "MODEL", help_heading = "Going on from a model",

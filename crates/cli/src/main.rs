@@ -20,6 +20,7 @@ mod model_data;
 mod output;
 mod params_file;
 mod rows;
+mod search;
 mod specification;
 mod start;
 mod state_file;

@@ -7,9 +7,10 @@ use orderguard_dataset::scratch::Scratch;
 use orderguard_dataset::split::Split;
 use orderguard_trainer::need::{self, FitSize};
 
-use crate::args::{LearningArgs, MemoryArgs, ModelKind};
+use crate::args::{LearningArgs, MemoryArgs, ModelKind, TrainArgs};
 use crate::failure::{Failure, Outcome, usage};
 use crate::learner::{checked_params, learned_from};
+use crate::search::N_FOLDS;
 
 /// Bytes that a logistic regression takes for one value.
 const LOGISTIC_CELL_BYTES: u64 = 16;
@@ -36,8 +37,14 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// For `n_orders` rows of `n_features`, divided into `parts`; with `refit`, also fitted on all of them.
-    pub(crate) fn new(options: &LearningArgs, parts: &Split, n_features: usize, n_orders: usize, refit: bool) -> Self {
+    /// For `n_orders` rows of `n_features`, divided into `parts`, with all that `args` want to be done with them.
+    pub(crate) fn new(
+        args: &TrainArgs,
+        options: &LearningArgs,
+        parts: &Split,
+        n_features: usize,
+        n_orders: usize,
+    ) -> Self {
         let n_fraud = parts.train_label.iter().map(|&label| usize::from(label == 1)).sum();
         let folds = parts.train_fold.as_ref().map_or(1, |folds| {
             let mut seen = [false; 256];
@@ -57,7 +64,10 @@ impl Need {
             ModelKind::Gbt => checked_params(options).map_or(0, |params| {
                 let n_train = learned_from(options, n_fraud, n_orders);
                 let on_all = FitSize { n_train, n_held: 0, n_fits: 1, ..size };
-                need::bytes(&params, size).max(if refit { need::bytes(&params, on_all) } else { 0 })
+                let searches = args.budget.is_some() || args.trials.is_some();
+                let search = if searches { need::search_bytes(&params, size, N_FOLDS as usize) } else { 0 };
+                let refit = if args.refit { need::bytes(&params, on_all) } else { 0 };
+                need::bytes(&params, size).max(refit).max(search)
             }),
             // Standardised columns, a missing and a first-seen flag of each.
             ModelKind::Logistic | ModelKind::Scorecard => (parts.train.len() * n_features) as u64 * LOGISTIC_CELL_BYTES,

@@ -36,6 +36,9 @@ pub struct Report {
     pub rejections: Rejections,
     /// How the orders were divided.
     pub split: Split,
+    /// The search for parameters; `None` when there was none.
+    #[serde(default)]
+    pub search: Option<Search>,
     /// The model; `None` only where a report is about data alone.
     #[serde(default)]
     pub model: Option<Model>,
@@ -65,6 +68,7 @@ impl Default for Report {
             leaks: Vec::new(),
             rejections: Rejections::default(),
             split: Split::default(),
+            search: None,
             model: None,
             features: Vec::new(),
             validation: None,
@@ -257,6 +261,35 @@ pub struct Part {
     pub n_rows: u64,
     /// Frauds among them.
     pub n_fraud: u64,
+}
+
+/// A search for parameters. Every trial is in the search log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    /// When it was to end, such as `50 trials` or `10min`.
+    pub limit: String,
+    /// Whether it was stopped by hand before.
+    pub is_stopped: bool,
+    /// Trials beside the first one, which has the parameters that the search began with.
+    pub n_trials: u64,
+    /// Of them, those that were fitted on all folds.
+    pub n_on_all_folds: u64,
+    /// Folds that move forward in time before the test part (over entities, where the data have no time).
+    pub n_folds: u64,
+    /// What trials were compared by.
+    pub measure: String,
+    /// The first trial's measure, mean over the folds; `None` when the search ended before it was known.
+    pub first: Option<f64>,
+    /// Number of the trial whose parameters the model has; 0 is the first one.
+    pub chosen: u64,
+    /// Its measure less that of the first trial, mean over the folds.
+    pub difference: f64,
+    /// The standard error of that mean; 0 for the first trial.
+    pub standard_error: f64,
+    /// The parameters that were searched, as chosen.
+    pub params: BTreeMap<String, String>,
+    /// Seconds of wall-clock time.
+    pub seconds: f64,
 }
 
 /// The model.

@@ -59,6 +59,7 @@ pub fn render(report: &Report, style: &Style) -> String {
     page.section("Columns that may know the answer", &origin::leaks(report, style));
     page.section("Rejected rows", &origin::rejections(report, style));
     page.section("Before you believe the figures", &origin::notes(report, style));
+    page.section("Search", &origin::search(report, style));
     page.section("Figures", &figures::table_of_figures(report, style));
     page.section("Decisions at the threshold", &figures::decisions(report, style));
     page.section("Precision at each recall", &plot::precision_recall(report, style));

@@ -35,7 +35,7 @@ use crate::specification::{refuse_card_numbers, refuse_leaks, specify};
 use crate::start::{self, Earlier};
 use crate::watch::Watch;
 use crate::weighing::{self, Facts};
-use crate::{comparison, interrupt, key, model_data, output, params_file, specification};
+use crate::{comparison, interrupt, key, model_data, output, params_file, search, specification};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
@@ -61,6 +61,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         None => given,
     };
     learner::check(&options)?;
+    search::check(args, &options)?;
     interrupt::watch(console.is_quiet());
     let key = key::load(args.key_file.as_deref())?;
     let tables = Arc::new(specification::tables(&args.tables)?);
@@ -90,7 +91,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     if spec.is_empty() {
         return data("no column is left that a model could learn from; `orderguard schema` shows what was found");
     }
-    let need = Need::new(&options, &parts, spec.len(), orders.len(), args.refit);
+    let need = Need::new(args, &options, &parts, spec.len(), orders.len());
     need.check(true, args.max_memory)?;
     let extractor = Extractor::with_tables(&orders.schema, &spec, key.clone(), Arc::clone(&tables)).bad_data()?;
     let mut state = State::new(&extractor);
@@ -122,7 +123,23 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         let table = comparison::run(&options, &orders.schema, &fit_parts, test, args.aim, args.json, (console, log))?;
         return output::print(&table);
     }
-    let (learner, options) = Learner::resolve(&options, &fit_parts)?;
+    let (mut learner, mut at_hand) = Learner::resolve(&options, &fit_parts)?;
+    let mut found = None;
+    if let Learner::Gbt(params) = &learner {
+        let watch = Watch::new(console, log, None);
+        let options = (&options, &at_hand);
+        found = with_split_input(args, at_hand.seed(), &orders, &key, |input, limits| {
+            search::run(args, options, params, (input, limits, &parts), &fit_parts, &watch)
+        })?;
+    }
+    // What was found may say how orders weigh.
+    let found_facts = found.as_ref().map(|found| Facts::new(&orders, &found.options)).transpose()?;
+    let facts = found_facts.as_ref().unwrap_or(&facts);
+    let fit_parts = fit::Parts { facts, ..fit_parts };
+    if let Some(found) = &found {
+        (learner, at_hand) = Learner::resolve(&found.options, &fit_parts)?;
+    }
+    let options = at_hand;
     log.event(
         "fit",
         json!({
@@ -174,6 +191,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         leaks: leaks.iter().map(leak_section).collect(),
         rejections: measure::rejections_section(&orders, args.data.max_rejected),
         split: split_section(args, &parts),
+        search: found.as_ref().map(|found| found.section.clone()),
         model: Some(report::Model {
             kind: learner.name().into(),
             rounds: fitted.rounds,
@@ -209,7 +227,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     let mut refit_bytes = None;
     if args.refit {
         refit_bytes = Some(refit(
-            &params, &learner, &facts, &orders, &spec, &matrix, &parts, &fitted, &report, &key, &watch, earlier,
+            &params, &learner, facts, &orders, &spec, &matrix, &parts, &fitted, &report, &key, &watch, earlier,
         )?);
     }
     interrupt::end_fit();
@@ -243,6 +261,9 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     if let Some(table) = &table {
         files.add(&args.out.join("scorecard.txt"), table.as_bytes())?;
     }
+    if let Some(found) = &found {
+        files.add(&args.out.join("search.jsonl"), found.log.as_bytes())?;
+    }
     // The model comes last: whoever sees a new one finds the files beside it new as well.
     files.add(&args.out.join("model.ogm"), &model_bytes)?;
     files.publish()?;
@@ -251,6 +272,9 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     }
     if table.is_none() {
         output::remove(&args.out.join("scorecard.txt"))?;
+    }
+    if found.is_none() {
+        output::remove(&args.out.join("search.jsonl"))?;
     }
     if !args.refit {
         // One from an earlier run would not belong to the model beside it.
@@ -279,8 +303,9 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         }
     }
     console.show(&format!(
-        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml, params.toml{}{}\n",
+        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml, params.toml{}{}{}\n",
         args.out.display(),
+        if found.is_some() { ", search.jsonl" } else { "" },
         if table.is_some() { ", scorecard.txt" } else { "" },
         if args.refit { ", model-refit.ogm" } else { "" }
     ));
@@ -375,6 +400,27 @@ pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
 }
 
 fn split_orders(args: &TrainArgs, seed: u64, orders: &Orders, key: &IdentityKey) -> Outcome<Split> {
+    with_split_input(args, seed, orders, key, |input, options| {
+        split(input, options).map_err(|error| {
+            use orderguard_dataset::split::SplitError;
+            match error {
+                SplitError::OutOfRange { .. } | SplitError::Contradiction { .. } | SplitError::NoTime => {
+                    Failure::Usage(error.into())
+                }
+                _ => Failure::Data(error.into()),
+            }
+        })
+    })
+}
+
+/// What is split, and how.
+fn with_split_input<T>(
+    args: &TrainArgs,
+    seed: u64,
+    orders: &Orders,
+    key: &IdentityKey,
+    then: impl FnOnce(&SplitInput<'_>, &SplitOptions<'_>) -> Outcome<T>,
+) -> Outcome<T> {
     let drop_known = match &args.drop_known_entities {
         None => None,
         Some(name) => {
@@ -405,15 +451,7 @@ fn split_orders(args: &TrainArgs, seed: u64, orders: &Orders, key: &IdentityKey)
         seed,
         ..Default::default()
     };
-    split(&input, &options).map_err(|error| {
-        use orderguard_dataset::split::SplitError;
-        match error {
-            SplitError::OutOfRange { .. } | SplitError::Contradiction { .. } | SplitError::NoTime => {
-                Failure::Usage(error.into())
-            }
-            _ => Failure::Data(error.into()),
-        }
-    })
+    then(&input, &options)
 }
 
 fn leak_section(leak: &Leak) -> report::Leak {

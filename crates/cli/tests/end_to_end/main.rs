@@ -16,5 +16,6 @@ mod learning;
 mod life;
 mod options;
 mod replay_check;
+mod search;
 mod state;
 mod streaming;

@@ -237,6 +237,39 @@ pub(super) fn notes(report: &Report, style: &Style) -> String {
     bullets(report.notes.iter().cloned(), style)
 }
 
+/// What was looked at, and what came of it.
+pub(super) fn search(report: &Report, style: &Style) -> String {
+    let Some(search) = &report.search else { return String::new() };
+    let looked_at = format!(
+        "{} on {} by {}, {} of them on all, in {}{}",
+        counted(search.n_trials, "trial"),
+        counted(search.n_folds, "fold"),
+        clean(&search.measure, style),
+        count(search.n_on_all_folds),
+        seconds(search.seconds),
+        if search.is_stopped { "; stopped by hand" } else { "" }
+    );
+    let first = search.first.map_or_else(|| "n/a".to_owned(), |first| format!("{first:.4}"));
+    let found = if search.chosen == 0 {
+        format!("the parameters that it began with ({first}): none was better by more than one standard error")
+    } else {
+        let params: Vec<String> = search
+            .params
+            .iter()
+            .map(|(name, value)| format!("{} {}", clean(name, style), clean(value, style)))
+            .collect();
+        format!(
+            "trial {}, better than {first} by {:.4} (standard error {:.4}): {}",
+            count(search.chosen),
+            search.difference,
+            search.standard_error,
+            params.join(", ")
+        )
+    };
+    let line = |name: &str, text: &str| wrap(text, style.columns(), &format!("  {name:<13}"), 0);
+    format!("{}{}", line("looked at", &looked_at), line("chosen", &found))
+}
+
 pub(super) fn timing(report: &Report, style: &Style) -> String {
     let t = &report.timing;
     let steps = [("read", t.read), ("features", t.features), ("fit", t.fit), ("evaluate", t.evaluate)];
