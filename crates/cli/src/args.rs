@@ -40,6 +40,7 @@ pub(crate) enum Command {
     ReplayCheck(Box<ReplayCheckArgs>),
     State(StateArgs),
     Inspect(InspectArgs),
+    Convert(ConvertArgs),
     Simulate(SimulateArgs),
 }
 
@@ -493,6 +494,31 @@ pub(crate) struct InspectArgs {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Makes a model file of a model that another library wrote.
+///
+/// Every row takes the library's leaves, and raw scores are within 1e-9 of its own. The model takes rows of values by name: it
+/// knows nothing of orders, so that `score` and `evaluate` refuse it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n    orderguard convert --from lightgbm model.txt -o model.ogm")]
+pub(crate) struct ConvertArgs {
+    /// What wrote the model.
+    #[arg(long, value_name = "LIBRARY")]
+    pub(crate) from: Library,
+    /// The model: for lightgbm the text that `save_model` writes.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Where to write the model file.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Libraries whose models are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Library {
+    /// LightGBM, text of version v3 or v4.
+    Lightgbm,
 }
 
 /// Makes a labelled stream of orders and other events, with several kinds of abuse, to try things out on.

@@ -46,6 +46,7 @@ fn main() -> std::process::ExitCode {
         Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),
         Command::State(args) => commands::state::run(&args, &console),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Convert(args) => commands::convert::run(&args, &console),
         Command::Simulate(args) => commands::simulate::run(&args, &console),
     });
     match result {

@@ -75,7 +75,7 @@ fn describe_predictor(model: &Model, lines: &mut Lines) {
     lines.add("golden rows", model.golden.len());
 }
 
-fn describe_calibration(calibration: &Calibration) -> String {
+pub(crate) fn describe_calibration(calibration: &Calibration) -> String {
     match calibration {
         Calibration::Platt { slope, intercept } => format!("platt, slope {slope}, intercept {intercept}"),
         Calibration::Beta { a, b, c } => format!("beta, a {a}, b {b}, c {c}"),

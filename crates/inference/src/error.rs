@@ -43,6 +43,11 @@ pub enum ModelError {
         /// What it is of.
         place: String,
     },
+    /// Two values of a row have one name.
+    RepeatedName {
+        /// The name.
+        name: String,
+    },
     /// A tree has no node.
     EmptyTree {
         /// The tree.
@@ -135,6 +140,7 @@ impl fmt::Display for ModelError {
             Self::Length { of, found, expected } => write!(f, "{of}: expected length {expected}, found {found}"),
             Self::Spec(error) => error.fmt(f),
             Self::VocabularyUnused { place } => write!(f, "vocabulary of {place}: no feature reads it"),
+            Self::RepeatedName { name } => write!(f, "names: expected each once, found {name:?} twice"),
             Self::EmptyTree { tree } => write!(f, "tree {tree}: expected at least one node, found none"),
             Self::ChildOutOfRange { tree, node, child, n_nodes } => {
                 write!(f, "tree {tree}, node {node}: child {child} is outside the tree's {n_nodes} nodes")

@@ -26,14 +26,17 @@ mod engine;
 pub mod error;
 pub mod format;
 pub mod golden;
+pub mod import;
 pub mod linear;
 pub mod model;
 pub mod reference;
+pub mod rows;
 pub mod scorecard;
 pub mod scorer;
 pub mod service;
 pub mod tree;
 pub mod validate;
+pub mod wide;
 
 #[cfg(test)]
 mod tests;

@@ -290,7 +290,7 @@ fn check_characteristic(at: usize, characteristic: &Characteristic, row: Row<'_>
     Ok(most)
 }
 
-fn check_calibration(calibration: &Calibration) -> Result<(), ModelError> {
+pub(crate) fn check_calibration(calibration: &Calibration) -> Result<(), ModelError> {
     let check =
         |field, found, expected, holds: fn(f64) -> bool| check_value("calibration", field, found, expected, holds);
     match calibration {

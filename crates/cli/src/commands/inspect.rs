@@ -6,6 +6,7 @@ use orderguard_features::container::{KIND_STATE, magic};
 use orderguard_features::snapshot::{self, MAX_STATE_BYTES, StateError};
 use orderguard_features::time::UnixMillis;
 use orderguard_inference::model::{Model, Predictor};
+use orderguard_inference::rows::RowModel;
 use orderguard_inference::{card, scorecard};
 
 use crate::args::InspectArgs;
@@ -17,6 +18,8 @@ pub(crate) fn run(args: &InspectArgs) -> Outcome {
     let bytes = input::read(&args.file, MAX_STATE_BYTES as u64)?;
     let lines = if bytes.starts_with(&magic(KIND_STATE)) {
         state_lines(&bytes).map_err(|error| error.to_string())
+    } else if RowModel::is_one(&bytes) {
+        RowModel::from_bytes(&bytes).map(|model| model.describe()).map_err(|error| error.to_string())
     } else {
         Model::from_bytes(&bytes).map(|model| card::describe(&model)).map_err(|error| error.to_string())
     };

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod convert;
 pub(crate) mod evaluate;
 pub(crate) mod features;
 pub(crate) mod inspect;

@@ -17,9 +17,19 @@ fn check(found: &str, name: &str) {
 #[test]
 fn help_is_as_kept() {
     let place = Place::new();
-    for command in
-        ["", "train", "evaluate", "score", "schema", "features", "replay-check", "state", "inspect", "simulate"]
-    {
+    for command in [
+        "",
+        "train",
+        "evaluate",
+        "score",
+        "schema",
+        "features",
+        "replay-check",
+        "state",
+        "inspect",
+        "convert",
+        "simulate",
+    ] {
         let run = place.ok(&format!("{command} --help"));
         assert_eq!(run.err, "");
         let name = if command.is_empty() { "orderguard" } else { command };
@@ -32,7 +42,8 @@ fn help_is_as_kept() {
 #[test]
 fn help_teaches_by_example() {
     let place = Place::new();
-    for command in ["train", "evaluate", "score", "schema", "features", "replay-check", "state", "inspect", "simulate"]
+    for command in
+        ["train", "evaluate", "score", "schema", "features", "replay-check", "state", "inspect", "convert", "simulate"]
     {
         let run = place.ok(&format!("{command} --help"));
         assert!(run.out.contains(&format!("    orderguard {command} ")), "{}", run.out);

@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_models;
 mod contracts;
+mod converting;
 mod determinism;
 mod disk;
 mod events;

@@ -26,7 +26,12 @@ pub(super) const CARD: Tag = *b"card";
 /// Reference distributions. Optional for scoring.
 pub(super) const REFERENCE: Tag = *b"refr";
 
-/// Every section of this version.
+/// Names, link and golden rows of a model over rows of named values. Required.
+pub(super) const ROWS: Tag = *b"rows";
+/// Its trees. Required.
+pub(super) const WIDE: Tag = *b"wide";
+
+/// Every section of a model with features of orders.
 pub(super) const KNOWN: [Tag; 10] = [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE];
 
 /// Kind: boosted trees.
@@ -37,10 +42,14 @@ pub(super) const KIND_LOGISTIC: u8 = 2;
 pub(super) const KIND_SCORECARD: u8 = 3;
 /// Rows are f32.
 pub(super) const INPUT_F32: u8 = 1;
+/// Rows are f64, by name: another library's model.
+pub(super) const INPUT_F64: u8 = 2;
 /// A value goes left when it is at most the threshold.
 pub(super) const COMPARE_AT_MOST: u8 = 1;
 /// NaN goes to the node's default side.
 pub(super) const MISSING_DEFAULT_SIDE: u8 = 1;
+/// Each numeric node says whether zeros are missing too.
+pub(super) const MISSING_PER_NODE: u8 = 2;
 
 /// Length of the header section.
 pub(super) const HEAD_LEN: usize = 32;
@@ -53,6 +62,8 @@ pub(super) const NODE_NUMERIC: u8 = 1;
 pub(super) const NODE_CATEGORICAL: u8 = 2;
 /// Bit of a node's flags: NaN goes left.
 pub(super) const NODE_MISSING_LEFT: u8 = 4;
+/// Bit of a wide numeric node's flags: zeros are missing too.
+pub(super) const NODE_ZERO_MISSING: u8 = 8;
 
 /// Arrays inside of the tree section start at multiples of this.
 pub(super) const ARRAY_ALIGNMENT: usize = 64;

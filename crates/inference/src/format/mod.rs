@@ -2,6 +2,7 @@
 
 mod header;
 mod read;
+mod rows;
 mod wire;
 mod write;
 

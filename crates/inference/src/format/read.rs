@@ -41,6 +41,10 @@ impl Model {
     /// Takes up to [`MAX_FILE_LEN`] bytes; never panics. O(bytes).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
         let container = Container::parse(bytes, KIND_MODEL, FORMAT_VERSION, MAX_FILE_LEN)?;
+        // A converted model has sections of its own: say first what it is.
+        if container.section(HEAD).is_some() {
+            read_head(&container)?;
+        }
         container.refuse_unknown(&KNOWN)?;
 
         let schema = read_schema(&container)?;
@@ -66,7 +70,11 @@ impl Model {
     }
 }
 
-fn read_section<T: Wire>(container: &Container<'_>, tag: Tag, section: &'static str) -> Result<T, LoadError> {
+pub(super) fn read_section<T: Wire>(
+    container: &Container<'_>,
+    tag: Tag,
+    section: &'static str,
+) -> Result<T, LoadError> {
     decode(container.need(tag)?).map_err(|error| LoadError::Encoding { section, message: error.message() })
 }
 
@@ -129,7 +137,8 @@ fn read_predictor(container: &Container<'_>) -> Result<Predictor, LoadError> {
     Ok(predictor)
 }
 
-fn read_head(container: &Container<'_>) -> Result<Head, LoadError> {
+/// The header as it stands there; only that its reserved bytes are zero is checked.
+pub(super) fn parse_head(container: &Container<'_>) -> Result<Head, LoadError> {
     let mut reader = container.reader(HEAD)?;
     let [kind, input, comparison, missing, scale_bits, zeros @ ..] = reader.array::<8>()?;
     let head = Head {
@@ -145,15 +154,28 @@ fn read_head(container: &Container<'_>) -> Result<Head, LoadError> {
         base: reader.i64()?,
     };
     reader.finish()?;
+    if zeros != [0; 3] {
+        return Err(LoadError::Header { field: "reserved", found: u64::from(zeros[0]), expected: "three zeros" });
+    }
+    Ok(head)
+}
+
+fn read_head(container: &Container<'_>) -> Result<Head, LoadError> {
+    let head = parse_head(container)?;
+    let Head { kind, input, comparison, missing, scale_bits, .. } = head;
     let expect = |field, found: u64, holds, expected| {
         if holds { Ok(()) } else { Err(LoadError::Header { field, found, expected }) }
     };
     let is_kind = matches!(kind, KIND_GBT | KIND_LOGISTIC | KIND_SCORECARD);
     expect("kind", kind.into(), is_kind, "1 (boosted trees), 2 (logistic regression) or 3 (scorecard)")?;
-    expect("input", input.into(), input == INPUT_F32, "1 (f32)")?;
+    expect(
+        "input",
+        input.into(),
+        input == INPUT_F32,
+        "1 (rows of order features; 2 is a converted model, which takes rows by name)",
+    )?;
     expect("comparison", comparison.into(), comparison == COMPARE_AT_MOST, "1 (at most goes left)")?;
     expect("missing", missing.into(), missing == MISSING_DEFAULT_SIDE, "1 (NaN goes to the default side)")?;
-    expect("reserved", u64::from(zeros[0]), zeros == [0; 3], "three zeros")?;
     if kind != KIND_GBT {
         let counts = [head.n_trees, head.n_nodes, head.n_level_sets, u32::from(scale_bits)];
         expect(
@@ -214,7 +236,7 @@ fn read_trees(container: &Container<'_>, head: &Head) -> Result<Forest, LoadErro
     Ok(Forest { n_features: head.n_features, base: head.base, scale_bits: head.scale_bits, trees })
 }
 
-fn counts_disagree(of: &str, total: u32) -> LoadError {
+pub(super) fn counts_disagree(of: &str, total: u32) -> LoadError {
     LoadError::Encoding {
         section: "tree",
         message: format!("expected trees with {total} {of} in all, found another sum"),
@@ -222,7 +244,7 @@ fn counts_disagree(of: &str, total: u32) -> LoadError {
 }
 
 /// The next array of `n` elements of `N` bytes, which starts at a multiple of the alignment.
-fn read_array<'a, const N: usize>(
+pub(super) fn read_array<'a, const N: usize>(
     reader: &mut SectionReader<'a>,
     n: usize,
 ) -> Result<impl Iterator<Item = [u8; N]> + use<'a, N>, ContainerError> {

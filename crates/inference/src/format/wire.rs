@@ -11,6 +11,8 @@ use crate::model::{
     Calibration, Characteristic, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard, PointScale, ScoreBin,
     Scorecard, Threshold,
 };
+use crate::rows::{GoldenValues, RowModel};
+use crate::wide::WideForest;
 
 /// What this module can write and read.
 pub(super) trait Wire: Encode + Decode<()> {}
@@ -141,6 +143,14 @@ pub(super) struct DecisionWire {
     raw_score: f64,
     probability: f64,
     aim: String,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct RowsWire {
+    names: Vec<String>,
+    calibration: CalibrationWire,
+    facts: Vec<(String, String)>,
+    golden: Vec<(Vec<f64>, u64)>,
 }
 
 #[derive(Encode, Decode)]
@@ -277,22 +287,57 @@ impl From<PointsWire> for Scorecard {
 
 impl DecisionWire {
     pub(super) fn new(calibration: &Calibration, threshold: &Threshold) -> Self {
-        let calibration = match calibration.clone() {
-            Calibration::Platt { slope, intercept } => CalibrationWire::Platt { slope, intercept },
-            Calibration::Beta { a, b, c } => CalibrationWire::Beta { a, b, c },
-            Calibration::Isotonic { knots } => CalibrationWire::Isotonic { knots },
-        };
         let Threshold { raw_score, probability, aim } = threshold.clone();
-        Self { calibration, raw_score, probability, aim }
+        Self { calibration: CalibrationWire::from(calibration), raw_score, probability, aim }
     }
 
     pub(super) fn into_parts(self) -> (Calibration, Threshold) {
-        let calibration = match self.calibration {
-            CalibrationWire::Platt { slope, intercept } => Calibration::Platt { slope, intercept },
-            CalibrationWire::Beta { a, b, c } => Calibration::Beta { a, b, c },
-            CalibrationWire::Isotonic { knots } => Calibration::Isotonic { knots },
-        };
-        (calibration, Threshold { raw_score: self.raw_score, probability: self.probability, aim: self.aim })
+        let threshold = Threshold { raw_score: self.raw_score, probability: self.probability, aim: self.aim };
+        (Calibration::from(self.calibration), threshold)
+    }
+}
+
+impl From<&Calibration> for CalibrationWire {
+    fn from(calibration: &Calibration) -> Self {
+        match calibration.clone() {
+            Calibration::Platt { slope, intercept } => Self::Platt { slope, intercept },
+            Calibration::Beta { a, b, c } => Self::Beta { a, b, c },
+            Calibration::Isotonic { knots } => Self::Isotonic { knots },
+        }
+    }
+}
+
+impl From<CalibrationWire> for Calibration {
+    fn from(wire: CalibrationWire) -> Self {
+        match wire {
+            CalibrationWire::Platt { slope, intercept } => Self::Platt { slope, intercept },
+            CalibrationWire::Beta { a, b, c } => Self::Beta { a, b, c },
+            CalibrationWire::Isotonic { knots } => Self::Isotonic { knots },
+        }
+    }
+}
+
+impl From<&RowModel> for RowsWire {
+    fn from(model: &RowModel) -> Self {
+        Self {
+            names: model.names.clone(),
+            calibration: CalibrationWire::from(&model.calibration),
+            facts: model.facts.clone(),
+            golden: model.golden.iter().map(|golden| (golden.row.clone(), golden.raw_score_bits)).collect(),
+        }
+    }
+}
+
+impl RowsWire {
+    pub(super) fn into_model(self, forest: WideForest) -> RowModel {
+        let golden = |(row, raw_score_bits)| GoldenValues { row, raw_score_bits };
+        RowModel {
+            names: self.names,
+            forest,
+            calibration: Calibration::from(self.calibration),
+            facts: self.facts,
+            golden: self.golden.into_iter().map(golden).collect(),
+        }
     }
 }
 

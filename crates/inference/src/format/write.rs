@@ -80,11 +80,11 @@ fn head_of(predictor: &Predictor) -> Head {
 }
 
 /// A count as it stands in the file; one that does not fit makes the arrays too long for it, so that loading refuses it.
-fn count(n: usize) -> u32 {
+pub(super) fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn encode_head(head: &Head) -> Vec<u8> {
+pub(super) fn encode_head(head: &Head) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_LEN);
     bytes.extend([head.kind, head.input, head.comparison, head.missing, head.scale_bits, 0, 0, 0]);
     for n in [head.n_features, head.n_trees, head.n_nodes, head.n_level_sets] {
@@ -110,7 +110,7 @@ fn encode_trees(forest: &Forest) -> Vec<u8> {
     bytes
 }
 
-fn push_array<const N: usize>(bytes: &mut Vec<u8>, elements: impl Iterator<Item = [u8; N]>) {
+pub(super) fn push_array<const N: usize>(bytes: &mut Vec<u8>, elements: impl Iterator<Item = [u8; N]>) {
     bytes.resize(bytes.len().next_multiple_of(ARRAY_ALIGNMENT), 0);
     bytes.extend(elements.flatten());
 }
