@@ -22,8 +22,9 @@
 pub mod calibrate;
 pub mod card;
 pub mod decision;
-mod engine;
+pub mod engine;
 pub mod error;
+pub mod explain;
 pub mod format;
 pub mod golden;
 pub mod import;

@@ -1,6 +1,8 @@
 //! A model of another library: trees over rows of named values, without a schema or features of orders.
 
-use crate::error::ModelError;
+use crate::calibrate::probability;
+use crate::engine::{Choice, CompiledForest, Engine, EngineScratch, compile_both};
+use crate::error::{ModelError, ScoreError};
 use crate::model::Calibration;
 use crate::validate;
 use crate::wide::{WideForest, WideNode, raw_score_naive};
@@ -107,5 +109,110 @@ impl RowModel {
             add(&format!("value {i}"), name.clone());
         }
         lines
+    }
+}
+
+/// A model over rows that is ready to score: immutable, `Send + Sync`, without locks.
+#[derive(Clone, Debug)]
+pub struct RowScorer {
+    narrow: CompiledForest<f32>,
+    wide: CompiledForest<f64>,
+    calibration: Calibration,
+}
+
+/// Memory for scoring many rows, used again for each call: one per thread.
+#[derive(Clone, Debug, Default)]
+pub struct RowScratch {
+    engine: EngineScratch,
+    narrow: Vec<f32>,
+    wide: Vec<f64>,
+}
+
+impl RowScorer {
+    /// Checks a model, lays it out for scoring, and scores its golden rows. O(size of the model).
+    pub fn compile(model: &RowModel) -> Result<Self, ModelError> {
+        Self::compile_with(model, Choice::default())
+    }
+
+    /// As [`Self::compile`], with an engine or instructions of the caller's choice. All give the same bits.
+    pub fn compile_with(model: &RowModel, choice: Choice) -> Result<Self, ModelError> {
+        model.check()?;
+        let (narrow, wide) = compile_both(&model.forest, choice);
+        for (i, golden) in model.golden.iter().enumerate() {
+            let found = wide.raw_score(&golden.row);
+            if found.to_bits() != golden.raw_score_bits {
+                let expected = f64::from_bits(golden.raw_score_bits);
+                return Err(ModelError::GoldenMismatch { row: i as u32, found, expected });
+            }
+        }
+        Ok(Self { narrow, wide, calibration: model.calibration.clone() })
+    }
+
+    /// Values of a row.
+    pub fn n_values(&self) -> usize {
+        self.wide.n_features()
+    }
+
+    /// The engine that runs the trees.
+    pub fn engine(&self) -> Engine {
+        self.wide.engine()
+    }
+
+    /// Raw score of one row, NaN = missing; any bits give a score. Allocates nothing for up to 4,095 columns: features, times
+    /// their ways to treat missing values, and level sets.
+    pub fn raw_score(&self, row: &[f64]) -> Result<f64, ScoreError> {
+        self.check_width(row.len())?;
+        Ok(self.wide.raw_score(row))
+    }
+
+    /// As [`Self::raw_score`], of f32: the score of the same values as f64.
+    pub fn raw_score_f32(&self, row: &[f32]) -> Result<f64, ScoreError> {
+        self.check_width(row.len())?;
+        Ok(self.narrow.raw_score(row))
+    }
+
+    /// Raw scores of rows that stand one after the other; the same bits as one at a time. Allocates nothing once `scratch` has
+    /// been used with this model.
+    ///
+    /// # Errors
+    /// If `rows` does not hold `out.len()` rows; `out` is untouched then.
+    pub fn raw_scores_into(&self, rows: &[f64], out: &mut [f64], scratch: &mut RowScratch) -> Result<(), ScoreError> {
+        let n = self.check_rows(rows.len(), out.len())?;
+        scratch.wide.resize(n, 0.0);
+        let gather = |i: usize, row: &mut [f64]| row.copy_from_slice(&rows[i * n..][..n]);
+        self.wide.raw_scores(out, &mut scratch.wide, &mut scratch.engine, gather);
+        Ok(())
+    }
+
+    /// As [`Self::raw_scores_into`], of f32.
+    pub fn raw_scores_f32_into(
+        &self,
+        rows: &[f32],
+        out: &mut [f64],
+        scratch: &mut RowScratch,
+    ) -> Result<(), ScoreError> {
+        let n = self.check_rows(rows.len(), out.len())?;
+        scratch.narrow.resize(n, 0.0);
+        let gather = |i: usize, row: &mut [f32]| row.copy_from_slice(&rows[i * n..][..n]);
+        self.narrow.raw_scores(out, &mut scratch.narrow, &mut scratch.engine, gather);
+        Ok(())
+    }
+
+    /// The probability that a raw score stands for.
+    pub fn probability(&self, raw_score: f64) -> f64 {
+        probability(&self.calibration, raw_score)
+    }
+
+    fn check_width(&self, found: usize) -> Result<(), ScoreError> {
+        let expected = self.n_values();
+        if found == expected { Ok(()) } else { Err(ScoreError::RowLength { found, expected }) }
+    }
+
+    fn check_rows(&self, n_values: usize, n_rows: usize) -> Result<usize, ScoreError> {
+        let n = self.n_values();
+        if n_rows.checked_mul(n) == Some(n_values) {
+            return Ok(n);
+        }
+        Err(ScoreError::OutputLength { found: n_rows, expected: n_values / n })
     }
 }

@@ -4,12 +4,13 @@ use orderguard_features::matrix::Matrix;
 
 use crate::calibrate::probability;
 use crate::decision::{Decision, decide};
-use crate::engine::scalar::FlatForest;
+use crate::engine::{Choice, CompiledForest, Engine, EngineScratch};
 use crate::error::{ModelError, ScoreError};
 use crate::linear;
 use crate::model::{Calibration, LinearModel, Model, Predictor, Threshold};
 use crate::scorecard::FlatScorecard;
 use crate::validate;
+use crate::wide::WideForest;
 
 /// What a model says about one order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,8 +37,13 @@ impl Scorer {
     /// # Errors
     /// If the model contradicts itself (a loaded one does not), or a golden row does not give the raw score it must.
     pub fn compile(model: &Model) -> Result<Self, ModelError> {
+        Self::compile_with(model, Choice::default())
+    }
+
+    /// As [`Self::compile`], with an engine or instructions of the caller's choice. All give the same bits.
+    pub fn compile_with(model: &Model, choice: Choice) -> Result<Self, ModelError> {
         validate::check(model)?;
-        let raw = RawScorer::from_checked(&model.predictor);
+        let raw = RawScorer::from_checked(&model.predictor, choice);
         for (i, golden) in model.golden.iter().enumerate() {
             let found = raw.score_checked(&golden.row);
             if found.to_bits() != golden.raw_score_bits {
@@ -88,12 +94,12 @@ impl Scorer {
 /// The part of a scorer that needs neither schema nor calibration: what a trainer measures itself with.
 #[derive(Clone, Debug)]
 pub struct RawScorer {
-    engine: Engine,
+    kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-enum Engine {
-    Forest(FlatForest),
+enum Kind {
+    Forest(CompiledForest<f32>),
     Linear(LinearModel),
     Scorecard(FlatScorecard),
 }
@@ -101,25 +107,38 @@ enum Engine {
 impl RawScorer {
     /// Checks trees or weights and lays them out for scoring. Any feature may be a category here.
     pub fn compile(predictor: &Predictor) -> Result<Self, ModelError> {
-        validate::check_predictor_alone(predictor)?;
-        Ok(Self::from_checked(predictor))
+        Self::compile_with(predictor, Choice::default())
     }
 
-    fn from_checked(predictor: &Predictor) -> Self {
-        let engine = match predictor {
-            Predictor::Gbt(forest) => Engine::Forest(FlatForest::new(forest)),
-            Predictor::Logistic(linear) => Engine::Linear(linear.clone()),
-            Predictor::Scorecard(card) => Engine::Scorecard(FlatScorecard::new(card)),
+    /// As [`Self::compile`], with an engine or instructions of the caller's choice. All give the same bits.
+    pub fn compile_with(predictor: &Predictor, choice: Choice) -> Result<Self, ModelError> {
+        validate::check_predictor_alone(predictor)?;
+        Ok(Self::from_checked(predictor, choice))
+    }
+
+    fn from_checked(predictor: &Predictor, choice: Choice) -> Self {
+        let kind = match predictor {
+            Predictor::Gbt(forest) => Kind::Forest(CompiledForest::new(&WideForest::from(forest), choice)),
+            Predictor::Logistic(linear) => Kind::Linear(linear.clone()),
+            Predictor::Scorecard(card) => Kind::Scorecard(FlatScorecard::new(card)),
         };
-        Self { engine }
+        Self { kind }
+    }
+
+    /// The engine that runs the trees; none in a model without trees.
+    pub fn engine(&self) -> Option<Engine> {
+        match &self.kind {
+            Kind::Forest(forest) => Some(forest.engine()),
+            Kind::Linear(_) | Kind::Scorecard(_) => None,
+        }
     }
 
     /// Length of a row.
     pub fn n_features(&self) -> usize {
-        match &self.engine {
-            Engine::Forest(forest) => forest.n_features(),
-            Engine::Linear(linear) => linear.n_features as usize,
-            Engine::Scorecard(card) => card.n_features(),
+        match &self.kind {
+            Kind::Forest(forest) => forest.n_features(),
+            Kind::Linear(linear) => linear.n_features as usize,
+            Kind::Scorecard(card) => card.n_features(),
         }
     }
 
@@ -146,14 +165,13 @@ impl RawScorer {
             return Err(ScoreError::RowOutOfRange { row, n_rows: matrix.n_rows() });
         }
         let gather = |i: usize, values: &mut [f32]| matrix.copy_row(rows[i] as usize, values);
-        let mut scratch = Vec::new();
-        match &self.engine {
-            Engine::Forest(forest) => forest.raw_scores(out, &mut scratch, gather),
-            Engine::Linear(_) | Engine::Scorecard(_) => {
-                scratch.resize(self.n_features(), 0.0);
+        let mut row = vec![0.0; self.n_features()];
+        match &self.kind {
+            Kind::Forest(forest) => forest.raw_scores(out, &mut row, &mut EngineScratch::default(), gather),
+            Kind::Linear(_) | Kind::Scorecard(_) => {
                 for (i, slot) in out.iter_mut().enumerate() {
-                    gather(i, &mut scratch);
-                    *slot = self.score_checked(&scratch);
+                    gather(i, &mut row);
+                    *slot = self.score_checked(&row);
                 }
             }
         }
@@ -166,10 +184,10 @@ impl RawScorer {
     }
 
     fn score_checked(&self, row: &[f32]) -> f64 {
-        match &self.engine {
-            Engine::Forest(forest) => forest.raw_score(row),
-            Engine::Linear(linear) => linear::raw_score(linear, row),
-            Engine::Scorecard(card) => card.raw_score(row),
+        match &self.kind {
+            Kind::Forest(forest) => forest.raw_score(row),
+            Kind::Linear(linear) => linear::raw_score(linear, row),
+            Kind::Scorecard(card) => card.raw_score(row),
         }
     }
 }

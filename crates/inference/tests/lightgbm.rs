@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 
+use orderguard_inference::explain::{ExplainScratch, Explainer};
 use orderguard_inference::import::{ImportError, lightgbm};
 use orderguard_inference::rows::RowModel;
 use orderguard_inference::wide::{leaf_of, raw_score_naive};
 
-const NAMES: [&str; 7] = ["infinite-threshold", "missing-nan", "missing-zero", "missing-none", "one-hot", "many-thresholds", "one-leaf"];
+const NAMES: [&str; 7] =
+    ["infinite-threshold", "missing-nan", "missing-zero", "missing-none", "one-hot", "many-thresholds", "one-leaf"];
 
 fn text(name: &str) -> Vec<u8> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/lightgbm");
@@ -22,6 +24,8 @@ fn model(name: &str) -> RowModel {
 struct Expected {
     row: Vec<f64>,
     raw_score: f64,
+    /// What each value adds, then what nobody does.
+    parts: Vec<f64>,
     leaves: Vec<usize>,
 }
 
@@ -33,7 +37,7 @@ fn expected(name: &str) -> Vec<Expected> {
     let read = |line: &str| {
         let groups: Vec<&str> = line.split(';').collect();
         let leaves = groups[3].split_whitespace().map(|leaf| leaf.parse().unwrap()).collect();
-        Expected { row: numbers(groups[0]), raw_score: numbers(groups[1])[0], leaves }
+        Expected { row: numbers(groups[0]), raw_score: numbers(groups[1])[0], parts: numbers(groups[2]), leaves }
     };
     text.lines().map(read).collect()
 }
@@ -53,6 +57,26 @@ fn rows_reach_the_librarys_leaves_and_scores() {
             assert_eq!(model.forest.trees.len(), expected.leaves.len());
             let found = raw_score_naive(&model.forest, &expected.row);
             assert!((found - expected.raw_score).abs() <= 1e-9, "{name}, row {i}: {found} {}", expected.raw_score);
+        }
+    }
+}
+
+#[test]
+fn rows_have_the_librarys_reasons() {
+    for name in NAMES {
+        let model = model(name);
+        let explainer = Explainer::compile(&model.forest).unwrap();
+        let mut scratch = ExplainScratch::default();
+        let mut parts = vec![0.0; model.names.len()];
+        for (i, expected) in expected(name).iter().enumerate() {
+            explainer.explain(&expected.row, &mut scratch, &mut parts).unwrap();
+            let (expected_parts, mean) = expected.parts.split_at(parts.len());
+            for (feature, (found, expected)) in parts.iter().zip(expected_parts).enumerate() {
+                assert!((found - expected).abs() <= 1e-9, "{name}, row {i}, feature {feature}: {found} {expected}");
+            }
+            assert!((explainer.expected() - mean[0]).abs() <= 1e-9, "{name}");
+            let sum = explainer.expected() + parts.iter().sum::<f64>();
+            assert!((sum - expected.raw_score).abs() <= 1e-9, "{name}, row {i}");
         }
     }
 }

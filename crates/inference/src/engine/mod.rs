@@ -1,3 +1,304 @@
-//! Ways to run compiled trees; all give the bits of [`raw_score_naive`](crate::tree::raw_score_naive).
+//! Ways to run trees fast; all give the bits of the naive walks.
+//!
+//! [`plan`] turns every split into a comparison of two bytes, [`rank`] a row into bytes. What then runs over the trees is an
+//! [`Engine`]: [`masks`] where the processor has AVX-512, [`quick`] where it has not, [`walk`] for trees of more than 64 leaves.
 
-pub(crate) mod scalar;
+#![allow(clippy::inline_always, reason = "what is not inlined into a kernel stays at the baseline's instructions")]
+
+#[cfg(target_arch = "x86_64")]
+mod masks;
+mod plan;
+mod quick;
+mod rank;
+mod vector;
+mod walk;
+
+pub use vector::Width;
+
+use std::sync::Arc;
+
+use crate::tree::unit;
+use crate::wide::WideForest;
+use plan::{Plan, PlanNode};
+use quick::QuickForest;
+use rank::{Ranker, Value};
+pub(crate) use vector::{Kernel, Lanes};
+use walk::WalkForest;
+
+/// How trees are run. All give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Node by node, eight trees or rows abreast: any trees.
+    Walk,
+    /// QuickScorer, only the splits that say right: trees of at most 64 leaves.
+    Quick,
+    /// All splits of 64 trees at a time: AVX-512, trees of at most 64 leaves, 256 columns, 65,536 trees.
+    Masks,
+}
+
+/// Which engine and which instructions a scorer uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The engine; where it cannot run the trees, and by default, the one that measurements name for them.
+    pub engine: Option<Engine>,
+    /// The widest instructions.
+    pub width: Width,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { engine: None, width: Width::best() }
+    }
+}
+
+/// Rows whose bytes lie in memory at a time.
+const BATCH: usize = 64;
+/// Bytes of all rows of a batch together, where there are very many columns.
+const MAX_BATCH_BYTES: usize = 1 << 22;
+/// Columns of a row that is ranked on the stack.
+const MAX_STACK_COLUMNS: usize = 4096;
+
+/// Memory for ranked rows, used again for each row: one per thread.
+#[derive(Clone, Debug, Default)]
+pub struct EngineScratch {
+    bytes: Vec<u8>,
+    abreast: Vec<[u8; quick::ROWS]>,
+}
+
+/// A forest ready to score rows of `T`.
+#[derive(Clone, Debug)]
+pub(crate) struct CompiledForest<T> {
+    n_features: usize,
+    n_columns: usize,
+    base: i64,
+    unit: f64,
+    ranker: Ranker<T>,
+    trees: Arc<Trees>,
+    width: Width,
+}
+
+#[derive(Clone, Debug)]
+enum Trees {
+    Walk(WalkForest),
+    Quick(QuickForest),
+    #[cfg(target_arch = "x86_64")]
+    Masks(masks::MaskForest, vector::Avx512),
+}
+
+impl<T: Value> CompiledForest<T> {
+    /// Lays out a forest that [`WideForest::check`] has accepted. O(nodes log nodes).
+    pub(crate) fn new(forest: &WideForest, choice: Choice) -> Self {
+        let plan = Plan::new(forest);
+        let trees = Arc::new(Trees::new(&plan, choice));
+        Self::from_plan(&plan, trees, choice.width)
+    }
+
+    fn from_plan(plan: &Plan, trees: Arc<Trees>, width: Width) -> Self {
+        Self {
+            n_features: plan.n_features,
+            n_columns: plan.columns.len(),
+            base: plan.base,
+            unit: unit(plan.scale_bits),
+            ranker: Ranker::new(plan),
+            trees,
+            width,
+        }
+    }
+
+    pub(crate) fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// The engine that was picked.
+    pub(crate) fn engine(&self) -> Engine {
+        match &*self.trees {
+            Trees::Walk(_) => Engine::Walk,
+            Trees::Quick(_) => Engine::Quick,
+            #[cfg(target_arch = "x86_64")]
+            Trees::Masks(..) => Engine::Masks,
+        }
+    }
+
+    /// Bytes of a ranked row: at least one behind those of the columns.
+    fn stride(&self) -> usize {
+        (self.n_columns + 1).next_multiple_of(256)
+    }
+
+    /// Raw score of one row of `n_features` values. Allocates nothing for up to 4,095 columns.
+    #[inline]
+    pub(crate) fn raw_score(&self, row: &[T]) -> f64 {
+        let stride = self.stride();
+        if stride <= 256 {
+            self.raw_score_in(row, &mut [0; 256])
+        } else if stride <= MAX_STACK_COLUMNS {
+            self.raw_score_in(row, &mut [0; MAX_STACK_COLUMNS][..stride])
+        } else {
+            self.raw_score_in(row, &mut vec![0; stride])
+        }
+    }
+
+    fn raw_score_in(&self, row: &[T], bytes: &mut [u8]) -> f64 {
+        let sum = self.width.run(OneRow { forest: self, row, bytes });
+        (self.base + sum) as f64 * self.unit
+    }
+
+    /// Raw scores of `out.len()` rows; `gather(i, row)` writes the values of row `i`. `scratch` grows when it must.
+    pub(crate) fn raw_scores(
+        &self,
+        out: &mut [f64],
+        row: &mut [T],
+        scratch: &mut EngineScratch,
+        mut gather: impl FnMut(usize, &mut [T]),
+    ) {
+        let stride = self.stride();
+        let batch = (MAX_BATCH_BYTES / stride).clamp(1, BATCH);
+        scratch.bytes.resize(stride * batch, 0);
+        if matches!(*self.trees, Trees::Quick(_)) {
+            scratch.abreast.resize(self.n_columns, [0; quick::ROWS]);
+        }
+        for (block, out) in out.chunks_mut(batch).enumerate() {
+            let bytes = &mut scratch.bytes[..stride * out.len()];
+            for (i, bytes) in bytes.chunks_exact_mut(stride).enumerate() {
+                gather(block * batch + i, row);
+                self.width.run(Rank { ranker: &self.ranker, row, bytes });
+            }
+            let mut sums = [self.base; BATCH];
+            let sums = &mut sums[..out.len()];
+            self.width.run(Rows { forest: self, bytes, abreast: &mut scratch.abreast, sums });
+            for (slot, &mut sum) in out.iter_mut().zip(sums) {
+                *slot = sum as f64 * self.unit;
+            }
+        }
+    }
+}
+
+/// One forest for rows of either type of number.
+pub(crate) fn compile_both(forest: &WideForest, choice: Choice) -> (CompiledForest<f32>, CompiledForest<f64>) {
+    let plan = Plan::new(forest);
+    let trees = Arc::new(Trees::new(&plan, choice));
+    let narrow = CompiledForest::from_plan(&plan, Arc::clone(&trees), choice.width);
+    (narrow, CompiledForest::from_plan(&plan, trees, choice.width))
+}
+
+impl Trees {
+    /// The engine that was asked for, or where that is none or cannot run these trees: masks where they can run, then
+    /// QuickScorer, then the walk. `scripts/bench/score` measures what each gives.
+    fn new(plan: &Plan, choice: Choice) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if matches!(choice.engine, None | Some(Engine::Masks))
+            && let Some(token) = choice.width.avx512()
+            && let Some(forest) = masks::MaskForest::new(plan)
+        {
+            return Self::Masks(forest, token);
+        }
+        if matches!(choice.engine, None | Some(Engine::Quick))
+            && let Some(forest) = QuickForest::new(plan)
+        {
+            return Self::Quick(forest);
+        }
+        Self::Walk(WalkForest::new(plan))
+    }
+}
+
+struct Rank<'a, T> {
+    ranker: &'a Ranker<T>,
+    row: &'a [T],
+    bytes: &'a mut [u8],
+}
+
+impl<T: Value> Kernel for Rank<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        self.ranker.rank(lanes, self.row, self.bytes);
+    }
+}
+
+struct OneRow<'a, T> {
+    forest: &'a CompiledForest<T>,
+    row: &'a [T],
+    bytes: &'a mut [u8],
+}
+
+impl<T: Value> Kernel for OneRow<'_, T> {
+    type Output = i64;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> i64 {
+        self.forest.ranker.rank(lanes, self.row, self.bytes);
+        match &*self.forest.trees {
+            Trees::Walk(trees) => trees.sum(self.bytes),
+            Trees::Quick(trees) => trees.sum(self.bytes),
+            #[cfg(target_arch = "x86_64")]
+            Trees::Masks(trees, token) => {
+                let mut sum = [0];
+                token.mask_sums(trees, self.bytes, &mut sum);
+                sum[0]
+            }
+        }
+    }
+}
+
+struct Rows<'a, T> {
+    forest: &'a CompiledForest<T>,
+    bytes: &'a [u8],
+    abreast: &'a mut [[u8; quick::ROWS]],
+    sums: &'a mut [i64],
+}
+
+impl<T: Value> Kernel for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        let stride = self.forest.stride();
+        match &*self.forest.trees {
+            Trees::Walk(trees) => trees.sums(self.bytes, stride, self.sums),
+            Trees::Quick(trees) => {
+                let blocks = self.bytes.chunks(stride * quick::ROWS).zip(self.sums.chunks_mut(quick::ROWS));
+                for (bytes, sums) in blocks {
+                    for (i, row) in bytes.chunks_exact(stride).enumerate() {
+                        for (column, &byte) in self.abreast.iter_mut().zip(row) {
+                            column[i] = byte;
+                        }
+                    }
+                    let mut all = [0; quick::ROWS];
+                    trees.sums(self.abreast, &mut all);
+                    for (sum, more) in sums.iter_mut().zip(all) {
+                        *sum += more;
+                    }
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Trees::Masks(trees, token) => token.mask_sums(trees, self.bytes, self.sums),
+        }
+    }
+}
+
+/// The ranks of a forest without its trees: for those who look at single splits.
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnRanker {
+    n_columns: usize,
+    ranker: Ranker<f64>,
+}
+
+impl ColumnRanker {
+    /// The ranks, and column and rank of each node of each tree; zeros for leaves. A split sends a row right when the byte of
+    /// its column is above its rank.
+    pub(crate) fn new(forest: &WideForest) -> (Self, Vec<Vec<(u32, u8)>>) {
+        let plan = Plan::new(forest);
+        let place = |node: &PlanNode| match *node {
+            PlanNode::Split { column, rank, .. } => (column, rank),
+            PlanNode::Leaf { .. } => (0, 0),
+        };
+        let columns = plan.trees.iter().map(|tree| tree.nodes.iter().map(place).collect()).collect();
+        (Self { n_columns: plan.columns.len(), ranker: Ranker::new(&plan) }, columns)
+    }
+
+    /// Writes the bytes of a row's columns, and one behind them.
+    pub(crate) fn rank(&self, width: Width, row: &[f64], bytes: &mut Vec<u8>) {
+        bytes.resize(self.n_columns + 1, 0);
+        width.run(Rank { ranker: &self.ranker, row, bytes });
+    }
+}

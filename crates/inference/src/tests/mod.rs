@@ -1,6 +1,8 @@
 //! Tests across modules: engines against the naive walk, the model file, hostile files, fixtures.
 
 mod card;
+mod engines;
+mod explain;
 mod file;
 mod fixtures;
 mod hostile;
