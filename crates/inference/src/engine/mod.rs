@@ -1,7 +1,7 @@
 //! Ways to run trees fast; all give the bits of the naive walks.
 //!
-//! [`plan`] turns every split into a comparison of two bytes, [`rank`] a row into bytes. What then runs over the trees is an
-//! [`Engine`]: [`masks`] where the processor has AVX-512, [`quick`] where it has not, [`walk`] for trees of more than 64 leaves.
+//! `plan.rs` turns every split into a comparison of two bytes, `rank.rs` a row into bytes. What then runs over the trees is an
+//! [`Engine`]: `masks.rs` where the processor has AVX-512, `quick.rs` where it has not, `walk.rs` for trees of more than 64 leaves.
 
 #![allow(clippy::inline_always, reason = "what is not inlined into a kernel stays at the baseline's instructions")]
 
