@@ -94,10 +94,14 @@ pub(super) const MORE_OF_A_ROLE: Family = Family {
 
 /// Where the shop has few entities: what a tree could put together itself, but a few frauds do not teach it.
 pub(super) const FEW_EXTRAS: Family = Family {
-    what: "habits of accounts and sellers, nights and weekends",
+    what: "habits of accounts and how they change, habits of sellers, nights and weekends",
     templates: &[
         "night",
         "weekend",
+        "ratio(amount) by {customer} over 90d",
+        // A stolen card spends otherwise than its owner did, long before the first fraud is known.
+        "mean(amount) by {customer} over 7d / 90d",
+        "deviation(amount) by {customer} over 7d / 90d",
         "is_new by {customer} + {merchant}",
         "distinct({merchant}) by {customer} over 1d",
         "distinct({customer}) by {merchant} over 7d",
