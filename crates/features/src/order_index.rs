@@ -455,48 +455,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn what_a_file_held_answers_alike_however_the_clock_jumps(
-            // Blocks of the clock one after the other, days apart, each in some disorder.
-            blocks in prop::collection::vec((-400..400_i64, 30..100_usize, 0..3_i64), 1..9),
-            restore_at in any::<prop::sample::Index>(),
-            queries in prop::collection::vec((any::<u64>(), -200..200_i64), 1..40),
-        ) {
-            let mut days = 17_000;
-            let mut times = Vec::new();
-            for (jump, n, spread) in blocks {
-                days += jump;
-                times.extend((0..n as i64).map(|i| days * DAY + (i * 7_919 % 97) * spread * DAY / 97));
-            }
-            let (mut running, mut ids) = (OrderIndex::new(DELAY, 1), EventIds::new(DELAY));
-            let (mut restored, mut restored_ids) = (running.clone(), ids.clone());
-            let restore_at = restore_at.index(times.len());
-            for (i, &time) in times.iter().enumerate() {
-                if i >= restore_at && (i - restore_at) % 50 == 0 {
-                    let (mut out, mut out_ids) = (Vec::new(), Vec::new());
-                    running.write_to(&mut out);
-                    ids.write_to(&mut out_ids);
-                    (restored, restored_ids) = (orders_from(&out).unwrap(), events_from(&out_ids).unwrap());
-                }
-                // Some ids come again.
-                let (own, known) = (id(i as u64 / 2 * 2 + 1), at(time));
-                let is_new = running.insert(own, known, known, 0, &[1]);
-                let is_new_id = ids.insert(own, known);
-                if i >= restore_at {
-                    prop_assert_eq!(restored.insert(own, known, known, 0, &[1]), is_new);
-                    prop_assert_eq!(restored_ids.insert(own, known), is_new_id);
-                    for (which, later) in &queries {
-                        let (of, when) = (id(which % (i as u64 + 1) / 2 * 2 + 1), at(time + later * DAY));
-                        prop_assert_eq!(restored.get(of, when), running.get(of, when));
-                        prop_assert_eq!(restored_ids.contains(of, when), ids.contains(of, when));
-                    }
-                }
-            }
-            prop_assert!(restored == running && restored_ids == ids);
-        }
-
         #[test]
         fn it_answers_as_a_list_of_all_orders(
             ops in prop::collection::vec((0..6_u8, 0..60_u64, 0..3_000_i64, -200..200_i64, 0..3_u32), 0..400),

@@ -85,11 +85,11 @@ impl<T: Row> Recent<T> {
         self.places.get(id).is_some()
     }
 
-    /// The row of an identifier, if it is still remembered at `at`, and kept: what a file would not hold is not there.
+    /// The row of an identifier, if it is still remembered at `at`.
     pub(crate) fn get(&self, id: OrderId, at: UnixMillis) -> Option<(&T, &[u64])> {
         let place = self.places.get(id)?;
         let (row, keys) = self.row(*place)?;
-        (at <= row.known_at().plus(self.memory) && self.is_kept(row.known_at())).then_some((row, keys))
+        (at <= row.known_at().plus(self.memory)).then_some((row, keys))
     }
 
     /// As [`Self::get`], for changing it.
@@ -102,21 +102,9 @@ impl<T: Row> Recent<T> {
     /// Inserts a row, in place of one with its identifier.
     pub(crate) fn insert(&mut self, row: T, keys: &[u64]) {
         self.last = row.known_at();
-        if let Some(before) = self.clock.pass(self.last.0) {
-            self.take_out_old(before);
-        }
+        self.clock.pass(self.last.0);
         self.retire();
         self.place(row, keys);
-    }
-
-    /// Takes out all that was too old by a clock that goes back, so that it does not come back with it. O(n).
-    fn take_out_old(&mut self, now: i64) {
-        let is_old = |row: &&T| row.known_at().plus(self.memory).0 < now;
-        let rows = self.days.values().flat_map(|day| day.iter()).flat_map(|chunk| &chunk.rows);
-        let old: Vec<OrderId> = rows.filter(is_old).map(Row::id).collect();
-        for id in old {
-            self.take(id);
-        }
     }
 
     /// Takes out the row of an identifier, be it too old.
@@ -136,27 +124,17 @@ impl<T: Row> Recent<T> {
         row: impl Fn(usize) -> T,
         keys: impl Fn(usize, &mut [u64]),
     ) {
-        // What came before a clock that went back, and was too old by it.
-        let mut old: Option<(UnixMillis, i64)> = None;
         for known_at in passed {
             self.last = known_at;
-            if let Some(before) = self.clock.pass(known_at.0) {
-                self.take_out_old(before);
-                old = Some((known_at, before));
-            }
+            self.clock.pass(known_at.0);
         }
-        let memory = self.memory;
-        let is_old = |known_at: UnixMillis| {
-            old.is_some_and(|(until, before)| known_at <= until && known_at.plus(memory).0 < before)
-        };
         let mut before = usize::MAX;
         while before != self.len() {
             before = self.len();
             self.retire();
         }
-        let wanted: Vec<usize> = (0..n).filter(|&i| !is_old(row(i).known_at())).collect();
         if before > 0 {
-            for &i in &wanted {
+            for i in 0..n {
                 if let Some(old) = self.places.get(row(i).id()) {
                     self.remove(*old);
                 }
@@ -164,7 +142,7 @@ impl<T: Row> Recent<T> {
         }
         let mut room = vec![0; self.n_keys];
         let mut placed = Vec::new();
-        for i in wanted {
+        for i in 0..n {
             let row = row(i);
             if self.is_kept(row.known_at()) {
                 keys(i, &mut room);

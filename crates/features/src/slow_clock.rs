@@ -1,8 +1,7 @@
 //! The time by which things are too old to be kept.
 //!
-//! It follows the events, [`BLOCK`] of them behind: after each block it goes on to the earliest time of that block. So a few
+//! It follows the events, [`BLOCK`] of them behind: after each block it stands at the earliest time of that block. So a few
 //! events with a wrong date in the future make nothing look old, and the order of events of one millisecond does not matter.
-//! It goes back only when a whole block lies more than [`GRACE`] before it.
 
 use crate::container::SectionReader;
 use crate::kernel::HistoryError;
@@ -15,16 +14,15 @@ pub(crate) const BLOCK: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlowClock {
     now: i64,
-    /// Events of the block that has begun, the earliest and the latest of them.
+    /// Events of the block that has begun, and the earliest of them.
     n: u32,
     earliest: i64,
-    latest: i64,
 }
 
 impl SlowClock {
     /// A clock before all events.
     pub(crate) fn new() -> Self {
-        Self { now: i64::MIN, n: 0, earliest: i64::MAX, latest: i64::MIN }
+        Self { now: i64::MIN, n: 0, earliest: i64::MAX }
     }
 
     /// Where it stands.
@@ -32,33 +30,28 @@ impl SlowClock {
         self.now
     }
 
-    /// Passes an event; where it stood before, if it goes back.
-    pub(crate) fn pass(&mut self, time: i64) -> Option<i64> {
+    /// Passes an event; whether that completes a block.
+    pub(crate) fn pass(&mut self, time: i64) -> bool {
         self.n += 1;
         self.earliest = self.earliest.min(time);
-        self.latest = self.latest.max(time);
-        if self.n < BLOCK {
-            return None;
+        let is_complete = self.n == BLOCK;
+        if is_complete {
+            *self = Self { now: self.earliest, ..Self::new() };
         }
-        let before = self.now;
-        let is_back = self.latest < before.saturating_sub(GRACE.0);
-        *self = Self { now: if is_back { self.earliest } else { before.max(self.earliest) }, ..Self::new() };
-        is_back.then_some(before)
+        is_complete
     }
 
-    /// Appends 28 bytes.
+    /// Appends 20 bytes.
     pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         out.extend(self.now.to_le_bytes());
         out.extend(self.n.to_le_bytes());
         out.extend(self.earliest.to_le_bytes());
-        out.extend(self.latest.to_le_bytes());
     }
 
     /// Reads what [`Self::write_to`] wrote.
     pub(crate) fn read_from(reader: &mut SectionReader<'_>) -> Result<Self, HistoryError> {
-        let clock = Self { now: reader.i64()?, n: reader.u32()?, earliest: reader.i64()?, latest: reader.i64()? };
-        let is_empty = (clock.earliest, clock.latest) == (i64::MAX, i64::MIN);
-        if clock.n >= BLOCK || (clock.n == 0) != is_empty || (clock.n > 0 && clock.earliest > clock.latest) {
+        let clock = Self { now: reader.i64()?, n: reader.u32()?, earliest: reader.i64()? };
+        if clock.n >= BLOCK || (clock.n == 0 && clock.earliest != i64::MAX) {
             return Err(invalid(reader, "less than a block of events"));
         }
         Ok(clock)
@@ -170,20 +163,14 @@ mod tests {
     #[test]
     fn a_wrong_date_moves_nothing() {
         let mut clock = SlowClock::new();
-        assert!((0..63).all(|time| clock.pass(time).is_none()) && clock.now() == i64::MIN);
-        assert!(clock.pass(i64::MAX).is_none() && clock.now() == 0);
-        assert!((100..163).all(|time| clock.pass(time).is_none()));
+        assert!((0..63).all(|time| !clock.pass(time)) && clock.now() == i64::MIN);
+        assert!(clock.pass(i64::MAX) && clock.now() == 0);
+        assert!((100..163).all(|time| !clock.pass(time)));
         let mut out = Vec::new();
         clock.write_to(&mut out);
         let mut reader = SectionReader::new(*b"TEST", &out);
         assert_eq!(SlowClock::read_from(&mut reader), Ok(clock));
-        assert!(clock.pass(1 << 50).is_none() && clock.now() == 100);
-        // A block of which some are later leaves it where it is; one that lies a month before it takes it back.
-        let month = 31 * 86_400_000;
-        assert!((0..64).all(|n| clock.pass(month + n).is_none()) && clock.now() == month);
-        assert!((0..64).all(|n| clock.pass(n * month / 63).is_none()) && clock.now() == month);
-        assert!((0..63).all(|n| clock.pass(n).is_none()));
-        assert_eq!((clock.pass(7), clock.now()), (Some(month), 0));
+        assert!(clock.pass(1 << 50) && clock.now() == 100);
         out[8] = 64;
         assert!(SlowClock::read_from(&mut SectionReader::new(*b"TEST", &out)).is_err());
     }
