@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use orderguard_dataset::infer::InferError;
 use orderguard_dataset::leaks::Leak;
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
@@ -383,6 +384,10 @@ fn read_orders(
     let read_options = ingest::training_options(data_args, &schema, labels.is_some());
     let mut orders = ingest::orders(&sources, schema, &read_options, labels, EventSpan::All, key, console)?;
     orders.remarks.extend(notes);
+    if let (0, Some(column), Some(events)) = (orders.len(), orders.schema.find(Role::Event), &orders.events) {
+        let column = orders.schema.columns[column].name.clone();
+        return Err(InferError::NoOrders { column, n_events: events.rows.len() as u64 }).bad_data();
+    }
     let count = |wanted: i8| orders.labels.label.iter().filter(|&&label| label == wanted).count();
     let (n_fraud, n_honest) = (count(1), count(0));
     if n_fraud == 0 || n_honest == 0 {

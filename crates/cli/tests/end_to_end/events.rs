@@ -244,6 +244,16 @@ fn a_state_does_not_learn_its_events_again() {
 }
 
 #[test]
+fn events_without_orders_are_refused_by_a_given_schema_too() {
+    let (orders, _) = orders_and_frauds(60);
+    let place = Place::new();
+    place.write("orders.csv", orders.with("event", |i, _| if i == 0 { "order" } else { "login" }.into()).csv());
+    place.write("logins.csv", orders.with("event", |_, _| "login".into()).csv());
+    place.ok("schema --data orders.csv -o schema.toml");
+    place.fails("train --out out --data logins.csv --schema schema.toml", 1, &["found 60 other events", "no order"]);
+}
+
+#[test]
 fn files_of_events_must_say_what_they_hold() {
     let (orders, frauds) = orders_and_frauds(600);
     let place = Place::new();
