@@ -85,23 +85,22 @@ def timed(run):
     return (time.perf_counter() - began) * 1e6
 
 
-def lleaves_object(model, folder):
+def lleaves_object(model):
     import lleaves
 
-    forest = lleaves.Model(model_file=str(model))
-    path = folder / "lleaves.o"
-    path.unlink(missing_ok=True)
-    forest.compile(cache=str(path), raw_score=True)
-    shared = folder / "lleaves.so"
-    subprocess.run(["cc", "-shared", "-o", shared, path], check=True)
+    shared = model.with_suffix(".lleaves.so")
+    if not shared.exists():
+        path = model.with_suffix(".lleaves.o")
+        lleaves.Model(model_file=str(model)).compile(cache=str(path), raw_score=True)
+        subprocess.run(["cc", "-shared", "-o", shared, path], check=True)
     return shared
 
 
-def tl2cgen_object(model, folder):
+def tl2cgen_object(model):
     import tl2cgen
     import treelite
 
-    shared = folder / "tl2cgen.so"
+    shared = model.with_suffix(".tl2cgen.so")
     if not shared.exists():
         forest = treelite.frontend.load_lightgbm_model(model)
         tl2cgen.export_lib(forest, toolchain="gcc", libpath=str(shared), params={"parallel_comp": 16},
@@ -123,7 +122,7 @@ def ydf_speed(train):
     ydf.verbose(0)
     model = learner.train(frame)
     result = model.benchmark(frame.head(N_ROWS), benchmark_duration=3, warmup_duration=1)
-    print(f"ydf {ydf.__version__}, its own model of {model.num_trees()} trees: {result.duration / 1e3 if False else result}")
+    print(f"ydf {ydf.__version__}, its own model of {model.num_trees()} trees: {result}")
 
 
 def attempt(name, run):
@@ -154,8 +153,8 @@ def main():
         subprocess.run([args.program, model, rows, raw], check=True)
     if args.only in (None, "peers"):
         libraries = [Path(lightgbm.__file__).parent / "lib" / "lib_lightgbm.so"]
-        libraries.append(attempt("lleaves", lambda: lleaves_object(model, folder)) or "-")
-        libraries.append(attempt("tl2cgen", lambda: tl2cgen_object(model, folder)) or "-")
+        libraries.append(attempt("lleaves", lambda: lleaves_object(model)) or "-")
+        libraries.append(attempt("tl2cgen", lambda: tl2cgen_object(model)) or "-")
         sys.stdout.flush()
         subprocess.run([args.peers, model, rows, raw, *map(str, libraries)], check=True)
         attempt("onnxruntime", lambda: onnx(model, test, numpy.frombuffer(raw.read_bytes())))

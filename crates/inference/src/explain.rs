@@ -56,27 +56,28 @@ pub struct ExplainScratch {
 #[derive(Clone, Debug)]
 struct Class {
     rule: Rule,
-    trees: Vec<u32>,
-    nodes: Vec<PathNode>,
+    /// End of each tree's splits, and nodes of the tree.
+    trees: Vec<(u32, u32)>,
+    splits: Vec<PathSplit>,
 }
 
-/// A node and the edge that leads to it. Nodes of a tree stand in the model's order, parents first.
+/// A split and the edges to its children, the left one first. Splits of a tree stand in the model's order, parents first.
 #[derive(Clone, Copy, Debug)]
-struct PathNode {
-    /// Position in the tree; the root's own.
-    parent: u32,
-    /// The last node above whose edge is of the same feature; the root where there is none.
+struct PathSplit {
+    /// Positions in the tree: of the split, of its children, and of the last node above whose edge is of the same feature; the
+    /// root where there is none.
+    node: u32,
+    children: [u32; 2],
     before: u32,
-    /// Column and rank of the split that the edge leaves, and whether it is the right one.
     column: u32,
     rank: u8,
-    right: bool,
     /// Position among [`Explainer::features`].
     slot: u32,
-    /// Share of training rows that go this way at all splits of the feature down to here.
-    share: f64,
-    /// The leaf's value; 0 in a split.
-    value: f64,
+    /// Share of training rows that go a child's way at all splits of the feature down to it, and down to `before`.
+    shares: [f64; 2],
+    before_share: f64,
+    /// The values of children that are leaves; 1 for splits.
+    values: [f64; 2],
 }
 
 /// What two passes keep of each node of a tree, and of each feature, at `N` points.
@@ -88,20 +89,18 @@ struct Memory<const N: usize> {
 
 #[derive(Clone, Copy, Debug)]
 struct NodeMemory<const N: usize> {
-    /// Product of the path's factors.
+    /// Downwards the product of the path's factors, with a leaf its value too; upwards the sum over the leaves below.
     product: [f64; N],
-    /// One over the factor of the edge's feature down to here.
+    /// One over the factor of the edge's feature down to here, where the row takes it.
     inverse: [f64; N],
-    /// `(o - z)` times that.
-    weight: [f64; N],
-    /// Sum over the leaves below.
-    sum: [f64; N],
-    /// `o`.
-    taken: f64,
+    /// `o`: whether the row goes this way at all splits of the edge's feature.
+    taken: bool,
+    /// Of a split: which child the row goes to.
+    right: bool,
 }
 
 impl<const N: usize> NodeMemory<N> {
-    const ROOT: Self = Self { product: [1.0; N], inverse: [1.0; N], weight: [0.0; N], sum: [0.0; N], taken: 1.0 };
+    const ROOT: Self = Self { product: [1.0; N], inverse: [1.0; N], taken: true, right: false };
 }
 
 impl Explainer {
@@ -135,12 +134,12 @@ impl Explainer {
             let n_points = if path.longest <= 8 { 4 } else { path.longest.div_ceil(16) * 8 };
             let known = classes.iter().position(|class| class.rule.points.len() == n_points);
             let class = known.unwrap_or_else(|| {
-                classes.push(Class { rule: Rule::new(n_points), trees: Vec::new(), nodes: Vec::new() });
+                classes.push(Class { rule: Rule::new(n_points), trees: Vec::new(), splits: Vec::new() });
                 classes.len() - 1
             });
-            classes[class].nodes.extend(path.nodes);
-            let end = classes[class].nodes.len() as u32;
-            classes[class].trees.push(end);
+            classes[class].splits.extend(path.splits);
+            let end = classes[class].splits.len() as u32;
+            classes[class].trees.push((end, tree.nodes.len() as u32));
         }
         let n_features = forest.n_features as usize;
         Ok(Self { n_features, ranker, features, classes, expected, width: Width::best() })
@@ -194,55 +193,78 @@ impl Explainer {
     }
 }
 
-/// A tree as nodes with their edges.
+/// A tree as splits with their edges.
 struct Path {
-    nodes: Vec<PathNode>,
+    splits: Vec<PathSplit>,
     /// Most different features on a path.
     longest: usize,
     expected: f64,
 }
 
+/// What is known of a node when its split comes.
+#[derive(Clone, Copy, Debug)]
+struct Above {
+    parent: u32,
+    /// Feature of the edge to it, and share of training rows that go its way at all splits of that feature.
+    slot: u32,
+    share: f64,
+    /// Different features above.
+    length: usize,
+    /// Share of all training rows that reach it.
+    reach: f64,
+}
+
 impl Path {
     fn new(tree: &WideTree, columns: &[(u32, u8)], features: &[u32], unit: f64) -> Self {
-        let root = PathNode { parent: 0, before: 0, column: 0, rank: 0, right: false, slot: 0, share: 1.0, value: 0.0 };
-        let mut nodes = vec![root; tree.nodes.len()];
-        // Different features above each node, and share of all training rows that reach it.
-        let mut lengths = vec![0usize; tree.nodes.len()];
-        let mut reach = vec![1.0f64; tree.nodes.len()];
-        let (mut longest, mut expected) = (0, 0.0);
+        let root = Above { parent: 0, slot: 0, share: 1.0, length: 0, reach: 1.0 };
+        let mut above = vec![root; tree.nodes.len()];
+        let mut path = Self { splits: Vec::with_capacity(tree.nodes.len() / 2), longest: 0, expected: 0.0 };
+        let value_of = |node: &WideNode| match *node {
+            WideNode::Leaf { value } => Some(value as f64 * unit),
+            _ => None,
+        };
         for (at, node) in tree.nodes.iter().enumerate() {
-            longest = longest.max(lengths[at]);
-            if let WideNode::Leaf { value } = *node {
-                nodes[at].value = value as f64 * unit;
-                expected += nodes[at].value * reach[at];
+            let here = above[at];
+            path.longest = path.longest.max(here.length);
+            if let Some(value) = value_of(node) {
+                path.expected += value * here.reach;
             }
             let (Some((left, right)), Some(feature)) = (node.children(), node.feature()) else { continue };
             let slot = features.partition_point(|&other| other < feature) as u32;
-            // The nearest edge above of the same feature.
             let mut before = at;
-            while before != 0 && nodes[before].slot != slot {
-                before = nodes[before].parent as usize;
+            while before != 0 && above[before].slot != slot {
+                before = above[before].parent as usize;
             }
-            for child in [left, right] {
+            let before_share = above[before].share;
+            let mut split = PathSplit {
+                node: at as u32,
+                children: [left, right],
+                before: before as u32,
+                column: columns[at].0,
+                rank: columns[at].1,
+                slot,
+                shares: [0.0; 2],
+                before_share,
+                values: [1.0; 2],
+            };
+            for (i, child) in [left, right].into_iter().map(|child| child as usize).enumerate() {
                 let share = match tree.n_rows[at] {
                     0 => 0.5,
-                    n => tree.n_rows[child as usize] as f64 / n as f64,
+                    n => tree.n_rows[child] as f64 / n as f64,
                 };
-                reach[child as usize] = reach[at] * share;
-                lengths[child as usize] = lengths[at] + usize::from(before == 0);
-                nodes[child as usize] = PathNode {
+                split.shares[i] = (before_share * share).max(MIN_SHARE);
+                split.values[i] = value_of(&tree.nodes[child]).unwrap_or(1.0);
+                above[child] = Above {
                     parent: at as u32,
-                    before: before as u32,
-                    column: columns[at].0,
-                    rank: columns[at].1,
-                    right: child == right,
                     slot,
-                    share: (nodes[before].share * share).max(MIN_SHARE),
-                    value: 0.0,
+                    share: split.shares[i],
+                    length: here.length + usize::from(before == 0),
+                    reach: here.reach * share,
                 };
             }
+            path.splits.push(split);
         }
-        Self { nodes, longest, expected }
+        path
     }
 }
 
@@ -267,39 +289,66 @@ impl<const N: usize> Kernel for Points<'_, N> {
         let features = &mut self.memory.features;
         features.clear();
         features.resize(self.explainer.features.len(), [0.0; N]);
+        let one_over_rest = rest.map(|rest| 1.0 / rest);
         let mut start = 0;
-        for &end in &self.class.trees {
-            let tree = &self.class.nodes[start as usize..end as usize];
+        for &(end, n_nodes) in &self.class.trees {
+            let splits = &self.class.splits[start as usize..end as usize];
             start = end;
-            if self.memory.nodes.len() < tree.len() {
-                self.memory.nodes.resize(tree.len(), NodeMemory::ROOT);
+            if self.memory.nodes.len() < n_nodes as usize {
+                self.memory.nodes.resize(n_nodes as usize, NodeMemory::ROOT);
             }
-            let memory = &mut self.memory.nodes[..tree.len()];
+            let memory = &mut self.memory.nodes[..n_nodes as usize];
             memory[0] = NodeMemory::ROOT;
-            for (at, node) in tree.iter().enumerate().skip(1) {
-                let before = memory[node.before as usize];
-                let parent = &memory[node.parent as usize].product;
-                let goes_right = self.bytes[node.column as usize] > node.rank;
-                let taken = if goes_right == node.right { before.taken } else { 0.0 };
-                let mut out = NodeMemory { taken, ..NodeMemory::ROOT };
-                for lane in 0..N {
-                    let factor = rest[lane] * node.share + points[lane] * taken;
-                    out.inverse[lane] = 1.0 / factor;
-                    out.weight[lane] = (taken - node.share) * out.inverse[lane];
-                    out.product[lane] = parent[lane] * (factor * before.inverse[lane]);
-                    out.sum[lane] = out.product[lane] * node.value;
+            for split in splits {
+                let product = memory[split.node as usize].product;
+                let right = self.bytes[split.column as usize] > split.rank;
+                memory[split.node as usize].right = right;
+                let before = &memory[split.before as usize];
+                if !before.taken {
+                    // Off the row's way already: only the share changes.
+                    for i in 0..2 {
+                        let scale = split.shares[i] / split.before_share * split.values[i];
+                        let child = &mut memory[split.children[i] as usize];
+                        child.taken = false;
+                        child.product = product.map(|x| x * scale);
+                    }
+                    continue;
                 }
-                memory[at] = out;
+                let (taken, other) = (usize::from(right), usize::from(!right));
+                let (share, value) = (split.shares[taken], split.values[taken]);
+                let other_scale = split.shares[other] * split.values[other];
+                let mut inverse = [0.0; N];
+                let mut products = [[0.0; N]; 2];
+                for lane in 0..N {
+                    let product = product[lane] * before.inverse[lane];
+                    let factor = rest[lane] * share + points[lane];
+                    inverse[lane] = 1.0 / factor;
+                    products[0][lane] = product * (factor * value);
+                    products[1][lane] = product * (rest[lane] * other_scale);
+                }
+                let child = &mut memory[split.children[taken] as usize];
+                (child.taken, child.inverse, child.product) = (true, inverse, products[0]);
+                let child = &mut memory[split.children[other] as usize];
+                (child.taken, child.product) = (false, products[1]);
             }
-            for (at, node) in tree.iter().enumerate().skip(1).rev() {
-                let here = memory[at];
-                let before = memory[node.before as usize].weight;
-                let parent = &mut memory[node.parent as usize].sum;
-                let feature = &mut features[node.slot as usize];
-                for lane in 0..N {
-                    parent[lane] += here.sum[lane];
-                    feature[lane] += here.sum[lane] * (here.weight[lane] - before[lane]);
+            for split in splits.iter().rev() {
+                let right = memory[split.node as usize].right;
+                let (taken, other) = (usize::from(right), usize::from(!right));
+                let with = &memory[split.children[taken] as usize];
+                let without = &memory[split.children[other] as usize];
+                let before = &memory[split.before as usize];
+                let sum: [f64; N] = std::array::from_fn(|lane| with.product[lane] + without.product[lane]);
+                if before.taken {
+                    // `(o - z) / factor` of the edges, less that of the edge before, which the leaves below had so far.
+                    let (gain, before_gain) = (1.0 - split.shares[taken], 1.0 - split.before_share);
+                    let feature = &mut features[split.slot as usize];
+                    for lane in 0..N {
+                        let parts = with.product[lane] * (gain * with.inverse[lane])
+                            - without.product[lane] * one_over_rest[lane];
+                        feature[lane] += parts - sum[lane] * (before_gain * before.inverse[lane]);
+                    }
                 }
+                memory[split.node as usize].product = sum;
             }
         }
         let (weights, _) = self.class.rule.weights[self.first..].as_chunks::<N>();
