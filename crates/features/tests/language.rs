@@ -200,6 +200,7 @@ fn aggregate() -> impl Strategy<Value = Aggregate> {
         kind().prop_map(Aggregate::GapVariation),
         point().prop_map(Aggregate::Speed),
         Just(Aggregate::FraudCount),
+        Just(Aggregate::OrdersSinceFraud),
         shrink().prop_map(|shrink| Aggregate::FraudRate { shrink }),
     ]
 }

@@ -323,6 +323,7 @@ impl Compiler<'_> {
                 Measure::Speed { index: self.value(HistoryValue::Place(point)) }
             }
             Aggregate::FraudCount => Measure::FraudCount,
+            Aggregate::OrdersSinceFraud => Measure::OrdersSinceFraud,
             Aggregate::FraudRate { shrink: 0 } => Measure::FraudRate,
             Aggregate::FraudRate { shrink } => {
                 let reading = Reading { measure: Measure::FraudRate, series, window, versus: None };

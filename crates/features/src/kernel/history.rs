@@ -339,6 +339,13 @@ impl EntityHistory {
         (resolved, frauds.max(0))
     }
 
+    /// When the latest fraud of a window was resolved, as far as known at `now`.
+    pub(super) fn latest_fraud(&self, window: Window, now: i64) -> Option<i64> {
+        let to = now.saturating_sub(window.delayed);
+        let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
+        self.extra.as_ref()?.labels.latest_fraud(now, from, to)
+    }
+
     /// Learns a label of one of the entity's orders, or that an earlier one is reversed.
     ///
     /// Labels of orders of a life that is forgotten are ignored. O(log n) for few labels, at most O(labels).

@@ -125,6 +125,37 @@ impl Labels {
         (a.0 + b.0, a.1 + b.1)
     }
 
+    /// The latest time in `[from, to)` at which more orders were resolved as fraud than were reversed, as far as known before
+    /// `now`. O(rows after it).
+    pub(super) fn latest_fraud(&self, now: i64, from: i64, to: i64) -> Option<i64> {
+        let within = |rows: &[LabelRow], start: usize| {
+            let lo = start + rows[start..].partition_point(|row| row.at < from);
+            let hi = lo + rows[lo..].partition_point(|row| row.at < to);
+            (lo, hi)
+        };
+        let ((lo, mut hi), (folded_lo, mut folded_hi)) = (within(&self.rows, self.start), within(&self.folded, 0));
+        // From the latest time on, all rows of one time together.
+        loop {
+            let exact = (hi > lo).then(|| self.rows[hi - 1].at);
+            let folded = (folded_hi > folded_lo).then(|| self.folded[folded_hi - 1].at);
+            let at = exact.max(folded)?;
+            let mut frauds = 0;
+            while hi > lo && self.rows[hi - 1].at == at {
+                hi -= 1;
+                let row = own(&self.rows, hi);
+                frauds += if row.known_at < now { row.frauds } else { 0 };
+            }
+            while folded_hi > folded_lo && self.folded[folded_hi - 1].at == at {
+                folded_hi -= 1;
+                let row = own(&self.folded, folded_hi);
+                frauds += if row.known_at < now { row.frauds } else { 0 };
+            }
+            if frauds > 0 {
+                return Some(at);
+            }
+        }
+    }
+
     /// Folded and exact rows, each with what it changes by itself.
     pub(super) fn parts(&self) -> (Vec<LabelRow>, Vec<LabelRow>) {
         let owned = |rows: &[LabelRow], start: usize| (start..rows.len()).map(|at| own(rows, at)).collect();

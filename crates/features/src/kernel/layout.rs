@@ -121,6 +121,7 @@ pub(super) enum Op {
     Speed { place: usize, own: usize },
     FraudCount,
     FraudRate,
+    OrdersSinceFraud,
     Resolved,
 }
 
@@ -370,6 +371,7 @@ impl Layout {
             }
             Measure::FraudCount => Op::FraudCount,
             Measure::FraudRate => Op::FraudRate,
+            Measure::OrdersSinceFraud => Op::OrdersSinceFraud,
             Measure::Resolved => Op::Resolved,
         }
     }

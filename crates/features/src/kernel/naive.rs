@@ -107,7 +107,11 @@ impl Recount {
     pub(super) fn observe(&mut self, plan: &Plan, event: &Occurrence<'_>) {
         let used = |kind: EventKind| {
             let read = plan.readings().iter().any(|r| match &r.measure {
-                Measure::FraudCount | Measure::FraudRate | Measure::Resolved | Measure::IsNew => false,
+                Measure::FraudCount
+                | Measure::FraudRate
+                | Measure::OrdersSinceFraud
+                | Measure::Resolved
+                | Measure::IsNew => false,
                 Measure::Share { all: below } | Measure::Rate { per: below } => {
                     r.series.kind == kind || below.kind == kind
                 }
@@ -236,6 +240,12 @@ impl Recount {
 
     /// (orders resolved, frauds) by labels in a window, as far as known at `now`.
     fn labelled(&self, plan: &Plan, now: i64, from: i64, to: i64) -> (i64, i64) {
+        let changes = self.changes(plan, now, from, to);
+        changes.iter().fold((0, 0), |sum, (_, resolved, frauds)| (sum.0 + resolved, sum.1 + frauds))
+    }
+
+    /// (resolved at, orders resolved, frauds) of all changes by labels in a window, as far as known at `now`.
+    fn changes(&self, plan: &Plan, now: i64, from: i64, to: i64) -> Vec<(i64, i64, i64)> {
         let clock = self.clock(plan);
         let bounds = bounds(plan);
         // (resolved at, learned at) -> (orders resolved, frauds), both as changes.
@@ -255,13 +265,8 @@ impl Recount {
             let row = rows.entry((time, second, exact)).or_insert((i64::MIN, 0, 0));
             *row = (row.0.max(known_at), row.1 + resolved, row.2 + frauds);
         }
-        let mut sum = (0, 0);
-        for (&(at, ..), &(known_at, resolved, frauds)) in &rows {
-            if known_at < now && at >= from && at < to {
-                sum = (sum.0 + resolved, sum.1 + frauds);
-            }
-        }
-        sum
+        let known = rows.iter().filter(|((at, ..), (known_at, ..))| *known_at < now && *at >= from && *at < to);
+        known.map(|(&(at, ..), &(_, resolved, frauds))| (at, resolved, frauds)).collect()
     }
 
     fn value(&self, plan: &Plan, rows: &[Row<'_>], order: &Occurrence<'_>, reading: &Reading, window: Window) -> f64 {
@@ -339,7 +344,17 @@ impl Recount {
                 let (there, since) = from.map_or((MISSING, now), |event| (place(&event.as_occurrence()), event.time));
                 measure::speed(there, place(order), now.saturating_sub(since))
             }
-            Measure::FraudCount | Measure::FraudRate | Measure::Resolved => {
+            Measure::FraudCount | Measure::FraudRate | Measure::OrdersSinceFraud | Measure::Resolved => {
+                let mut from = from;
+                if reading.measure == Measure::OrdersSinceFraud {
+                    // Per time at which orders were resolved: the frauds known of them.
+                    let mut frauds: BTreeMap<i64, i64> = BTreeMap::new();
+                    for (at, _, more) in self.changes(plan, now, from, to) {
+                        *frauds.entry(at).or_default() += more;
+                    }
+                    let Some((&latest, _)) = frauds.iter().rfind(|(_, n)| **n > 0) else { return -1.0 };
+                    from = latest.saturating_add(1);
+                }
                 let (resolved, frauds) = self.labelled(plan, now, from, to);
                 let due = |row: &&Row<'_>| {
                     let at = if row.time == i64::MIN { row.time } else { row.time.saturating_add(plan.label_delay) };
@@ -351,7 +366,7 @@ impl Recount {
                 let resolved = (due + resolved).max(frauds);
                 match reading.measure {
                     Measure::FraudCount => frauds as f64,
-                    Measure::Resolved => resolved as f64,
+                    Measure::Resolved | Measure::OrdersSinceFraud => resolved as f64,
                     _ => measure::over(frauds as f64, resolved as f64),
                 }
             }

@@ -159,6 +159,8 @@ pub enum Measure {
     FraudCount,
     /// That count over the orders resolved in the window, 0 where there are none. Has no series.
     FraudRate,
+    /// Orders resolved in the window after the time at which its latest fraud was; -1 without a fraud. Has no series.
+    OrdersSinceFraud,
     /// Orders resolved in the window. Has no series.
     Resolved,
 }
@@ -166,7 +168,7 @@ pub enum Measure {
 impl Measure {
     /// Whether it counts labels rather than events.
     pub fn is_of_labels(&self) -> bool {
-        matches!(self, Self::FraudCount | Self::FraudRate | Self::Resolved)
+        matches!(self, Self::FraudCount | Self::FraudRate | Self::OrdersSinceFraud | Self::Resolved)
     }
 
     /// Whether it may be divided by itself over another window.

@@ -423,6 +423,7 @@ impl<'a> Reader<'a> {
             Op::Speed { place, own } => self.speed(place, own, view),
             Op::FraudCount => self.history.labels(window, self.now).1 as f64,
             Op::Resolved => self.resolved(window, view).0 as f64,
+            Op::OrdersSinceFraud => self.orders_since_fraud(window, view),
             Op::FraudRate => {
                 let (resolved, frauds) = self.resolved(window, view);
                 measure::over(frauds as f64, resolved as f64)
@@ -603,6 +604,15 @@ impl<'a> Reader<'a> {
         let from = (view.lo..view.hi).rev().find(known);
         let (there, since) = from.map_or((MISSING, self.now), |at| (places[at], self.times[at]));
         measure::speed(there, self.order.raw(own), self.now.saturating_sub(since))
+    }
+
+    fn orders_since_fraud(&self, window: Window, view: &View<'a>) -> f64 {
+        let Some(latest) = self.history.latest_fraud(window, self.now) else { return -1.0 };
+        let until = self.now.saturating_sub(window.delayed);
+        let after = Window { over: Some(until.saturating_sub(latest.saturating_add(1))), ..window };
+        let back = window.delayed + self.plan.label_delay;
+        let near = Near { lo: view.lo as u32, hi: view.hi as u32 };
+        self.resolved(after, &self.view(after, back, self.place(after, back, near))).0 as f64
     }
 
     /// (orders resolved, frauds), of which the orders of the view fall due by themselves.

@@ -59,6 +59,7 @@ fn all_readings() -> Vec<Reading> {
             Measure::Speed { index: 3 },
             Measure::FraudCount,
             Measure::FraudRate,
+            Measure::OrdersSinceFraud,
             Measure::Resolved,
         ] {
             for (i, series) in of.iter().enumerate() {

@@ -243,6 +243,11 @@ impl Words<'_> {
                 format!("the speed in km/h from where {entity} was last to {} of this order", point(*place))
             }
             Aggregate::FraudCount => format!("how many orders of {entity} that were settled {when} are known as fraud"),
+            Aggregate::OrdersSinceFraud => {
+                format!(
+                    "how many orders of {entity} were settled {when} after the latest one known as fraud; -1 without one"
+                )
+            }
             Aggregate::FraudRate { .. } => {
                 format!("which share of the orders of {entity} that were settled {when} is known as fraud")
             }

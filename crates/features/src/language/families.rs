@@ -40,6 +40,8 @@ pub(super) const FEW_ENTITIES: Family = Family {
         "fraud_rate by {entity} over 1d",
         "fraud_rate by {entity} over 7d",
         "fraud_rate by {entity} over 30d",
+        // 0 says that the last that was settled was a fraud: the entity may still be in the wrong hands.
+        "orders_since_fraud by {entity} over 30d",
     ],
 };
 

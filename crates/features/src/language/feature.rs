@@ -192,6 +192,8 @@ pub enum Aggregate {
     Speed(Point),
     /// `fraud_count`: orders of the entity resolved in the window and known as fraud.
     FraudCount,
+    /// `orders_since_fraud`: orders resolved in the window after the latest of it that is known as fraud; -1 without one.
+    OrdersSinceFraud,
     /// `fraud_rate`: that count over the number of orders resolved in the window; 0 when there are none. `shrink N` as for
     /// rates.
     FraudRate {
@@ -307,7 +309,7 @@ impl Aggregate {
             | Self::ZScore(value)
             | Self::Ratio(value)
             | Self::DecayedSum(value) => Some(value.kind),
-            Self::IsNew | Self::Speed(_) | Self::FraudCount | Self::FraudRate { .. } => None,
+            Self::IsNew | Self::Speed(_) | Self::FraudCount | Self::OrdersSinceFraud | Self::FraudRate { .. } => None,
         }
     }
 }

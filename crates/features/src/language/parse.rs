@@ -53,7 +53,8 @@ impl Place {
 const HEADS: &str = "amount number category hour weekday night weekend since valid length digit_share entropy longest_run \
      free disposable private v6 bot mobile similarity mismatch km cluster_size cluster_frauds cluster_new_links \
      accounts_per count sum mean deviation min max zscore ratio distinct share rate decayed_count decayed_sum \
-     since_first since_last is_new gap_variation speed fraud_count fraud_rate";
+     since_first since_last is_new gap_variation speed fraud_count fraud_rate \
+     orders_since_fraud";
 
 const A_COLUMN: &str = "a column";
 const AN_ENTITY: &str = "an entity: a column, `shop`, `ip24`, `email_domain` or `bin`";
@@ -77,7 +78,7 @@ fn clauses(aggregate: &Aggregate) -> &'static [&'static str] {
         Aggregate::DecayedCount(_) | Aggregate::DecayedSum(_) => &["halflife", "where"],
         Aggregate::SinceFirst(_) | Aggregate::SinceLast(_) => &["where"],
         Aggregate::IsNew | Aggregate::Speed(_) => &[],
-        Aggregate::FraudCount => &["over", "delayed"],
+        Aggregate::FraudCount | Aggregate::OrdersSinceFraud => &["over", "delayed"],
         Aggregate::FraudRate { .. } => &["over", "delayed", "shrink"],
     }
 }
@@ -314,6 +315,7 @@ impl<'a> Parser<'a> {
         match head {
             "is_new" => return Ok(Aggregate::IsNew),
             "fraud_count" => return Ok(Aggregate::FraudCount),
+            "orders_since_fraud" => return Ok(Aggregate::OrdersSinceFraud),
             "fraud_rate" => return Ok(Aggregate::FraudRate { shrink: 0 }),
             _ => {}
         }

@@ -604,7 +604,7 @@ fn history_columns(schema: &Schema, tables: TablesPresent, history: &History) ->
             columns.extend(entity(schema, norm)?.iter().map(|source| source.column));
         }
         Aggregate::Speed(of) => columns.extend(point_columns(point(schema, tables, *of)?)),
-        Aggregate::FraudCount | Aggregate::FraudRate { .. } => {
+        Aggregate::FraudCount | Aggregate::OrdersSinceFraud | Aggregate::FraudRate { .. } => {
             columns.extend(schema.find(Role::Label));
             columns.extend(schema.find(Role::LabelTime));
         }

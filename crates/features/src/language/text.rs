@@ -262,6 +262,7 @@ impl Display for Aggregate {
             Self::GapVariation(kind) => write!(f, "gap_variation({kind})"),
             Self::Speed(point) => write!(f, "speed({point})"),
             Self::FraudCount => f.write_str("fraud_count"),
+            Self::OrdersSinceFraud => f.write_str("orders_since_fraud"),
             Self::FraudRate { .. } => f.write_str("fraud_rate"),
         }
     }
