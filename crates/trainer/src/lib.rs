@@ -27,6 +27,7 @@ pub mod ordered;
 pub mod param_error;
 pub mod params;
 mod partition;
+pub mod roofline;
 pub mod samples;
 pub mod scorecard;
 pub mod search;
