@@ -237,10 +237,10 @@ fn scorecard_params(options: &LearningArgs) -> ScorecardParams {
     }
 }
 
-/// Fewest rows of a leaf for a training part of `n_rows`: one in 500, from 20 to 100. A leaf must hold enough orders to
-/// tell a share of fraud; where there are few orders in all, 100 would leave nothing to split.
+/// Fewest rows of a leaf for a training part of `n_rows`: one in 500, at least 20 and at most the trainer's default. A leaf must
+/// hold enough orders to tell a share of fraud; where there are few orders in all, so many would leave nothing to split.
 fn leaf_rows(n_rows: usize) -> usize {
-    (n_rows / 500).clamp(20, 100)
+    (n_rows / 500).clamp(20, GbtParams::default().min_rows_per_leaf)
 }
 
 fn with_defaults(options: LearningArgs) -> LearningArgs {

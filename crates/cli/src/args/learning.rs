@@ -50,7 +50,7 @@ pub(crate) struct LearningArgs {
     #[arg(long, value_name = "N", help_heading = TREES)]
     pub(crate) max_bins: Option<usize>,
 
-    /// Fewest orders in a leaf. More smooths [default: one in 500 training orders, 20 to 100].
+    /// Fewest orders in a leaf. More smooths [default: one in 500 training orders, 20 to 40].
     #[arg(long, value_name = "N", help_heading = CAUTION)]
     pub(crate) min_rows_per_leaf: Option<usize>,
     /// Least certainty that a leaf's orders must leave open together: each adds p (1 - p). More stops splits among orders that
@@ -87,7 +87,7 @@ pub(crate) struct LearningArgs {
     /// [default: 1].
     #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = SAMPLING)]
     pub(crate) row_fraction: Option<f64>,
-    /// Share of the features that each tree may use [default: 1].
+    /// Share of the features that each tree may use [default: 0.8].
     #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = SAMPLING)]
     pub(crate) feature_fraction: Option<f64>,
     /// Share of the honest orders that trees learn from at all; all frauds are. Less saves time and memory. Probabilities stay
