@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::{Account, AccountMore, Join, Lives, MAX_DEPTH, Network, Node, Stand, Thing, ThingMore, Use, n_unseen};
+use super::lives::{Lives, n_unseen};
+use super::{Account, AccountMore, Join, MAX_DEPTH, Network, Node, Stand, Thing, ThingMore, Use};
 use crate::container::SectionReader;
 use crate::identity::EntityKey;
 use crate::kernel::{ENTITY_LIFETIME, HistoryError};
