@@ -498,17 +498,22 @@ pub(crate) struct InspectArgs {
 
 /// Makes a model file of a model that another library wrote.
 ///
-/// Every row takes the library's leaves, and raw scores are within 1e-9 of its own. The model takes rows of values by name: it
-/// knows nothing of orders, so that `score` and `evaluate` refuse it.
+/// Every row takes the library's leaves, and raw scores are within 1e-9 (lightgbm) or 1e-5 (xgboost) of its own. The model takes
+/// rows of values by name: it knows nothing of orders, so that `score` and `evaluate` refuse it.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n    orderguard convert --from lightgbm model.txt -o model.ogm")]
+#[command(
+    after_help = "Examples:\n    orderguard convert --from lightgbm model.txt -o model.ogm\n    orderguard convert --from xgboost model.json -o model.ogm"
+)]
 pub(crate) struct ConvertArgs {
     /// What wrote the model.
     #[arg(long, value_name = "LIBRARY")]
     pub(crate) from: Library,
-    /// The model: for lightgbm the text that `save_model` writes.
+    /// The model: for lightgbm the text that `save_model` writes, for xgboost the JSON.
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
+    /// Take all rounds of an xgboost model, not only those up to its best iteration.
+    #[arg(long)]
+    pub(crate) all_rounds: bool,
     /// Where to write the model file.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -519,6 +524,8 @@ pub(crate) struct ConvertArgs {
 pub(crate) enum Library {
     /// LightGBM, text of version v3 or v4.
     Lightgbm,
+    /// XGBoost, JSON of versions 1 to 3.
+    Xgboost,
 }
 
 /// Makes a labelled stream of orders and other events, with several kinds of abuse, to try things out on.

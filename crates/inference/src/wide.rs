@@ -34,6 +34,8 @@ pub enum Codes {
     Whole,
     /// The fraction is cut off first, so that 2.7 is 2 and -0.5 is 0: LightGBM's.
     Truncated,
+    /// The value is rounded to 32 bits, a negative one is in no set, and the fraction is cut off: XGBoost's.
+    Narrowed,
 }
 
 /// One tree; node 0 is the root, children stand after their parent, each node but the root has one parent.
@@ -44,7 +46,7 @@ pub struct WideTree {
     /// Level sets, one after the other: a node's set is a run of words, and holds a code when bit `code % 64` of word
     /// `code / 64` of the run is set; codes past the run are not in it.
     pub words: Vec<u64>,
-    /// Training rows that reached each node, for the reasons; empty where nobody kept them.
+    /// Training rows that reached each node, for the reasons, in any unit: only their ratios count. Empty where nobody kept them.
     pub n_rows: Vec<u64>,
 }
 
@@ -137,6 +139,10 @@ impl WideNode {
 
 /// Whether a set holds the code that a value is. -0 is 0; negative and infinite values are no codes.
 pub fn holds(set: &[u64], codes: Codes, x: f64) -> bool {
+    let x = if codes == Codes::Narrowed { f64::from(x as f32) } else { x };
+    if codes == Codes::Narrowed && x < 0.0 {
+        return false;
+    }
     let whole = libm::trunc(x);
     // A set ends before 2^32 codes; what is compared below is exact.
     if !(0.0..4_294_967_296.0).contains(&whole) || (codes == Codes::Whole && whole != x) {

@@ -16,6 +16,7 @@ use crate::wide::{Codes, Missing, WideForest, WideNode, WideTree};
 const KNOWN: [orderguard_features::container::Tag; 3] = [HEAD, ROWS, WIDE];
 const HAS_ROW_COUNTS: u8 = 1;
 const TRUNCATED_CODES: u8 = 2;
+const NARROWED_CODES: u8 = 4;
 
 impl RowModel {
     /// The bytes of the model file. Equal models give equal bytes.
@@ -92,8 +93,12 @@ fn encode_trees(forest: &WideForest) -> Vec<u8> {
     let nodes = || forest.trees.iter().flat_map(|tree| &tree.nodes);
     let children = || nodes().map(|node| node.children().unwrap_or((0, 0)));
     let has_counts = !forest.trees.is_empty() && forest.trees.iter().all(|tree| tree.n_rows.len() == tree.nodes.len());
-    let truncated = if forest.codes == Codes::Truncated { TRUNCATED_CODES } else { 0 };
-    let mut bytes = vec![if has_counts { HAS_ROW_COUNTS } else { 0 } | truncated];
+    let codes = match forest.codes {
+        Codes::Whole => 0,
+        Codes::Truncated => TRUNCATED_CODES,
+        Codes::Narrowed => NARROWED_CODES,
+    };
+    let mut bytes = vec![if has_counts { HAS_ROW_COUNTS } else { 0 } | codes];
     push_array(&mut bytes, forest.trees.iter().map(|tree| count(tree.nodes.len()).to_le_bytes()));
     push_array(&mut bytes, forest.trees.iter().map(|tree| count(tree.words.len()).to_le_bytes()));
     push_array(&mut bytes, nodes().map(|node| [flags(node)]));
@@ -133,10 +138,15 @@ fn read_trees(container: &Container<'_>, head: &Head) -> Result<WideForest, Load
     let mut reader = container.reader(WIDE)?;
     let (n_trees, n_nodes, n_words) = (head.n_trees as usize, head.n_nodes as usize, head.n_level_sets as usize);
     let forest_flags = reader.u8()?;
-    if forest_flags & !(HAS_ROW_COUNTS | TRUNCATED_CODES) != 0 {
-        let message = format!("flags: expected 0 to 3, found {forest_flags}");
-        return Err(LoadError::Encoding { section: "wide", message });
-    }
+    let codes = match forest_flags & !HAS_ROW_COUNTS {
+        0 => Codes::Whole,
+        TRUNCATED_CODES => Codes::Truncated,
+        NARROWED_CODES => Codes::Narrowed,
+        _ => {
+            let message = format!("flags: expected 0 to 5, with one kind of codes, found {forest_flags}");
+            return Err(LoadError::Encoding { section: "wide", message });
+        }
+    };
     let has_counts = forest_flags & HAS_ROW_COUNTS != 0;
     let tree_lens = read_array(&mut reader, n_trees)?.map(u32::from_le_bytes);
     let word_lens = read_array(&mut reader, n_trees)?.map(u32::from_le_bytes);
@@ -178,7 +188,6 @@ fn read_trees(container: &Container<'_>, head: &Head) -> Result<WideForest, Load
     if words_left != 0 {
         return Err(counts_disagree("words", head.n_level_sets));
     }
-    let codes = if forest_flags & TRUNCATED_CODES == 0 { Codes::Whole } else { Codes::Truncated };
     Ok(WideForest { n_features: head.n_features, base: head.base, scale_bits: head.scale_bits, codes, trees })
 }
 

@@ -4,7 +4,25 @@ use std::fmt;
 
 use crate::error::ModelError;
 
-/// A model of another library that cannot be taken over. Lines count from 1.
+/// Where in a text something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line, from 1.
+    Line(usize),
+    /// A byte, from 0.
+    Byte(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Byte(byte) => write!(f, "byte {byte}"),
+        }
+    }
+}
+
+/// A model of another library that cannot be taken over.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -15,15 +33,15 @@ pub enum ImportError {
         /// The most that is taken.
         limit: usize,
     },
-    /// A line is not UTF-8.
+    /// Not UTF-8.
     NotText {
-        /// The line.
-        line: usize,
+        /// Where.
+        place: Place,
     },
     /// Something else stands where a part was to begin, or the text ends too early.
     Unexpected {
-        /// The line; one past the last where the text has ended.
-        line: usize,
+        /// Where; one past the last line where the text has ended.
+        place: Place,
         /// What was expected.
         expected: &'static str,
         /// The beginning of what was found.
@@ -31,22 +49,22 @@ pub enum ImportError {
     },
     /// A field is missing.
     MissingField {
-        /// Line at which the part begins.
-        line: usize,
+        /// Where the part begins.
+        place: Place,
         /// The field.
         field: &'static str,
     },
     /// A field stands twice in one part.
     RepeatedField {
-        /// The line.
-        line: usize,
+        /// Where.
+        place: Place,
         /// The field.
         field: String,
     },
     /// A value cannot be read, or is outside of what its meaning allows.
     Value {
-        /// The line.
-        line: usize,
+        /// Where.
+        place: Place,
         /// The field.
         field: &'static str,
         /// Position in the field, from 0.
@@ -58,8 +76,8 @@ pub enum ImportError {
     },
     /// A list has not as many values as it must.
     Count {
-        /// The line.
-        line: usize,
+        /// Where.
+        place: Place,
         /// The field.
         field: &'static str,
         /// Values found.
@@ -69,8 +87,8 @@ pub enum ImportError {
     },
     /// A kind of model that is not read.
     Unsupported {
-        /// The line.
-        line: usize,
+        /// Where.
+        place: Place,
         /// What it is, by name.
         what: String,
     },
@@ -89,22 +107,22 @@ impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { found, limit } => write!(f, "expected at most {limit} bytes, found {found}"),
-            Self::NotText { line } => write!(f, "line {line}: not UTF-8"),
-            Self::Unexpected { line, expected, found } => {
-                write!(f, "line {line}: expected {expected}, found {found:?}")
+            Self::NotText { place } => write!(f, "{place}: not UTF-8"),
+            Self::Unexpected { place, expected, found } => {
+                write!(f, "{place}: expected {expected}, found {found:?}")
             }
-            Self::MissingField { line, field } => write!(f, "line {line}: the part that begins here has no {field}"),
-            Self::RepeatedField { line, field } => write!(f, "line {line}: {field:?} stands here for the second time"),
-            Self::Value { line, field, at, expected, found } => {
-                write!(f, "line {line}: {field}, value {at}: expected {expected}, found {found:?}")
+            Self::MissingField { place, field } => write!(f, "{place}: the part that begins here has no {field}"),
+            Self::RepeatedField { place, field } => write!(f, "{place}: {field:?} stands here for the second time"),
+            Self::Value { place, field, at, expected, found } => {
+                write!(f, "{place}: {field}, value {at}: expected {expected}, found {found:?}")
             }
-            Self::Count { line, field, found, expected } => {
-                write!(f, "line {line}: {field}: expected {expected} values, found {found}")
+            Self::Count { place, field, found, expected } => {
+                write!(f, "{place}: {field}: expected {expected} values, found {found}")
             }
-            Self::Unsupported { line, what } => write!(f, "line {line}: {what}"),
+            Self::Unsupported { place, what } => write!(f, "{place}: {what}"),
             Self::Precision { n_trees, largest } => write!(
                 f,
-                "{n_trees} trees whose largest leaves add up to {largest}: sums in 64-bit steps would differ from the library's by more than 1e-9"
+                "{n_trees} trees whose largest leaves add up to {largest}: sums in 64-bit steps would be further from the library's than is promised"
             ),
             Self::Model(error) => error.fmt(f),
         }

@@ -16,7 +16,7 @@ use crate::rows::RowModel;
 use crate::validate::{MAX_FEATURES, MAX_TREES};
 use crate::wide::{Codes, Missing, WideForest, WideNode, WideTree};
 
-use super::ImportError;
+use super::{ImportError, Place, beginning};
 use part::{Field, Lines, Part, value_error};
 
 /// Longest text that is read: 1 GiB.
@@ -41,7 +41,12 @@ pub fn read(text: &[u8]) -> Result<RowModel, ImportError> {
         let (line, text) = lines.next_filled("a tree or `end of trees`")?;
         if text == "end of trees" {
             if let Some((at, n)) = head.n_trees.filter(|&(_, n)| n != trees.len()) {
-                return Err(ImportError::Count { line: at, field: "tree_sizes", found: n, expected: trees.len() });
+                return Err(ImportError::Count {
+                    place: Place::Line(at),
+                    field: "tree_sizes",
+                    found: n,
+                    expected: trees.len(),
+                });
             }
             break;
         }
@@ -131,7 +136,7 @@ fn read_head(lines: &mut Lines<'_>) -> Result<Head, ImportError> {
             }
         }
         other => {
-            let other = part::beginning(other);
+            let other = beginning(other);
             return Err(
                 objective.unsupported(&format!("objective {other:?} is not read, only binary and cross_entropy"))
             );
@@ -146,7 +151,7 @@ fn read_head(lines: &mut Lines<'_>) -> Result<Head, ImportError> {
     let list: Vec<String> = names.text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     if list.len() as u64 != n_features {
         let (found, expected) = (list.len(), n_features as usize);
-        return Err(ImportError::Count { line: names.line, field: "feature_names", found, expected });
+        return Err(ImportError::Count { place: Place::Line(names.line), field: "feature_names", found, expected });
     }
     let n_trees = part.find("tree_sizes").map(|field| (field.line, field.text.split_ascii_whitespace().count()));
     Ok(Head { version: version.text.to_owned(), names: list, objective: objective.text.to_owned(), sigmoid, n_trees })
@@ -293,6 +298,6 @@ fn read_counts(part: &Part<'_>, n_leaves: usize) -> Result<Vec<u64>, ImportError
 
 impl Field<'_> {
     fn unsupported(&self, what: &str) -> ImportError {
-        ImportError::Unsupported { line: self.line, what: what.to_owned() }
+        ImportError::Unsupported { place: Place::Line(self.line), what: what.to_owned() }
     }
 }

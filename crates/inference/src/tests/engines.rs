@@ -167,10 +167,9 @@ proptest! {
         n_cuts in prop_oneof![Just(1u64), Just(20), Just(400)],
         categories in prop_oneof![Just(0u64), Just(1), Just(6)],
         zeros_missing in any::<bool>(),
-        truncated in any::<bool>(),
+        codes in prop_oneof![Just(Codes::Whole), Just(Codes::Truncated), Just(Codes::Narrowed)],
         n_rows in 0usize..80,
     ) {
-        let codes = if truncated { Codes::Truncated } else { Codes::Whole };
         check(Shape { seed, n_features, n_trees, max_leaves, n_cuts, categories, zeros_missing, codes }, n_rows);
     }
 }

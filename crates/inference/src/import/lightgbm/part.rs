@@ -2,10 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::import::ImportError;
-
-/// Longest piece of the text that an error repeats, in characters.
-const QUOTED: usize = 40;
+use crate::import::{ImportError, Place, beginning};
 
 /// Lines with their numbers, from 1.
 pub(super) struct Lines<'a> {
@@ -22,7 +19,7 @@ impl<'a> Lines<'a> {
     fn next(&mut self) -> Result<Option<(usize, &'a str)>, ImportError> {
         self.line += 1;
         let Some(bytes) = self.lines.next() else { return Ok(None) };
-        let text = std::str::from_utf8(bytes).map_err(|_| ImportError::NotText { line: self.line })?;
+        let text = std::str::from_utf8(bytes).map_err(|_| ImportError::NotText { place: Place::Line(self.line) })?;
         Ok(Some((self.line, text.trim_end_matches('\r'))))
     }
 
@@ -63,7 +60,7 @@ impl<'a> Part<'a> {
             let (key, text) = text.split_once('=').unwrap_or((text, ""));
             let Some(name) = names.iter().find(|&&name| name == key) else { continue };
             if part.find(name).is_some() {
-                return Err(ImportError::RepeatedField { line, field: (*name).to_owned() });
+                return Err(ImportError::RepeatedField { place: Place::Line(line), field: (*name).to_owned() });
             }
             part.fields.push((name, Field { name, line, text }));
         }
@@ -75,7 +72,7 @@ impl<'a> Part<'a> {
     }
 
     pub(super) fn need(&self, name: &'static str) -> Result<Field<'a>, ImportError> {
-        self.find(name).ok_or(ImportError::MissingField { line: self.line, field: name })
+        self.find(name).ok_or(ImportError::MissingField { place: Place::Line(self.line), field: name })
     }
 }
 
@@ -94,7 +91,7 @@ impl Field<'_> {
         let words = self.text.split_ascii_whitespace();
         let found = words.clone().count();
         if found != n {
-            return Err(ImportError::Count { line: self.line, field: self.name, found, expected: n });
+            return Err(ImportError::Count { place: Place::Line(self.line), field: self.name, found, expected: n });
         }
         let read = |(at, text)| parse(text).ok_or_else(|| value_error(self.line, self.name, at, expected, text));
         words.enumerate().map(read).collect()
@@ -103,7 +100,7 @@ impl Field<'_> {
 
 impl ImportError {
     pub(super) fn unexpected(line: usize, expected: &'static str, found: &str) -> Self {
-        Self::Unexpected { line, expected, found: beginning(found) }
+        Self::Unexpected { place: Place::Line(line), expected, found: beginning(found) }
     }
 }
 
@@ -114,9 +111,5 @@ pub(super) fn value_error(
     expected: &'static str,
     found: &str,
 ) -> ImportError {
-    ImportError::Value { line, field, at, expected, found: beginning(found) }
-}
-
-pub(super) fn beginning(text: &str) -> String {
-    text.chars().take(QUOTED).collect()
+    ImportError::Value { place: Place::Line(line), field, at, expected, found: beginning(found) }
 }
