@@ -17,6 +17,15 @@ pub fn raw_score(model: &LinearModel, row: &[f32]) -> f64 {
     sum
 }
 
+/// `sign(x) ln(1 + |x|)`: counts, amounts and times on the scale of their orders of magnitude; 0 stays 0.
+pub fn signed_log(x: f32) -> f64 {
+    if x == 0.0 {
+        return 0.0;
+    }
+    let x = f64::from(x);
+    libm::copysign(libm::log1p(x.abs()), x)
+}
+
 impl LinearTerm {
     /// The feature that the term reads.
     pub fn feature(&self) -> u32 {
@@ -30,14 +39,18 @@ impl LinearTerm {
     /// A category code that is not a whole number in `0..levels.len()` counts as unseen and adds the last entry.
     pub fn contribution(&self, x: f32) -> f64 {
         match self {
-            Self::Numeric { weight, low, high, mean, scale, missing, first_seen, .. } => {
+            Self::Numeric { weight, low, high, log, mean, scale, missing, first_seen, .. } => {
                 if x.is_nan() {
                     return *missing;
                 }
                 match first_seen {
                     Some(value) if is_first_seen(x) => *value,
                     // max and min rather than clamp: clamp panics on bounds in the wrong order.
-                    _ => weight * ((f64::from(x.max(*low).min(*high)) - mean) / scale),
+                    _ => {
+                        let x = x.max(*low).min(*high);
+                        let value = if *log { signed_log(x) } else { f64::from(x) };
+                        weight * ((value - mean) / scale)
+                    }
                 }
             }
             Self::Categorical { levels, missing, .. } => {
@@ -65,6 +78,7 @@ mod tests {
             weight: 2.0,
             low: 0.0,
             high: 10.0,
+            log: false,
             mean: 4.0,
             scale: 2.0,
             missing: -0.25,
@@ -81,6 +95,25 @@ mod tests {
         assert_eq!(term.contribution(f32::NAN), -0.25);
         assert_eq!(term.contribution(-1.0), 7.5);
         assert_eq!(numeric(None).contribution(-1.0), -4.0);
+    }
+
+    #[test]
+    fn logarithms_keep_the_sign() {
+        let LinearTerm::Numeric { mean, scale, missing, .. } = numeric(None) else { unreachable!() };
+        let term = LinearTerm::Numeric {
+            feature: 0,
+            weight: 2.0,
+            low: -10.0,
+            high: 10.0,
+            log: true,
+            mean,
+            scale,
+            missing,
+            first_seen: None,
+        };
+        for (x, log) in [(0.0, 0.0), (-0.0, 0.0), (1.5, 2.5_f64.ln()), (-1.5, -(2.5_f64.ln())), (99.0, 11_f64.ln())] {
+            assert!((term.contribution(x) - (log - 4.0)).abs() < 1e-15, "{x}");
+        }
     }
 
     #[test]

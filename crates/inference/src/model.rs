@@ -110,7 +110,8 @@ pub struct LinearModel {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinearTerm {
     /// NaN adds `missing`; a value that [`is_first_seen`](orderguard_features::language::feature::is_first_seen) adds `first_seen` where that is
-    /// given; any other `x` adds `weight * ((clamp(x, low, high) - mean) / scale)`, computed in f64 in this order.
+    /// given; any other `x` adds `weight * ((v - mean) / scale)`, computed in f64 in this order, where v is `clamp(x, low, high)` or
+    /// its [`signed_log`](crate::linear::signed_log).
     Numeric {
         /// Which feature.
         feature: u32,
@@ -120,6 +121,8 @@ pub enum LinearTerm {
         low: f32,
         /// Upper clamp.
         high: f32,
+        /// Whether the clamped value's signed logarithm enters, not the value itself.
+        log: bool,
         /// Mean in training.
         mean: f64,
         /// Standard deviation in training, above 0.

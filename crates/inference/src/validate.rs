@@ -7,6 +7,7 @@ use orderguard_features::schema::Schema;
 
 use crate::calibrate::probability;
 use crate::error::ModelError;
+use crate::linear::signed_log;
 use crate::model::{
     Calibration, Characteristic, FeatureReference, Forest, LinearModel, LinearTerm, Model, Node, Predictor, Scorecard,
     Threshold, Tree,
@@ -194,7 +195,7 @@ fn check_term(term_idx: usize, term: &LinearTerm, row: Row<'_>) -> Result<f64, M
     let place = format!("term {term_idx}");
     check_feature_idx(term.feature(), row, || place.clone())?;
     match term {
-        LinearTerm::Numeric { weight, low, high, mean, scale, missing, first_seen, .. } => {
+        LinearTerm::Numeric { weight, low, high, log, mean, scale, missing, first_seen, .. } => {
             check_value(&place, "weight", *weight, FINITE, f64::is_finite)?;
             check_value(&place, "low", f64::from(*low), FINITE, f64::is_finite)?;
             check_value(&place, "high", f64::from(*high), "a finite number, not below `low`", |high| {
@@ -204,7 +205,8 @@ fn check_term(term_idx: usize, term: &LinearTerm, row: Row<'_>) -> Result<f64, M
             check_value(&place, "scale", *scale, "a finite number above 0", |x| x.is_finite() && x > 0.0)?;
             check_value(&place, "missing", *missing, FINITE, f64::is_finite)?;
             check_value(&place, "first_seen", first_seen.unwrap_or(0.0), FINITE, f64::is_finite)?;
-            let at = |x: f32| (weight * ((f64::from(x) - mean) / scale)).abs();
+            let value = |x: f32| if *log { signed_log(x) } else { f64::from(x) };
+            let at = |x: f32| (weight * ((value(x) - mean) / scale)).abs();
             // f64::max drops NaN, which 0 x infinity gives; the sum keeps it for the check of the bound.
             let ends = at(*low) + at(*high);
             Ok(ends + missing.abs().max(first_seen.unwrap_or(0.0).abs()))

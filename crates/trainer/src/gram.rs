@@ -325,7 +325,7 @@ pub(crate) fn solve_factorised(factor: &Square, b: &mut [f64]) {
 mod tests {
     use super::*;
     use crate::samples::Samples;
-    use crate::standardise::Columns;
+    use crate::standardise::{Columns, Lines};
     use orderguard_features::language::spec::FeatureKind;
     use orderguard_features::matrix::Matrix;
 
@@ -371,7 +371,7 @@ mod tests {
         let rows: Vec<u32> = (0..n as u32).collect();
         let labels = vec![0; n];
         let samples = Samples { matrix: &matrix, rows: &rows, labels: &labels };
-        let columns = Columns::new(&kinds, &[false; 41], &[], &samples);
+        let columns = Columns::new(&kinds, &[false; 41], Lines::STRAIGHT, &samples);
         let parts = columns.apply(&samples);
         let weights: Vec<Vec<f64>> =
             parts.iter().map(|part| (0..part.labels.len()).map(|i| 0.1 + uniform(i)).collect()).collect();

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::newton::{Fit, Target, log_loss};
 use crate::param_error::ParamError;
 use crate::samples::Samples;
-use crate::standardise::{Columns, Part};
+use crate::standardise::{Columns, Lines, Part};
 
 /// What decides between penalties.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +40,15 @@ pub struct LogisticParams {
     /// Share of the absolute part of the penalty, 0 to 1, default 0. Raising it sets more weights to exactly 0.
     pub l1_ratio: f64,
     /// Quantiles at which a numeric feature's line may bend, within (0, 1), strictly ascending, at most 16. Empty: straight
-    /// lines. More bends follow heavy-tailed amounts better and cost columns. Equal quantiles of a feature count once.
+    /// lines. More bends follow heavy-tailed amounts better and cost columns. Equal quantiles of a feature count once; where more
+    /// than half of the values are one and the same, they are those of the other values, and the line bends at that one too.
     pub knot_shares: Vec<f64>,
+    /// Whether a numeric feature's [`signed_log`](orderguard_inference::linear::signed_log) has a weight beside those of its line,
+    /// default true: counts, amounts and ages tell fraud by orders of magnitude.
+    pub logs: bool,
+    /// Standard deviations from the mean at which values and logarithms are clamped, above 0, default 5; infinity clamps only
+    /// what lies far outside the training data. Less lets rare extremes weigh less.
+    pub reach: f64,
     /// What decides between the penalties.
     pub choice: LambdaChoice,
     /// A fit has converged when a Newton step promises to lower the objective (in natural log units, summed over all
@@ -54,10 +61,12 @@ pub struct LogisticParams {
 impl Default for LogisticParams {
     fn default() -> Self {
         Self {
-            lambdas: vec![100.0, 30.0, 10.0, 3.0, 1.0, 0.3],
+            lambdas: vec![1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3],
             lambda: 1.0,
             l1_ratio: 0.0,
             knot_shares: vec![0.5, 0.9, 0.99],
+            logs: true,
+            reach: 5.0,
             choice: LambdaChoice::default(),
             tolerance: 1e-6,
             max_iterations: 100,
@@ -92,6 +101,9 @@ impl LogisticParams {
             let found = format!("{:?}", self.knot_shares);
             return Err(ParamError::out_of_range("knot_shares", found, "up to 16 numbers in (0, 1), ascending"));
         }
+        if self.reach.is_nan() || self.reach <= 0.0 {
+            return Err(ParamError::out_of_range("reach", self.reach, "(0, inf]"));
+        }
         if !(self.tolerance > 0.0 && self.tolerance <= 1.0) {
             return Err(ParamError::out_of_range("tolerance", self.tolerance, "(0, 1]"));
         }
@@ -99,6 +111,12 @@ impl LogisticParams {
             return Err(ParamError::out_of_range("max_iterations", self.max_iterations, "1 to 1000"));
         }
         Ok(CheckedLogisticParams(self))
+    }
+}
+
+impl LogisticParams {
+    fn lines(&self) -> Lines<'_> {
+        Lines { knot_shares: &self.knot_shares, logs: self.logs, reach: self.reach }
     }
 }
 
@@ -346,7 +364,7 @@ fn walk_path(
     if n_fraud == 0 || n_honest == 0 {
         return Err(FitLinearError::OneClass { n_fraud, n_honest });
     }
-    let columns = Columns::new(kinds, has_first_seen, &params.knot_shares, train);
+    let columns = Columns::new(kinds, has_first_seen, params.lines(), train);
     let parts: Vec<Part> = columns.apply(train);
     let mut fit = Fit::new(&parts, columns.shape, libm::log(n_fraud as f64 / n_honest as f64));
     for &lambda in lambdas {

@@ -14,7 +14,7 @@ use crate::logistic::{FitLinearError, Progress};
 use crate::newton::{Fit, Target, log_loss};
 use crate::param_error::ParamError;
 use crate::samples::Samples;
-use crate::standardise::{Columns, Part};
+use crate::standardise::{Columns, Lines, Part};
 use crate::woe::{Binned, Counts, Limits, Trend, bin_feature, weight_of_evidence};
 
 /// The absolute penalty falls to this share of itself from step to step.
@@ -448,8 +448,12 @@ impl<'a> Evidence<'a> {
         let values: Vec<f32> = chosen.iter().flat_map(|&j| self.matrix.column(j)).copied().collect();
         let matrix = Matrix::from_columns(self.rows.len(), chosen.len(), values);
         let samples = Samples { matrix: &matrix, rows: &self.rows, labels: self.labels };
-        let columns =
-            Columns::new(&vec![FeatureKind::Numeric; chosen.len()], &vec![false; chosen.len()], &[], &samples);
+        let columns = Columns::new(
+            &vec![FeatureKind::Numeric; chosen.len()],
+            &vec![false; chosen.len()],
+            Lines::STRAIGHT,
+            &samples,
+        );
         Design { parts: columns.apply(&samples), columns }
     }
 }

@@ -1,8 +1,9 @@
 //! The columns that a linear model is fitted on: clamped, standardised pieces of numeric features and 0/1 indicators.
 //!
 //! A numeric feature becomes one or several *pieces*: `(clamp(x, low, high) - mean) / scale` between neighbouring knots, so
-//! that their weighted sum is a broken line in x (a linear spline in the truncated-line basis). The outermost knots also
-//! clamp what lies far outside the training data. Mean and standard deviation are of the clamped present values.
+//! that their weighted sum is a broken line in x (a linear spline in the truncated-line basis), and one more of its
+//! [`signed_log`] from end to end. The outermost knots also clamp what lies far outside the training data, and pieces end
+//! where they are some standard deviations from their mean. Mean and standard deviation are of the clamped present values.
 //! "Missing", "first seen" and category levels are indicators, left at 0/1: the penalty then shrinks rare ones towards 0.
 //!
 //! Rows are held in parts whose number depends only on the number of rows; all sums run within a part in row order and then
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use orderguard_features::language::feature::is_first_seen;
 use orderguard_features::language::spec::FeatureKind;
+use orderguard_inference::linear::signed_log;
 use orderguard_inference::model::{LinearModel, LinearTerm};
 use rayon::prelude::*;
 
@@ -34,13 +36,34 @@ pub(crate) struct Piece {
     pub(crate) high: f32,
     pub(crate) mean: f64,
     pub(crate) scale: f64,
+    pub(crate) log: bool,
 }
 
 impl Piece {
     /// The arithmetic of [`LinearTerm::Numeric`], in its order.
     fn standardise(&self, x: f32) -> f64 {
-        (f64::from(x.clamp(self.low, self.high)) - self.mean) / self.scale
+        (on_scale(x.clamp(self.low, self.high), self.log) - self.mean) / self.scale
     }
+}
+
+fn on_scale(x: f32, log: bool) -> f64 {
+    if log { signed_log(x) } else { f64::from(x) }
+}
+
+/// What a numeric feature becomes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lines<'a> {
+    /// Quantiles of the inner knots, ascending.
+    pub(crate) knot_shares: &'a [f64],
+    /// Whether its logarithm enters beside it.
+    pub(crate) logs: bool,
+    /// Standard deviations from the mean at which pieces end; above 0, may be infinite.
+    pub(crate) reach: f64,
+}
+
+impl Lines<'_> {
+    /// One straight line from end to end.
+    pub(crate) const STRAIGHT: Self = Lines { knot_shares: &[], logs: false, reach: f64::INFINITY };
 }
 
 /// Where a weight stands among all: 0 is the intercept, dense columns follow, then indicators.
@@ -152,22 +175,39 @@ fn fences(values: &mut [f32]) -> (f32, f32) {
     (side(TAIL_SHARE, false), side(1.0 - TAIL_SHARE, true))
 }
 
-fn scan_numeric(cells: &[f32], has_first_seen: bool, knot_shares: &[f64]) -> Scan {
+/// Where a feature's line bends, ends included; reorders `values`, which must not be empty. Where most values are one and the
+/// same, as counts that are mostly 0, the line bends there, and its other knots are quantiles of the other values: those of all
+/// would all be that one value, and a count of 1 could not be told from one of 20.
+fn knots(values: &mut [f32], knot_shares: &[f64]) -> Vec<f32> {
+    let middle = quantile(values, 0.5);
+    let mut others: Vec<f32> = values.iter().copied().filter(|&x| x != middle).collect();
+    let is_peak = 2 * others.len() < values.len();
+    if is_peak && others.is_empty() {
+        return vec![middle];
+    }
+    let spread = if is_peak { &mut others } else { values };
+    let (low, high) = fences(spread);
+    let mut knots = vec![low.min(middle), high.max(middle)];
+    knots.extend(knot_shares.iter().map(|&share| quantile(spread, share).clamp(low, high)));
+    if is_peak && !knot_shares.is_empty() {
+        knots.extend([low, middle, high]);
+    }
+    knots.sort_unstable_by(f32::total_cmp);
+    knots.dedup();
+    knots
+}
+
+fn scan_numeric(cells: &[f32], has_first_seen: bool, lines: Lines<'_>) -> Scan {
     let is_first = |x: f32| has_first_seen && is_first_seen(x);
     let mut finite: Vec<f32> = cells.iter().copied().filter(|&x| x.is_finite() && !is_first(x)).collect();
     let mut pieces = Vec::new();
     if !finite.is_empty() {
-        let (low, high) = fences(&mut finite);
-        let mut knots = vec![low];
-        for &share in knot_shares {
-            let knot = quantile(&mut finite, share);
-            if knot > knots[knots.len() - 1] && knot < high {
-                knots.push(knot);
-            }
-        }
-        knots.push(high);
-        for ends in knots.windows(2) {
-            pieces.extend(measure_piece(cells, ends[0], ends[1], &is_first));
+        let knots = knots(&mut finite, lines.knot_shares);
+        let ends = (knots[0], knots[knots.len() - 1]);
+        let present = || cells.iter().copied().filter(|&x| !x.is_nan() && !is_first(x));
+        let between = knots.windows(2).map(|ends| ((ends[0], ends[1]), false));
+        for ((low, high), log) in between.chain(lines.logs.then_some((ends, true))) {
+            pieces.extend(measure_piece(&present, low, high, log, lines.reach));
         }
     }
     Scan {
@@ -179,12 +219,25 @@ fn scan_numeric(cells: &[f32], has_first_seen: bool, knot_shares: &[f64]) -> Sca
 }
 
 /// `None` when the piece is constant on the present values.
-fn measure_piece(cells: &[f32], low: f32, high: f32, is_first: &impl Fn(f32) -> bool) -> Option<Piece> {
-    let present = || cells.iter().filter(|&&x| !x.is_nan() && !is_first(x)).map(|&x| f64::from(x.clamp(low, high)));
-    let n = present().count() as f64;
-    let mean = present().sum::<f64>() / n;
-    let scale = (present().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
-    (low < high && scale > 0.0 && scale.is_finite()).then_some(Piece { low, high, mean, scale })
+fn measure_piece<I: Iterator<Item = f32>>(
+    present: &impl Fn() -> I,
+    low: f32,
+    high: f32,
+    log: bool,
+    reach: f64,
+) -> Option<Piece> {
+    let values = || present().map(|x| on_scale(x.clamp(low, high), log));
+    let n = values().count() as f64;
+    let mean = values().sum::<f64>() / n;
+    let scale = (values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
+    // Mean and scale stay those of all values: measured again, a rare flag would get back the reach that it lost, and with it
+    // a weight that the penalty hardly touches.
+    let end = |sign: f64| {
+        let end = mean + sign * reach * scale;
+        (if log { libm::copysign(libm::expm1(end.abs()), end) } else { end }) as f32
+    };
+    let (low, high) = (low.max(end(-1.0)), high.min(end(1.0)));
+    (low < high && scale > 0.0 && scale.is_finite()).then_some(Piece { low, high, mean, scale, log })
 }
 
 fn scan_categorical(cells: &[f32], n_levels: usize) -> Scan {
@@ -240,11 +293,11 @@ impl Allocator {
 }
 
 impl Columns {
-    /// Measures the columns on the training rows. `knot_shares` are the quantiles of the inner knots, ascending.
+    /// Measures the columns on the training rows.
     ///
     /// # Panics
     /// If `kinds` or `has_first_seen` do not have one entry per feature.
-    pub(crate) fn new(kinds: &[FeatureKind], has_first_seen: &[bool], knot_shares: &[f64], train: &Samples) -> Self {
+    pub(crate) fn new(kinds: &[FeatureKind], has_first_seen: &[bool], lines: Lines<'_>, train: &Samples) -> Self {
         assert_eq!(kinds.len(), train.matrix.n_features(), "one kind per feature");
         assert_eq!(has_first_seen.len(), train.matrix.n_features(), "one first-seen flag per feature");
         let scans: Vec<Scan> = (0..kinds.len())
@@ -253,7 +306,7 @@ impl Columns {
                 let column = train.matrix.column(feature);
                 let cells: Vec<f32> = train.rows.iter().map(|&row| column[row as usize]).collect();
                 match kinds[feature] {
-                    FeatureKind::Numeric => scan_numeric(&cells, has_first_seen[feature], knot_shares),
+                    FeatureKind::Numeric => scan_numeric(&cells, has_first_seen[feature], lines),
                     FeatureKind::Categorical { n_levels } => scan_categorical(&cells, n_levels as usize),
                 }
             })
@@ -377,7 +430,7 @@ impl Columns {
             match columns {
                 FeatureColumns::Numeric { pieces, missing, first_seen, has_first_seen } => {
                     let (mut missing, mut first_seen) = (share(missing), share(first_seen));
-                    let blank = Piece { low: 0.0, high: 0.0, mean: 0.0, scale: 1.0 };
+                    let blank = Piece { low: 0.0, high: 0.0, mean: 0.0, scale: 1.0, log: false };
                     let mut used: Vec<(&Piece, f64)> = pieces.iter().map(|(p, s)| (p, weight(s))).collect();
                     used.retain(|(_, w)| *w != 0.0);
                     if used.is_empty() && (missing != 0.0 || first_seen != 0.0) {
@@ -389,6 +442,7 @@ impl Columns {
                             weight,
                             low: piece.low,
                             high: piece.high,
+                            log: piece.log,
                             mean: piece.mean,
                             scale: piece.scale,
                             missing: std::mem::take(&mut missing),
@@ -455,21 +509,41 @@ mod tests {
     }
 
     #[test]
+    fn lines_bend_where_the_values_are_not_where_they_are_all_the_same() {
+        let mut counts = vec![0.0; 900];
+        counts.extend((1..=100).map(|i| i as f32));
+        assert_eq!(knots(&mut counts, &[0.5, 0.9]), [0.0, 1.0, 50.0, 90.0, 100.0]);
+        assert_eq!(knots(&mut counts, &[]), [0.0, 100.0]);
+        let mut even: Vec<f32> = (0..=100).map(|i| i as f32).collect();
+        assert_eq!(knots(&mut even, &[0.5, 0.9]), [0.0, 50.0, 90.0, 100.0]);
+    }
+
+    #[test]
     fn pieces_are_standardised_on_present_values() {
         let cells = [f32::NAN, 1.0, 3.0, f32::INFINITY, -1.0, f32::NEG_INFINITY];
-        let scan = scan_numeric(&cells, true, &[]);
+        let scan = scan_numeric(&cells, true, Lines::STRAIGHT);
         let piece = &scan.pieces[0];
         // Present: 1, 3, +inf clamped to 3, -inf clamped to 1.
         assert_eq!((piece.low, piece.high, piece.mean, piece.scale), (1.0, 3.0, 2.0, 1.0));
         assert!(scan.missing.is_some() && scan.first_seen.is_some());
-        let plain = scan_numeric(&cells, false, &[]);
+        let plain = scan_numeric(&cells, false, Lines::STRAIGHT);
         assert_eq!((plain.pieces[0].low, plain.first_seen), (-1.0, None));
+    }
+
+    #[test]
+    fn pieces_end_where_values_are_far_from_the_mean() {
+        let cells: Vec<f32> = (0..1_000).map(|i| if i == 0 { 100.0 } else { 0.0 }).collect();
+        let scan = scan_numeric(&cells, false, Lines { knot_shares: &[], logs: true, reach: 5.0 });
+        let [line, log] = &scan.pieces[..] else { panic!("{:?}", scan.pieces) };
+        assert!((line.standardise(100.0) - 5.0).abs() < 1e-6 && line.low == 0.0, "{line:?}");
+        assert!((log.standardise(100.0) - 5.0).abs() < 1e-6 && log.log, "{log:?}");
+        assert!(line.standardise(line.high / 2.0) < 4.9);
     }
 
     #[test]
     fn constant_and_empty_columns_give_no_piece() {
         for cells in [vec![5.0; 10], vec![f32::NAN; 10], vec![f32::INFINITY; 10], vec![]] {
-            let scan = scan_numeric(&cells, false, &[0.5]);
+            let scan = scan_numeric(&cells, false, Lines { knot_shares: &[0.5], logs: true, reach: 5.0 });
             assert_eq!((scan.pieces.len(), scan.missing), (0, None));
         }
     }
@@ -479,7 +553,7 @@ mod tests {
         let nan = f32::NAN;
         let matrix = Matrix::from_columns(4, 3, vec![nan, 1.0, 2.0, 3.0, nan, 4.0, 5.0, 4.0, 1.0, nan, 2.0, 3.0]);
         let samples = Samples { matrix: &matrix, rows: &[0, 1, 2, 3], labels: &[0, 1, 0, 1] };
-        let columns = Columns::new(&[FeatureKind::Numeric; 3], &[false; 3], &[], &samples);
+        let columns = Columns::new(&[FeatureKind::Numeric; 3], &[false; 3], Lines::STRAIGHT, &samples);
         assert_eq!(columns.shape, Shape { n_dense: 3, n_indicators: 2 });
         let parts = columns.apply(&samples);
         assert_eq!(parts[0].active(0), [4]);

@@ -220,6 +220,7 @@ fn refuses_one_class_bad_parameters_and_stops_on_request() {
     assert_eq!(name(LogisticParams { lambda: f64::NAN, ..Default::default() }), "lambda");
     assert_eq!(name(LogisticParams { l1_ratio: 1.5, ..Default::default() }), "l1_ratio");
     assert_eq!(name(LogisticParams { knot_shares: vec![0.0], ..Default::default() }), "knot_shares");
+    assert_eq!(name(LogisticParams { reach: 0.0, ..Default::default() }), "reach");
     assert_eq!(name(LogisticParams { tolerance: 0.0, ..Default::default() }), "tolerance");
     assert_eq!(name(LogisticParams { max_iterations: 0, ..Default::default() }), "max_iterations");
 }
@@ -249,8 +250,16 @@ fn finds_the_weights_that_scikit_learn_finds() {
     for wanted in fixture["fits"].as_array().unwrap() {
         let number = |name: &str| wanted[name].as_f64().unwrap();
         let (lambda, l1_ratio) = (number("lambda"), number("l1_ratio"));
-        let params =
-            LogisticParams { l1_ratio, knot_shares: vec![], tolerance: 1e-12, ..Default::default() }.check().unwrap();
+        let params = LogisticParams {
+            l1_ratio,
+            knot_shares: vec![],
+            logs: false,
+            reach: f64::INFINITY,
+            tolerance: 1e-12,
+            ..Default::default()
+        }
+        .check()
+        .unwrap();
         let model = fit_logistic_fixed(&params, &kinds, &[false; 4], &samples, lambda, &mut go).unwrap().model;
         let weight = |name: &str| {
             let (feature, place) = name.split_once(' ').unwrap_or((name, ""));

@@ -102,6 +102,7 @@ enum TermWire {
         weight: f64,
         low: f32,
         high: f32,
+        log: bool,
         mean: f64,
         scale: f64,
         missing: f64,
@@ -189,8 +190,8 @@ pub(super) struct GoldenWire {
 impl From<&LinearModel> for LinearWire {
     fn from(model: &LinearModel) -> Self {
         let term = |term: &LinearTerm| match term.clone() {
-            LinearTerm::Numeric { feature, weight, low, high, mean, scale, missing, first_seen } => {
-                TermWire::Numeric { feature, weight, low, high, mean, scale, missing, first_seen }
+            LinearTerm::Numeric { feature, weight, low, high, log, mean, scale, missing, first_seen } => {
+                TermWire::Numeric { feature, weight, low, high, log, mean, scale, missing, first_seen }
             }
             LinearTerm::Categorical { feature, levels, missing } => TermWire::Categorical { feature, levels, missing },
         };
@@ -201,8 +202,8 @@ impl From<&LinearModel> for LinearWire {
 impl From<LinearWire> for LinearModel {
     fn from(wire: LinearWire) -> Self {
         let term = |term| match term {
-            TermWire::Numeric { feature, weight, low, high, mean, scale, missing, first_seen } => {
-                LinearTerm::Numeric { feature, weight, low, high, mean, scale, missing, first_seen }
+            TermWire::Numeric { feature, weight, low, high, log, mean, scale, missing, first_seen } => {
+                LinearTerm::Numeric { feature, weight, low, high, log, mean, scale, missing, first_seen }
             }
             TermWire::Categorical { feature, levels, missing } => LinearTerm::Categorical { feature, levels, missing },
         };

@@ -95,17 +95,19 @@ pub(super) fn any_forest() -> impl Strategy<Value = Forest> {
 
 pub(super) fn any_linear() -> impl Strategy<Value = LinearModel> {
     let x = || prop_oneof![Just(0.0), -50.0f64..50.0, Just(-0.0), Just(1e-310)];
-    let numeric = (0..4u32, x(), (-9.0f32..9.0, 0.0f32..99.0), x(), 1e-3f64..99.0, x(), prop::option::of(x()))
-        .prop_map(|(feature, weight, (low, width), mean, scale, missing, first_seen)| LinearTerm::Numeric {
-            feature: if feature == CATEGORY { 4 } else { feature },
-            weight,
-            low,
-            high: low + width,
-            mean,
-            scale,
-            missing,
-            first_seen,
-        });
+    let numeric =
+        (0..4u32, x(), (-9.0f32..9.0, 0.0f32..99.0, any::<bool>()), x(), 1e-3f64..99.0, x(), prop::option::of(x()))
+            .prop_map(|(feature, weight, (low, width, log), mean, scale, missing, first_seen)| LinearTerm::Numeric {
+                feature: if feature == CATEGORY { 4 } else { feature },
+                weight,
+                low,
+                high: low + width,
+                log,
+                mean,
+                scale,
+                missing,
+                first_seen,
+            });
     let categorical = (prop::collection::vec(x(), N_LEVELS + 1), x())
         .prop_map(|(levels, missing)| LinearTerm::Categorical { feature: CATEGORY, levels, missing });
     let terms = prop::collection::vec(prop_oneof![3 => numeric, 1 => categorical], 0..8);
@@ -289,6 +291,7 @@ pub(super) fn logistic() -> Model {
         weight,
         low: 0.0,
         high: 900.0,
+        log: feature == 4,
         mean: 40.25,
         scale: 17.5,
         missing: 0.125,
