@@ -7,7 +7,7 @@ use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::Schema;
 use orderguard_inference::model::{Model, ModelCard, Predictor};
-use orderguard_inference::{golden, reference};
+use orderguard_inference::{background, golden, reference};
 use rayon::prelude::*;
 
 use crate::failure::{Blame, Outcome};
@@ -104,6 +104,7 @@ pub(crate) fn assemble(
         schema: schema.clone(),
         spec: spec.clone(),
         golden: golden::build(&reference, &kinds, predictor, N_GOLDEN)?,
+        background: background::of(predictor, matrix, rows)?,
         predictor: predictor.clone(),
         calibration: fitted.calibration.clone(),
         threshold: fitted.threshold.clone(),

@@ -73,6 +73,10 @@ fn describe_predictor(model: &Model, lines: &mut Lines) {
         }
     }
     lines.add("golden rows", model.golden.len());
+    match model.background.n_rows {
+        0 => lines.add("reasons", "none: nobody counted training rows"),
+        n => lines.add("reasons", format!("against {n} training rows")),
+    }
 }
 
 pub(crate) fn describe_calibration(calibration: &Calibration) -> String {

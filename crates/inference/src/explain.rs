@@ -19,12 +19,15 @@
 
 #![allow(clippy::inline_always, reason = "what is not inlined into a kernel stays at the baseline's instructions")]
 
+mod model;
 mod quadrature;
 
 use crate::engine::{ColumnRanker, Kernel, Lanes, Width};
 use crate::error::{ModelError, ScoreError};
 use crate::tree::unit;
 use crate::wide::{WideForest, WideNode, WideTree};
+pub use model::ModelExplainer;
+pub(crate) use model::additive;
 use quadrature::Rule;
 
 /// Most different features on a path from a root to a leaf.
@@ -49,6 +52,7 @@ pub struct Explainer {
 #[derive(Clone, Debug, Default)]
 pub struct ExplainScratch {
     bytes: Vec<u8>,
+    row: Vec<f64>,
     four: Memory<4>,
     eight: Memory<8>,
 }

@@ -19,6 +19,7 @@
 //!
 //! Nothing here prints, reads a clock or the environment, or touches a file beyond [`Model::load`](model::Model::load).
 
+pub mod background;
 pub mod calibrate;
 pub mod card;
 pub mod decision;

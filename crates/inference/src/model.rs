@@ -3,6 +3,8 @@
 use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::schema::Schema;
 
+pub use crate::background::Background;
+
 /// Everything that scoring needs except entity history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
@@ -20,6 +22,8 @@ pub struct Model {
     pub card: ModelCard,
     /// Quantiles of each feature in training, in feature order; for drift.
     pub reference: Vec<FeatureReference>,
+    /// What training rows were to the model; for reasons and drift.
+    pub background: Background,
     /// Made-up rows with the raw scores they must give, checked on load.
     pub golden: Vec<GoldenRow>,
 }

@@ -25,6 +25,8 @@ pub(super) const GOLDEN: Tag = *b"gold";
 pub(super) const CARD: Tag = *b"card";
 /// Reference distributions. Optional for scoring.
 pub(super) const REFERENCE: Tag = *b"refr";
+/// Rows per node, mean contributions and quantiles of scores. Optional: without it there are no reasons and no drift.
+pub(super) const BACKGROUND: Tag = *b"back";
 
 /// Names, link and golden rows of a model over rows of named values. Required.
 pub(super) const ROWS: Tag = *b"rows";
@@ -32,7 +34,8 @@ pub(super) const ROWS: Tag = *b"rows";
 pub(super) const WIDE: Tag = *b"wide";
 
 /// Every section of a model with features of orders.
-pub(super) const KNOWN: [Tag; 10] = [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE];
+pub(super) const KNOWN: [Tag; 11] =
+    [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE, BACKGROUND];
 
 /// Kind: boosted trees.
 pub(super) const KIND_GBT: u8 = 1;

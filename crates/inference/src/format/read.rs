@@ -9,14 +9,16 @@ use orderguard_features::language::spec::{FeatureSpec, TableRef, Vocabulary};
 use orderguard_features::schema::Schema;
 
 use super::header::{
-    ARRAY_ALIGNMENT, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32, KIND_GBT,
-    KIND_LOGISTIC, KIND_SCORECARD, KNOWN, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF, NODE_MISSING_LEFT,
-    NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32,
+    KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, KNOWN, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
+    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
 };
-use super::wire::{CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire, Wire, decode};
+use super::wire::{
+    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire, Wire, decode,
+};
 use crate::error::{LoadError, ModelError};
 use crate::model::{
-    FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor, Scorecard, Tree,
+    Background, FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor, Scorecard, Tree,
 };
 use crate::scorer::Scorer;
 
@@ -54,6 +56,10 @@ impl Model {
         let golden: Vec<GoldenWire> = read_section(&container, GOLDEN, "gold")?;
         let card: CardWire = read_section(&container, CARD, "card")?;
         let reference: Vec<ReferenceWire> = read_section(&container, REFERENCE, "refr")?;
+        let background = match container.section(BACKGROUND) {
+            Some(_) => read_section::<BackgroundWire>(&container, BACKGROUND, "back")?.into_background(&predictor)?,
+            None => Background::default(),
+        };
 
         let model = Self {
             schema,
@@ -63,6 +69,7 @@ impl Model {
             threshold,
             card: ModelCard::from(card),
             reference: reference.into_iter().map(FeatureReference::from).collect(),
+            background,
             golden: golden.into_iter().map(GoldenRow::from).collect(),
         };
         Scorer::compile(&model)?;

@@ -7,9 +7,10 @@
 
 use bincode::{Decode, Encode, config};
 
+use crate::error::ModelError;
 use crate::model::{
-    Calibration, Characteristic, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard, PointScale, ScoreBin,
-    Scorecard, Threshold,
+    Background, Calibration, Characteristic, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard,
+    PointScale, Predictor, ScoreBin, Scorecard, Threshold,
 };
 use crate::rows::{GoldenValues, RowModel};
 use crate::wide::WideForest;
@@ -179,6 +180,15 @@ pub(super) struct ReferenceWire {
     quantiles: Vec<f32>,
     level_shares: Vec<f64>,
     importance: f64,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct BackgroundWire {
+    n_rows: u32,
+    /// Rows of all nodes of all trees.
+    node_rows: Vec<u32>,
+    means: Vec<f64>,
+    scores: Vec<f64>,
 }
 
 #[derive(Encode, Decode)]
@@ -367,6 +377,43 @@ impl From<ReferenceWire> for FeatureReference {
     fn from(wire: ReferenceWire) -> Self {
         let ReferenceWire { missing_share, quantiles, level_shares, importance } = wire;
         Self { missing_share, quantiles, level_shares, importance }
+    }
+}
+
+impl From<&Background> for BackgroundWire {
+    fn from(background: &Background) -> Self {
+        let Background { n_rows, node_rows, means, scores } = background.clone();
+        Self { n_rows, node_rows: node_rows.concat(), means, scores }
+    }
+}
+
+impl BackgroundWire {
+    /// The rows parted into those of each tree.
+    ///
+    /// # Errors
+    /// If they are not as many as the trees have nodes, or the section says that nothing was counted.
+    pub(super) fn into_background(self, predictor: &Predictor) -> Result<Background, ModelError> {
+        let Self { n_rows, node_rows, means, scores } = self;
+        if n_rows == 0 {
+            return Err(ModelError::Empty { of: "background rows" });
+        }
+        let trees = match predictor {
+            Predictor::Gbt(forest) => forest.trees.as_slice(),
+            _ => &[],
+        };
+        let expected = trees.iter().map(|tree| tree.nodes.len() as u64).sum();
+        if node_rows.len() as u64 != expected {
+            let found = node_rows.len() as u64;
+            return Err(ModelError::Length { of: "background: nodes".into(), found, expected });
+        }
+        let mut rest = node_rows.as_slice();
+        let mut of_tree = |n: usize| {
+            let (rows, others) = rest.split_at(n);
+            rest = others;
+            rows.to_vec()
+        };
+        let node_rows = trees.iter().map(|tree| of_tree(tree.nodes.len())).collect();
+        Ok(Background { n_rows, node_rows, means, scores })
     }
 }
 

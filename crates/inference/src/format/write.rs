@@ -3,12 +3,13 @@
 use orderguard_features::container::{ContainerWriter, KIND_MODEL};
 
 use super::header::{
-    ARRAY_ALIGNMENT, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head, INPUT_F32,
-    KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF, NODE_MISSING_LEFT,
-    NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head,
+    INPUT_F32, KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
+    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
 };
 use super::wire::{
-    CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire, VocabularyWire, encode,
+    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire,
+    VocabularyWire, encode,
 };
 use crate::error::WriteError;
 use crate::model::{Forest, Model, Node, Predictor};
@@ -47,7 +48,7 @@ impl Model {
         };
         let golden: Vec<_> = self.golden.iter().map(GoldenWire::from).collect();
         let reference: Vec<_> = self.reference.iter().map(ReferenceWire::from).collect();
-        ContainerWriter::new(KIND_MODEL, FORMAT_VERSION, self.schema.fingerprint())
+        let writer = ContainerWriter::new(KIND_MODEL, FORMAT_VERSION, self.schema.fingerprint())
             .section(HEAD, true, encode_head(&head_of(&self.predictor)))
             .section(SCHEMA, true, self.schema.to_toml().into_bytes())
             .section(SPEC, true, encode(&spec))
@@ -55,8 +56,12 @@ impl Model {
             .section(DECISION, true, encode(&DecisionWire::new(&self.calibration, &self.threshold)))
             .section(GOLDEN, true, encode(&golden))
             .section(CARD, false, encode(&CardWire::from(&self.card)))
-            .section(REFERENCE, false, encode(&reference))
-            .finish()
+            .section(REFERENCE, false, encode(&reference));
+        let background = (self.background.n_rows > 0).then(|| encode(&BackgroundWire::from(&self.background)));
+        match background {
+            Some(bytes) => writer.section(BACKGROUND, false, bytes).finish(),
+            None => writer.finish(),
+        }
     }
 }
 

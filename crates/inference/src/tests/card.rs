@@ -27,6 +27,7 @@ level sets: 1
 leaf unit: 2^-16
 base raw score: -1.068115234375
 golden rows: 6
+reasons: against 40 training rows
 calibration: beta, a 1.25, b 0.75, c -0.5
 threshold: raw score 0.75, probability 0.467313
 threshold aim: false-positive rate at most 0.5 % in validation

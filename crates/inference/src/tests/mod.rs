@@ -1,5 +1,6 @@
 //! Tests across modules: engines against the naive walk, the model file, hostile files, fixtures.
 
+mod background;
 mod card;
 mod engines;
 mod explain;

@@ -2,6 +2,7 @@
 
 use orderguard_features::language::feature::{Feature, Place};
 use orderguard_features::language::spec::{FeatureKind, FeatureSpec, Vocabulary};
+use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
 use orderguard_features::time::Span;
 use proptest::prelude::*;
@@ -203,6 +204,16 @@ pub(super) fn any_calibration() -> impl Strategy<Value = Calibration> {
     ]
 }
 
+/// A value of row i and feature j of the made-up training rows.
+pub(super) fn sample_value(i: u32, j: u32) -> f32 {
+    match (i * 7 + j * 3) % 11 {
+        0 => f32::NAN,
+        1 => -1.0,
+        _ if j == CATEGORY => (i % 5) as f32,
+        n => n as f32 * 2.5 - 4.0,
+    }
+}
+
 /// A whole model around a predictor, golden rows included.
 pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
     let spec = spec();
@@ -226,6 +237,9 @@ pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
         })
         .collect();
     let golden = crate::golden::build(&reference, &spec.kinds(), &predictor, 6).unwrap();
+    let columns = (0..N_FEATURES).flat_map(|j| (0..40u32).map(move |i| sample_value(i, j))).collect();
+    let matrix = Matrix::from_columns(40, N_FEATURES as usize, columns);
+    let background = crate::background::of(&predictor, &matrix, &(0..40).collect::<Vec<u32>>()).unwrap();
     let raw_score = 0.75;
     let kind = match predictor {
         Predictor::Gbt(_) => "gbt",
@@ -253,6 +267,7 @@ pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
             notes: vec!["a note".into()],
         },
         reference,
+        background,
         golden,
     }
 }
