@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::block_api::compress256;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::own::{address, email, ip, phone};
@@ -23,8 +23,78 @@ pub struct OrderId(pub u64);
 /// The key under which identifiers are hashed.
 #[derive(Clone)]
 pub struct IdentityKey {
-    mac: Hmac<Sha256>,
+    mac: Mac,
     check: u64,
+}
+
+/// HMAC-SHA-256 (RFC 2104) that has taken its key: the states of the inner and of the outer hash behind their first block. An
+/// identifier mostly takes one block more of each.
+#[derive(Clone)]
+struct Mac {
+    inner: [u32; 8],
+    outer: [u32; 8],
+}
+
+/// Bytes of a block of SHA-256.
+const BLOCK: usize = 64;
+/// Its first state (FIPS 180-4, section 5.3.3).
+const FIRST: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+impl Mac {
+    fn new(secret: &[u8]) -> Self {
+        let mut block = Zeroizing::new([0; BLOCK]);
+        if secret.len() > BLOCK {
+            block[..32].copy_from_slice(&Sha256::digest(secret));
+        } else {
+            block[..secret.len()].copy_from_slice(secret);
+        }
+        let after = |pad: u8| {
+            let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
+            let mut state = FIRST;
+            compress256(&mut state, &[*padded]);
+            state
+        };
+        Self { inner: after(0x36), outer: after(0x5c) }
+    }
+
+    /// The first eight bytes of the code of the parts one behind the other.
+    fn truncated(&self, parts: &[&[u8]]) -> u64 {
+        let (mut state, mut block, mut len, mut used) = (self.inner, [0; BLOCK], BLOCK, 0);
+        for part in parts {
+            let mut rest = *part;
+            len += rest.len();
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(BLOCK - used));
+                block[used..used + now.len()].copy_from_slice(now);
+                (used, rest) = (used + now.len(), later);
+                if used == BLOCK {
+                    compress256(&mut state, &[block]);
+                    used = 0;
+                }
+            }
+        }
+        finish(&mut state, block, used, len);
+        let mut digest = [0; BLOCK];
+        for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        let mut state = self.outer;
+        finish(&mut state, digest, 32, BLOCK + 32);
+        u64::from_le_bytes(((u64::from(state[0]) << 32) | u64::from(state[1])).to_be_bytes())
+    }
+}
+
+/// Hashes the end of `len` bytes, of which the block holds `used`, with their padding.
+fn finish(state: &mut [u32; 8], mut block: [u8; BLOCK], used: usize, len: usize) {
+    block[used] = 0x80;
+    block[used + 1..].fill(0);
+    if used + 9 > BLOCK {
+        compress256(state, &[block]);
+        block = [0; BLOCK];
+    }
+    block[BLOCK - 8..].copy_from_slice(&(len as u64 * 8).to_be_bytes());
+    compress256(state, &[block]);
 }
 
 impl std::fmt::Debug for IdentityKey {
@@ -40,9 +110,8 @@ pub const PUBLIC_KEY: &[u8] = b"orderguard public identity key: give your own";
 impl IdentityKey {
     /// A key from the shop's secret, of any length (32 random bytes are good).
     pub fn new(secret: &[u8]) -> Self {
-        let secret = Zeroizing::new(secret.to_vec());
-        let mac = Hmac::<Sha256>::new_from_slice(&secret).expect("HMAC takes keys of any length");
-        let check = truncated(&mac, "key check", &[b""]);
+        let mac = Mac::new(secret);
+        let check = mac.truncated(&[b"key check", &[0]]);
         Self { mac, check }
     }
 
@@ -53,30 +122,19 @@ impl IdentityKey {
 
     /// The hash of an order's identifier.
     pub fn order_id(&self, text: &str) -> OrderId {
-        OrderId(truncated(&self.mac, "id", &[text.as_bytes()]))
+        OrderId(self.mac.truncated(&[b"id", &[0], text.as_bytes()]))
     }
 
     /// The hash of an entity's identifier after [`canonical`]; `None` where nothing is left of it (a phone `unknown`).
     pub fn entity(&self, role: Role, text: &str) -> Option<EntityKey> {
         let spelling = canonical(role, text);
-        (!spelling.is_empty()).then(|| EntityKey(truncated(&self.mac, role.name(), &[spelling.as_bytes()])))
+        (!spelling.is_empty()).then(|| self.derived(role.name(), &spelling))
     }
 
     /// The hash of what was derived from an identifier, such as its network, in a domain of its own.
     pub fn derived(&self, domain: &str, spelling: &str) -> EntityKey {
-        EntityKey(truncated(&self.mac, domain, &[spelling.as_bytes()]))
+        EntityKey(self.mac.truncated(&[domain.as_bytes(), &[0], spelling.as_bytes()]))
     }
-}
-
-fn truncated(mac: &Hmac<Sha256>, domain: &str, parts: &[&[u8]]) -> u64 {
-    let mut mac = mac.clone();
-    mac.update(domain.as_bytes());
-    mac.update(&[0]);
-    for part in parts {
-        mac.update(part);
-    }
-    let digest = mac.finalize().into_bytes();
-    u64::from_le_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
 }
 
 /// One spelling for all ways in which people and systems write the same identifier.
@@ -123,7 +181,25 @@ pub fn is_card_number(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hmac::{Hmac, KeyInit, Mac as _};
+
     use super::*;
+
+    #[test]
+    fn codes_are_those_of_hmac_sha_256() {
+        let bytes: Vec<u8> = (0..400_u32).map(|i| (i * 7 % 251) as u8).collect();
+        for key in [0, 1, 31, 32, 63, 64, 65, 200] {
+            let mac = Mac::new(&bytes[..key]);
+            for n in 0..200 {
+                let mut peer = Hmac::<Sha256>::new_from_slice(&bytes[..key]).unwrap();
+                peer.update(&bytes[..n]);
+                let code = peer.finalize().into_bytes();
+                let expected = u64::from_le_bytes(code[..8].try_into().unwrap());
+                assert_eq!(mac.truncated(&[&bytes[..n]]), expected, "{key} {n}");
+                assert_eq!(mac.truncated(&[&bytes[..n / 3], &bytes[n / 3..n / 2], &[], &bytes[n / 2..n]]), expected);
+            }
+        }
+    }
 
     #[test]
     fn card_numbers_pass_the_luhn_check() {
