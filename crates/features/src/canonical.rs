@@ -90,28 +90,22 @@ fn sort_rows(
         _ => None,
     };
     let (ids, event_ids) = (hashed(Role::Id), hashed(Role::EventId));
-    let sort_key = |&row: &u32| {
-        let row = row as usize;
-        let known = known_at.as_ref().map_or(times[row], |known| known[row]);
-        (known, times[row], ids.as_ref().map_or(OrderId(0), |ids| ids[row]), hashes[row])
-    };
-    let mut row: Vec<u32> = (0..table.n_rows as u32).collect();
-    let moment = |&row: &u32| {
-        let row = row as usize;
-        (known_at.as_ref().map_or(times[row], |known| known[row]), times[row])
-    };
-    if row.is_sorted_by_key(moment) {
-        // Most files are: only rows of one moment are to be brought into an order.
-        row.chunk_by_mut(|a, b| moment(a) == moment(b)).filter(|rows| rows.len() > 1).for_each(|rows| {
-            rows.sort_unstable_by_key(|row| (sort_key(row), *row));
-        });
-    } else {
-        row.sort_by_cached_key(sort_key);
+    let moment = |row: usize| (known_at.as_ref().map_or(times[row], |known| known[row]), times[row]);
+    let row: Vec<u32> = (0..table.n_rows as u32).collect();
+    if (1..table.n_rows).all(|row| moment(row - 1) <= moment(row)) {
+        // Most files are: only rows of one moment are to be brought into an order, which moves no times.
+        let mut rows = CanonicalRows { row, hash: hashes, id: ids, event_id: event_ids, ..CanonicalRows::default() };
+        sort_moments(&mut rows, moment, n_threads);
+        rows.known_at = known_at.unwrap_or_else(|| times.clone());
+        rows.time = times;
+        return rows;
     }
-    if row.iter().zip(0..).all(|(&row, at)| row == at) {
-        let known_at = known_at.unwrap_or_else(|| times.clone());
-        return CanonicalRows { row, hash: hashes, id: ids, event_id: event_ids, time: times, known_at };
-    }
+    let mut row = row;
+    row.sort_by_cached_key(|&row| {
+        let at = row as usize;
+        let (known, time) = moment(at);
+        (known, time, ids.as_ref().map_or(OrderId(0), |ids| ids[at]), hashes[at])
+    });
     let sorted = |ids: Option<Vec<OrderId>>| ids.map(|ids| row.iter().map(|&r| ids[r as usize]).collect());
     let time: Vec<UnixMillis> = row.iter().map(|&r| times[r as usize]).collect();
     CanonicalRows {
@@ -122,6 +116,77 @@ fn sort_rows(
         time,
         row,
     }
+}
+
+/// Rows one after the other.
+struct Piece<'a> {
+    first: usize,
+    row: &'a mut [u32],
+    hash: &'a mut [u64],
+    id: Option<&'a mut [OrderId]>,
+    event_id: Option<&'a mut [OrderId]>,
+}
+
+impl<'a> Piece<'a> {
+    fn split_off(&mut self, n: usize) -> Piece<'a> {
+        const WITHIN: &str = "a piece ends within the rows";
+        let of_ids =
+            |ids: &mut Option<&'a mut [OrderId]>| ids.as_mut().map(|ids| ids.split_off_mut(..n).expect(WITHIN));
+        let piece = Piece {
+            first: self.first,
+            row: self.row.split_off_mut(..n).expect(WITHIN),
+            hash: self.hash.split_off_mut(..n).expect(WITHIN),
+            id: of_ids(&mut self.id),
+            event_id: of_ids(&mut self.event_id),
+        };
+        self.first += n;
+        piece
+    }
+
+    /// Sorts the rows from `start` to `end` by (id, hash, row).
+    fn sort(&mut self, start: usize, end: usize, room: &mut Vec<(OrderId, u64, u32, OrderId)>) {
+        let id = |ids: &Option<&mut [OrderId]>, at: usize| ids.as_ref().map_or(OrderId(0), |ids| ids[at]);
+        room.clear();
+        room.extend((start..end).map(|at| (id(&self.id, at), self.hash[at], self.row[at], id(&self.event_id, at))));
+        room.sort_unstable();
+        for (at, &(id, hash, row, event_id)) in (start..end).zip(&*room) {
+            (self.row[at], self.hash[at]) = (row, hash);
+            self.id.iter_mut().for_each(|ids| ids[at] = id);
+            self.event_id.iter_mut().for_each(|ids| ids[at] = event_id);
+        }
+    }
+}
+
+/// Sorts the rows of each moment; moments rise.
+fn sort_moments<T: PartialEq>(rows: &mut CanonicalRows, moment: impl Fn(usize) -> T + Sync, n_threads: usize) {
+    let n = rows.len();
+    let mut rest = Piece {
+        first: 0,
+        row: &mut rows.row,
+        hash: &mut rows.hash,
+        id: rows.id.as_deref_mut(),
+        event_id: rows.event_id.as_deref_mut(),
+    };
+    let mut jobs = Vec::new();
+    while rest.first < n {
+        // No moment is cut in two.
+        let mut end = (rest.first + BLOCK).min(n);
+        while end < n && moment(end - 1) == moment(end) {
+            end += 1;
+        }
+        jobs.push(rest.split_off(end - rest.first));
+    }
+    parallel::run(n_threads, jobs, |mut piece: Piece<'_>| {
+        let (mut start, mut room) = (0, Vec::new());
+        for end in 1..=piece.row.len() {
+            if end == piece.row.len() || moment(piece.first + end - 1) != moment(piece.first + end) {
+                if end - start > 1 {
+                    piece.sort(start, end, &mut room);
+                }
+                start = end;
+            }
+        }
+    });
 }
 
 /// Computes something of every level of a text column in parallel.

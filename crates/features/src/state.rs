@@ -424,8 +424,24 @@ impl Position {
         self.note(known_at);
     }
 
+    /// As [`Self::pass`] of one order after the other; their times do not fall.
+    pub(crate) fn pass_orders(&mut self, known_at: &[UnixMillis]) {
+        let Some(&last) = known_at.last() else { return };
+        self.n_orders += known_at.len() as u64;
+        self.last_order = self.last_order.max(Some(last));
+        self.known_at = self.known_at.max(Some(last));
+        // Earlier ones are not among the latest.
+        let latest = known_at.chunk_by(|a, b| a == b).rev().take(AHEAD + 1);
+        latest.for_each(|same| self.note(same[0]));
+    }
+
     /// Notes a time among the latest.
     fn note(&mut self, known_at: UnixMillis) {
+        if known_at > self.newest[AHEAD] {
+            self.newest.copy_within(1.., 0);
+            self.newest[AHEAD] = known_at;
+            return;
+        }
         if known_at <= self.newest[0] || self.newest.contains(&known_at) {
             return;
         }
@@ -447,6 +463,14 @@ mod tests {
         position.pass(EventKind::Order, at(5));
         assert_eq!(position.learned_until(), Some(at(5)));
         assert!(position.has_learned(at(5)) && position.has_learned(at(4)) && !position.has_learned(at(6)));
+        let mut at_once = position;
+        let times = [5, 6, 6, 9, 10, 11, 12, 13, 14, 15, 16, 16, 17].map(at);
+        let mut one_by_one = position;
+        at_once.pass_orders(&times);
+        for time in times {
+            one_by_one.pass(EventKind::Order, time);
+        }
+        assert_eq!(at_once, one_by_one);
         // In order of arrival, with dates far ahead, and some of them twice.
         for time in (10..1_000).step_by(10) {
             position.pass(EventKind::Order, at(time));

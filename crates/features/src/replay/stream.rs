@@ -75,11 +75,15 @@ impl Stream {
             state,
             n_events: input.rows.len() + n_events,
         };
-        for step in merged(input, &labels) {
-            match step {
-                Step::Order(order) => pass.order(order),
-                Step::Event(event) => pass.event(event),
-                Step::Label(label) => pass.label(&labels[label]),
+        if input.events.is_none() && input.rows.id.is_none() && input.rows.event_id.is_none() {
+            pass.nameless(&labels);
+        } else {
+            for step in merged(input, &labels) {
+                match step {
+                    Step::Order(order) => pass.order(order),
+                    Step::Event(event) => pass.event(event),
+                    Step::Label(label) => pass.label(&labels[label]),
+                }
             }
         }
         pass.stream.lives.finish(&pass.state.lives);
@@ -197,6 +201,28 @@ fn given(ids: Option<&Vec<OrderId>>, at: usize) -> Option<OrderId> {
 }
 
 impl Pass<'_, '_> {
+    /// All steps where orders have no ids and there are no other events: as one order and label after the other.
+    fn nameless(&mut self, labels: &[LabelEvent]) {
+        let mut first = 0;
+        for label in labels {
+            let known_at = &self.input.rows.known_at[first..];
+            let n_before = known_at.iter().take_while(|known_at| **known_at <= label.time).count();
+            self.nameless_orders(first..first + n_before);
+            first += n_before;
+            self.label(label);
+        }
+        self.nameless_orders(first..self.input.rows.len());
+    }
+
+    fn nameless_orders(&mut self, orders: std::ops::Range<usize>) {
+        let known_at = &self.input.rows.known_at[orders.clone()];
+        self.stream.items.extend(orders.map(|order| order as u32));
+        self.state.position.pass_orders(known_at);
+        for known_at in known_at {
+            self.stream.lives.pass(&mut self.state.lives, known_at.0);
+        }
+    }
+
     fn order(&mut self, order: usize) {
         let (rows, state) = (self.input.rows, &mut *self.state);
         let known_at = rows.known_at[order];
