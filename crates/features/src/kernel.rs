@@ -48,6 +48,7 @@ mod naive;
 mod plain;
 mod plan;
 mod read;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +61,7 @@ pub use plan::{
     DECAY_HALF_LIVES, Input, MAX_INDEX, MAX_READINGS, MAX_SPAN, Measure, Plan, PlanError, Reading, Series, Test, Window,
 };
 pub use read::Near;
+pub(crate) use run::Next;
 
 use crate::kind::EventKind;
 use crate::time::Span;

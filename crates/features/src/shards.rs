@@ -402,6 +402,23 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
         value.map(|value| std::mem::replace(place, value))
     }
 
+    /// Takes in entries in rising order of their keys, of which none is there: into an empty shard without moving any twice.
+    ///
+    /// # Panics
+    /// If there are fewer values than keys: a caller's bug.
+    pub(crate) fn extend(&mut self, keys: &[K], values: impl IntoIterator<Item = V>) {
+        let mut values = values.into_iter();
+        if self.root.is_some() {
+            for (&key, value) in keys.iter().zip(values) {
+                self.insert(key, value);
+            }
+        } else if !keys.is_empty() {
+            let keys: Vec<u64> = keys.iter().map(|key| key.bits()).collect();
+            self.root = Some(Arc::new(Node::of_sorted(&keys, &mut values, ROOT_BITS)));
+            self.len = keys.len();
+        }
+    }
+
     /// Takes a key out of this shard.
     pub fn remove(&mut self, key: K) -> Option<V> {
         self.get(key)?;
@@ -444,6 +461,22 @@ fn digit(key: u64, used: u32) -> usize {
 impl<V> Node<V> {
     fn empty() -> Self {
         Self::Leaf(Leaf::default())
+    }
+
+    /// The node that inserting one by one would make.
+    fn of_sorted(keys: &[u64], values: &mut impl Iterator<Item = V>, used: u32) -> Self {
+        if keys.len() <= LEAF_MAX {
+            let mut own = Vec::with_capacity(keys.len());
+            own.extend(values.take(keys.len()));
+            assert_eq!(own.len(), keys.len(), "one value per key");
+            return Self::Leaf(Leaf { keys: keys.to_vec(), values: own });
+        }
+        let mut rest = keys;
+        Self::Branch(std::array::from_fn(|child| {
+            let (own, after) = rest.split_at(rest.partition_point(|&key| digit(key, used) <= child));
+            rest = after;
+            (!own.is_empty()).then(|| Arc::new(Self::of_sorted(own, values, used + BRANCH_BITS)))
+        }))
     }
 }
 
@@ -587,6 +620,33 @@ mod tests {
             assert_eq!(map.remove(spread(x)), Some(x));
         }
         assert!(map.is_empty() && map.remove(spread(3)).is_none());
+    }
+
+    #[test]
+    fn many_at_once_are_one_after_the_other() {
+        for n in [0, 1, 48, 49, 3_000] {
+            // One shard, half of it with keys that share most of their bits.
+            let mut keys: Vec<EntityKey> =
+                (0..n).map(|x| EntityKey(if x % 2 == 0 { x } else { spread(x).0 >> 9 })).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let (mut at_once, mut one_by_one) = (Shard::default(), Shard::default());
+            at_once.extend(&keys, keys.iter().map(|key| key.0));
+            for &key in &keys {
+                assert_eq!(one_by_one.insert(key, key.0), None);
+            }
+            let later = [EntityKey(u64::MAX >> 10), EntityKey(u64::MAX >> 9)];
+            at_once.extend(&later, [1, 2]);
+            later.iter().zip([1, 2]).for_each(|(&key, value)| assert_eq!(one_by_one.insert(key, value), None));
+            assert_eq!(at_once.len(), one_by_one.len());
+            assert!(
+                at_once
+                    .iter()
+                    .map(|(key, value)| (key, *value))
+                    .eq(one_by_one.iter().map(|(key, value)| (key, *value)))
+            );
+            assert!(keys.iter().all(|&key| at_once.get(key) == Some(&key.0)));
+        }
     }
 
     #[test]

@@ -17,6 +17,11 @@ impl Cells {
         Self(Some(std::iter::repeat_n(0, n).collect()))
     }
 
+    /// A copy of some.
+    pub(super) fn of(cells: &[i64]) -> Self {
+        Self(Some(cells.into()))
+    }
+
     /// Bytes held, whoever else holds them too.
     pub(super) fn memory_bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |cells| 2 * size_of::<usize>() + size_of_val(&**cells))

@@ -56,6 +56,14 @@ impl Extra {
     pub(super) fn new() -> Self {
         Self { labels: Labels::new(), folded: Folded::default(), lives: Vec::new(), scratch: Vec::new() }
     }
+
+    /// (orders resolved, frauds) by labels in a window before `now`.
+    pub(super) fn label_counts(&self, window: Window, now: i64) -> (i64, i64) {
+        let to = now.saturating_sub(window.delayed);
+        let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
+        let (resolved, frauds) = self.labels.between(now, from, to);
+        (resolved, frauds.max(0))
+    }
 }
 
 impl Default for EntityHistory {
@@ -222,7 +230,7 @@ impl EntityHistory {
     }
 
     /// Brings everything to where it stands as seen from the newest event.
-    fn settle(&mut self, plan: &Plan) {
+    pub(super) fn settle(&mut self, plan: &Plan) {
         let layout = &plan.layout;
         let clock = self.clock(plan);
         while plan.retained(clock, self.log.times(layout)[self.log.start()]) == i64::MIN {
@@ -332,11 +340,7 @@ impl EntityHistory {
 
     /// (orders resolved, frauds) by labels in a window before `now`.
     pub(super) fn labels(&self, window: Window, now: i64) -> (i64, i64) {
-        let Some(extra) = &self.extra else { return (0, 0) };
-        let to = now.saturating_sub(window.delayed);
-        let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
-        let (resolved, frauds) = extra.labels.between(now, from, to);
-        (resolved, frauds.max(0))
+        self.extra.as_ref().map_or((0, 0), |extra| extra.label_counts(window, now))
     }
 
     /// When the latest fraud of a window was resolved, as far as known at `now`.

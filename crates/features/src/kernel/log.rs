@@ -33,6 +33,22 @@ struct Gone {
 /// So many currencies more than were needed are remembered before those that no row has are forgotten.
 const MAX_GONE: usize = if cfg!(test) { 2 } else { 16 };
 
+/// The rows of a log without columns, to be read, and filled behind the last.
+pub(super) struct Tail<'a> {
+    pub(super) times: &'a mut [i64],
+    pub(super) rows: &'a mut [i64],
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) capacity: usize,
+}
+
+impl Tail<'_> {
+    #[inline]
+    pub(super) fn row(&self, stride: usize, at: usize) -> &[i64] {
+        &self.rows[at * stride..][..stride]
+    }
+}
+
 /// Marks the previous time of a row without a key: later than any window.
 const NO_KEY: i64 = i64::MAX;
 
@@ -104,6 +120,19 @@ impl Log {
     pub(super) fn times(&self, layout: &Layout) -> &[i64] {
         let head = 2 * layout.sinces.len();
         &self.cells[head..head + self.end()]
+    }
+
+    /// The rows, of a layout without columns and without heads.
+    pub(super) fn tail(&mut self, layout: &Layout) -> Tail<'_> {
+        debug_assert!(layout.n_columns == 0 && layout.sinces.is_empty(), "plain layouts have totals alone");
+        let (start, end, capacity) = (self.start(), self.end(), self.capacity as usize);
+        let (times, rows) = self.cells.split_at_mut(capacity);
+        Tail { times, rows, start, end, capacity }
+    }
+
+    /// Says where the rows end that [`Self::tail`] was filled with.
+    pub(super) fn set_end(&mut self, end: usize) {
+        self.end = end as u32;
     }
 
     /// Looks at the newest time and row.
@@ -296,6 +325,15 @@ impl Log {
         self.start += 1;
     }
 
+    /// Takes out the first rows, which have the currency of the base and were known at their own times, of a layout without
+    /// columns.
+    pub(super) fn drop_many(&mut self, layout: &Layout, n: usize) {
+        let base_known_at = self.base(layout)[KNOWN];
+        self.start += n as u32;
+        let base = self.base_mut(layout);
+        base[KNOWN] = base[KNOWN].max(base_known_at);
+    }
+
     fn keep_gone(&mut self, layout: &Layout, of: u32, cells: Box<[i64]>) {
         let mut gone = self.gone.take().unwrap_or_default();
         match gone.totals.iter_mut().find(|(currency, _)| *currency == of) {
@@ -404,10 +442,21 @@ impl Log {
         self.cells
     }
 
-    /// Moves out of the room into an allocation of its own, and gives the room back.
+    /// Moves out of the room into an allocation of its own without a free place, and gives the room back.
     pub(super) fn leave(&mut self, layout: &Layout, room: &mut Cells) {
-        let capacity = self.len() + 2 + self.len() / 8;
-        *room = self.move_to(layout, Cells::zeros(Self::n_cells(layout, capacity)), capacity);
+        let head = 2 * layout.sinces.len();
+        let (first, n, capacity) = (self.start() - 1, self.len() + 1, self.capacity as usize);
+        let (from, to) = (self.row_at(layout, first), self.row_at(layout, first + n));
+        // In front of the room everything stands as it will.
+        let cells = &mut *self.cells;
+        for column in 0..=layout.n_columns {
+            let from = head + column * capacity + first;
+            cells.copy_within(from..from + n, head + column * n);
+        }
+        cells.copy_within(from..to, head + (1 + layout.n_columns) * n);
+        let own = Cells::of(&cells[..Self::n_cells(layout, n)]);
+        *room = std::mem::replace(&mut self.cells, own);
+        (self.start, self.end, self.capacity) = (1, n as u32, n as u32);
     }
 
     /// Sets aside room for `n` rows, to be filled one by one.

@@ -1,10 +1,10 @@
 //! Reading what most plans read most of the time, in few instructions: counts, sums and means of windows whose rows are all
 //! exact and were all known, and numbers of frauds.
 
-use super::history::EntityHistory;
+use super::history::{EntityHistory, Extra};
 use super::layout::{Group, NOTHING, Plain};
 use super::measure;
-use super::plan::Plan;
+use super::plan::{Plan, Window};
 use super::read::{Near, seek};
 use super::{ENTITY_LIFETIME, MAX_TIME, Occurrence};
 
@@ -44,7 +44,7 @@ impl EntityHistory {
         let (mut last_back, mut last) = (0, Near { lo: end as u32, hi: end as u32 });
         for (index, group) in layout.groups.iter().enumerate() {
             if !group.reads_rows {
-                self.write_frauds(group, now, write);
+                write_frauds(self.extra.as_deref(), group, now, write);
                 continue;
             }
             let back = group.window.delayed;
@@ -68,15 +68,19 @@ impl EntityHistory {
         }
         true
     }
+}
 
-    /// Writes the outputs of a group that reads labels alone.
-    pub(super) fn write_frauds(&self, group: &Group, now: i64, write: &mut impl FnMut(usize, f32)) {
-        let frauds = self.labels(group.window, now).1 as f64;
-        for step in &group.steps {
-            let share = |versus| measure::over(frauds, self.labels(versus, now).1 as f64);
-            write(step.output, step.versus.map_or(frauds, share) as f32);
-        }
+/// Writes the outputs of a group that reads labels alone.
+pub(super) fn write_frauds(extra: Option<&Extra>, group: &Group, now: i64, write: &mut impl FnMut(usize, f32)) {
+    for step in &group.steps {
+        let frauds = frauds(extra, group.window, now);
+        let share = |versus| measure::over(frauds, self::frauds(extra, versus, now));
+        write(step.output, step.versus.map_or(frauds, share) as f32);
     }
+}
+
+fn frauds(extra: Option<&Extra>, window: Window, now: i64) -> f64 {
+    extra.map_or(0, |extra| extra.label_counts(window, now).1) as f64
 }
 
 /// Writes steps of all rows, and of those in the order's currency.

@@ -5,7 +5,7 @@ use super::history::EntityHistory;
 use super::layout::{self, Group, KNOWN, Layout, Moment, NOTHING, Op, Step};
 use super::log::Log;
 use super::measure::{self, Moments};
-use super::plain::{Ends, write_plain};
+use super::plain::{Ends, write_frauds, write_plain};
 use super::plan::{Plan, Window};
 use super::{ENTITY_LIFETIME, MAX_TIME, MISSING, Occurrence};
 
@@ -119,7 +119,7 @@ impl EntityHistory {
         let mut last = (0, Near { lo: reader.end as u32, hi: reader.end as u32 });
         for (index, group) in plan.layout.groups.iter().enumerate() {
             if !group.reads_rows {
-                self.write_frauds(group, reader.now, &mut write);
+                write_frauds(self.extra.as_deref(), group, reader.now, &mut write);
                 continue;
             }
             let delay = if group.of_labels { plan.label_delay } else { 0 };

@@ -95,17 +95,27 @@ fn all_readings() -> Vec<Reading> {
     readings
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
-    // Plans of nothing but the commonest readings are read in a way of their own.
+/// The commonest readings: plans of nothing else are read in a way of their own.
+fn plain_readings() -> Vec<Reading> {
     let is_plain = |r: &Reading| match r.measure {
         Measure::Count | Measure::Sum(_) | Measure::Mean(_) => r.versus.is_none(),
         _ => r.measure == Measure::FraudCount,
     };
-    let plain: Vec<Reading> = all_readings().into_iter().filter(is_plain).collect();
-    let readings = prop_oneof![
+    all_readings().into_iter().filter(is_plain).collect()
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    plans_of(prop_oneof![
         2 => proptest::sample::subsequence(all_readings(), 1..24),
-        1 => proptest::sample::subsequence(plain, 1..12),
-    ];
+        1 => proptest::sample::subsequence(plain_readings(), 1..12),
+    ])
+}
+
+fn plain_plans() -> impl Strategy<Value = Plan> {
+    plans_of(proptest::sample::subsequence(plain_readings(), 1..12))
+}
+
+fn plans_of(readings: impl Strategy<Value = Vec<Reading>>) -> impl Strategy<Value = Plan> {
     let exact = prop_oneof![1 => 1_usize..3, 4 => 3_usize..9, 1 => Just(4_096_usize)];
     (readings, exact, any::<bool>())
         .prop_map(|(readings, exact, due)| Plan::new(readings, if due { LABEL_DELAY } else { 0 }, exact).unwrap())
@@ -220,6 +230,74 @@ fn row(plan: &Plan, read: impl FnOnce(&mut dyn FnMut(usize, f32))) -> Vec<u32> {
     row.into_iter().map(|value| value.expect("every output is written")).collect()
 }
 
+/// The rows of all orders and the bytes of the history after all steps, read and learned one by one, or in runs where possible.
+fn replayed(plan: &Plan, all: &[Happening], in_runs: bool) -> (Vec<Vec<Option<u32>>>, Vec<u8>, usize) {
+    let steps = steps(all, |rank| rank);
+    let mut history = EntityHistory::default();
+    let mut room = Room::default();
+    let mut near = vec![Near::default(); plan.n_windows()];
+    let mut rows = vec![vec![None; plan.n_outputs()]; steps.len()];
+    let (mut at, mut n_in_runs) = (0, 0);
+    while at < steps.len() {
+        if in_runs {
+            history.enter(plan, &mut room, steps.len() - at);
+            let next = |n: usize| {
+                let (known_at, Step::Event(i)) = steps.get(at + n)? else { return None };
+                let event = all[*i].occurrence();
+                Some(Next {
+                    event,
+                    place: (event.kind == ORDER).then_some(at + n),
+                    is_learned: plan.stores(event.kind),
+                    is_shared: steps.get(at + n + 1).is_some_and(|after| after.0 == *known_at),
+                })
+            };
+            let write = |place: usize, output: usize, value: f32| rows[place][output] = Some(value.to_bits());
+            let n = history.run(plan, i64::MIN, &mut near, next, write);
+            history.leave(plan, &mut room);
+            (at, n_in_runs) = (at + n, n_in_runs + n);
+        }
+        let now: Vec<_> = (at..steps.len()).take_while(|&other| steps[other].0 == steps[at].0).collect();
+        for &at in &now {
+            if let Step::Event(i) = steps[at].1
+                && all[i].kind == ORDER
+            {
+                let write = |output: usize, value: f32| rows[at][output] = Some(value.to_bits());
+                history.read_near(plan, &all[i].occurrence(), &mut near, write);
+            }
+        }
+        for &at in &now {
+            learn(&mut history, plan, all, &steps[at].1);
+        }
+        at += now.len();
+    }
+    (rows, bytes(&history, plan), n_in_runs)
+}
+
+#[test]
+fn a_run_takes_all_but_the_first_of_usual_events() {
+    let order = Happening {
+        time: T0,
+        late: 0,
+        kind: ORDER,
+        currency: 1,
+        values: [100, MISSING, MISSING, MISSING],
+        keys: [0; 2],
+        labels: Vec::new(),
+        shuffle: 0,
+    };
+    let all: Vec<_> = (0..200).map(|day| Happening { time: T0 + day * DAY, ..order.clone() }).collect();
+    let readings = [Measure::Count, Measure::Sum(amount(true)), Measure::Mean(amount(true))].map(|measure| Reading {
+        measure,
+        series: series(ORDER, &[]),
+        window: Window { over: Some(30 * DAY), delayed: 7 * DAY },
+        versus: None,
+    });
+    let plan = Plan::new(readings.to_vec(), 0, 4_096).unwrap();
+    let (rows, written, n_in_runs) = replayed(&plan, &all, true);
+    assert_eq!(n_in_runs, 199);
+    assert_eq!((rows, written, 0), replayed(&plan, &all, false));
+}
+
 fn compare(plan: &Plan, history: &EntityHistory, recount: &Recount, order: &Occurrence<'_>) {
     let found = row(plan, |write| history.read(plan, order, write));
     let expected = row(plan, |write| recount.read(plan, order, write));
@@ -276,6 +354,19 @@ proptest! {
         for (picture, before) in pictures {
             prop_assert_eq!(bytes(&picture, &plan), before);
         }
+    }
+
+    #[test]
+    fn a_run_is_one_after_the_other(plan in plain_plans(), mut all in happenings(60), usual in 1_usize..10) {
+        for (i, happening) in all.iter_mut().enumerate().filter(|(i, _)| i % 10 < usual) {
+            // Some of them at one time still.
+            (happening.late, happening.currency) = (0, 1);
+            happening.time += if i % 4 == 0 { 0 } else { i as i64 };
+        }
+        let (rows, written, _) = replayed(&plan, &all, true);
+        let (expected, expected_written, _) = replayed(&plan, &all, false);
+        prop_assert_eq!(rows, expected);
+        prop_assert_eq!(written, expected_written);
     }
 
     #[test]

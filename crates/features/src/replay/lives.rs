@@ -52,6 +52,11 @@ impl Lives {
         if n == 0 { self.horizon } else { self.moves[n - 1].1 }
     }
 
+    /// An entity last heard of before this may be gone though what is read of it comes within 430 days.
+    pub(super) fn latest_horizon(&self) -> i64 {
+        self.latest_now.saturating_sub(KEPT)
+    }
+
     /// Whether an entity is gone for what is read at a time. O(1) for those heard of within 430 days.
     pub(super) fn is_gone(&self, history: &EntityHistory, time: i64) -> bool {
         is_gone(history, time.max(self.latest_now).saturating_sub(KEPT))

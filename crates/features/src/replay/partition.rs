@@ -20,7 +20,7 @@ use crate::table::MISSING_I64;
 
 /// Items of the stream that are partitioned at once: more would not stay in the cache of
 /// the last level, fewer would fetch the histories of entities more often.
-pub(super) const BLOCK: usize = 1 << 19;
+pub(super) const BLOCK: usize = 1 << 18;
 /// Items per job.
 const CHUNK: usize = 1 << 14;
 /// Stands for no place: the order lacks the entity.
@@ -30,10 +30,13 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Member {
     pub(super) key: u64,
-    head: Head,
+    time: i64,
+    known_at: i64,
+    currency: u32,
     pub(super) item: u32,
     /// Of an order, its place among the orders of its shard.
     pub(super) place: u32,
+    kind: EventKind,
     /// Whether it is an order that history ignores.
     pub(super) is_repeated: bool,
 }
@@ -70,15 +73,17 @@ pub(super) struct ShardMembers<'a> {
 impl Member {
     /// When it was learned.
     pub(super) fn learned_at(&self) -> i64 {
-        self.head.known_at
+        self.known_at
     }
 }
 
 impl ShardMembers<'_> {
     /// The order or event at a position, as history sees it.
     pub(super) fn occurrence(&self, at: usize) -> Occurrence<'_> {
+        let Member { time, known_at, currency, kind, .. } = self.members[at];
         let values = &self.values[at * self.n_values..][..self.n_values];
-        self.members[at].head.occurrence(values, &self.keys[at * self.n_keys..][..self.n_keys])
+        let keys = &self.keys[at * self.n_keys..][..self.n_keys];
+        Occurrence { time, known_at, kind, currency, values, keys }
     }
 }
 
@@ -248,7 +253,8 @@ impl<'a> Look<'a> {
     fn tell(&self, key: u64, item: u32, place: u32, at: usize, piece: &mut Piece<'_>) {
         let mut member = Member { key, item, place, ..Member::default() };
         if (item as usize) < self.n_events {
-            member.head = self.items.head(item);
+            let Head { time, known_at, currency, kind } = self.items.head(item);
+            member = Member { time, known_at, currency, kind, ..member };
             member.is_repeated = self.stream.is_repeated(item);
             for &index in self.values {
                 piece.values[at * self.n_values + index] = self.items.value(index, item);
@@ -257,7 +263,7 @@ impl<'a> Look<'a> {
                 piece.keys[at * self.n_keys + source] = self.items.key(source, item);
             }
         } else {
-            member.head.known_at = self.stream.time(self.items, item);
+            member.known_at = self.stream.time(self.items, item);
         }
         piece.members[at] = member;
     }

@@ -7,7 +7,7 @@ use super::partition::{BLOCK, Member, NOWHERE, Partition, ShardMembers, split};
 use super::stream::Stream;
 use crate::extract::Slot;
 use crate::identity::EntityKey;
-use crate::kernel::{EntityHistory, LabelNews, Near, Occurrence, Room};
+use crate::kernel::{EntityHistory, LabelNews, Near, Next, Occurrence, Room};
 use crate::network::GRACE;
 use crate::parallel;
 use crate::shards::Shard;
@@ -31,6 +31,9 @@ struct ShardRoom {
     entities: Entities,
     history: Room,
     near: Vec<Near>,
+    /// Entities that were not known before.
+    new_keys: Vec<EntityKey>,
+    new_histories: Vec<EntityHistory>,
 }
 
 /// Replays all entities of a slot, and writes one column per output of its plan.
@@ -151,7 +154,7 @@ struct ShardReplay<'a> {
 
 impl ShardReplay<'_> {
     fn run(mut self, shard: &mut Shard<EntityKey, EntityHistory>, members: ShardMembers<'_>, room: &mut ShardRoom) {
-        let ShardRoom { entities, history: room, near } = room;
+        let ShardRoom { entities, history: room, near, new_keys, new_histories } = room;
         entities.fill(members.members);
         for (key, of_entity) in entities.iter() {
             let key = EntityKey(key);
@@ -164,10 +167,13 @@ impl ShardReplay<'_> {
                 self.entity(&mut history, of_entity, members, (room, near));
                 // An entity that only repeated orders name was learned nothing of.
                 if !history.is_empty() {
-                    shard.insert(key, history);
+                    new_keys.push(key);
+                    new_histories.push(history);
                 }
             }
         }
+        shard.extend(new_keys, new_histories.drain(..));
+        new_keys.clear();
     }
 
     /// One entity: the orders of one millisecond are read before anything of it is learned.
@@ -186,7 +192,32 @@ impl ShardReplay<'_> {
             history.enter(plan, room, of_entity.len());
         }
         let learned_at = |at: u32| shard.members[at as usize].learned_at();
-        for now in of_entity.chunk_by(|&a, &b| learned_at(a) == learned_at(b)) {
+        let n_events = self.items.n_events();
+        let horizon = self.stream.lives.latest_horizon();
+        let mut rest = of_entity;
+        while !rest.is_empty() {
+            // Most events come one after the other and at once.
+            let next = |n: usize| {
+                let &at = rest.get(n)?;
+                let member = &shard.members[at as usize];
+                let is_order = self.items.is_order(member.item);
+                let followed_at = rest.get(n + 1).map(|&after| learned_at(after));
+                ((member.item as usize) < n_events).then(|| Next {
+                    event: shard.occurrence(at as usize),
+                    place: is_order.then_some(member.place as usize),
+                    is_learned: !member.is_repeated,
+                    is_shared: followed_at == Some(member.learned_at()),
+                })
+            };
+            let cells = &mut *self.cells;
+            let write = |place: usize, output: usize, value: f32| cells[place * n_outputs + output] = value;
+            rest = &rest[history.run(plan, horizon, near, next, write)..];
+            let n_now = rest.iter().take_while(|&&at| learned_at(at) == learned_at(rest[0])).count();
+            let (now, after) = rest.split_at(n_now);
+            rest = after;
+            if now.is_empty() {
+                break;
+            }
             let mut was_gone = self.stream.lives.is_gone(history, learned_at(now[0]));
             for &at in now {
                 let member = &shard.members[at as usize];

@@ -1,0 +1,135 @@
+//! Many events of one entity in one go, where all goes its usual way: what a replay does most of the time.
+//!
+//! A run is what reading each order and learning each event one by one would be, for plans whose outputs are differences of two
+//! totals, and events that come in order of time and are known at once. Ends of windows move with the orders, rows are put behind
+//! one another, and what has become too old goes when the run ends: no window reaches it, so that it makes no difference when.
+
+use super::history::EntityHistory;
+use super::layout::{KNOWN, META, NOTHING};
+use super::plain::{Ends, write_frauds, write_plain};
+use super::plan::Plan;
+use super::read::{Near, seek};
+use super::{ENTITY_LIFETIME, MAX_CELLS, MAX_TIME, Occurrence};
+
+/// An event that a run may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next<'a> {
+    pub(crate) event: Occurrence<'a>,
+    /// Where the outputs of an order go.
+    pub(crate) place: Option<usize>,
+    pub(crate) is_learned: bool,
+    /// Whether another event became known in the same millisecond.
+    pub(crate) is_shared: bool,
+}
+
+impl EntityHistory {
+    /// Reads and learns events as long as all goes its usual way; how many it took. The others are to be read and learned one by
+    /// one. `next` gives the events from the first on, `None` for what is no event or after the last. An entity last heard of
+    /// before `horizon` may be gone: no event of it is taken.
+    pub(crate) fn run<'a>(
+        &mut self,
+        plan: &Plan,
+        horizon: i64,
+        near: &mut [Near],
+        next: impl Fn(usize) -> Option<Next<'a>>,
+        mut write: impl FnMut(usize, usize, f32),
+    ) -> usize {
+        let layout = &plan.layout;
+        let mut last_known = self.newest.max(self.late_known);
+        let is_usual = layout.is_plain
+            && !(self.is_empty() || self.has_lives || self.folded().is_some() || layout.per_currency && self.mixed);
+        if !is_usual || last_known < horizon {
+            return 0;
+        }
+        let (currency, extra) = (self.currency, self.extra.as_deref());
+        let mut tail = self.log.tail(layout);
+        let (first_end, stride) = (tail.end, layout.stride);
+        let room = tail.capacity.min(tail.start + plan.exact_events);
+        let mut cells = [0; MAX_CELLS];
+        let mut n_taken = 0;
+        while let Some(Next { event, place, is_learned, is_shared }) = next(n_taken) {
+            let now = event.time;
+            let is_usual = !is_shared
+                && event.known_at == now
+                && now > last_known
+                && now <= MAX_TIME
+                && now - last_known <= ENTITY_LIFETIME.0
+                && !(layout.per_currency && event.currency != currency)
+                && tail.end < room;
+            if !is_usual {
+                break;
+            }
+            if let Some(place) = place {
+                let (start, end) = (tail.start, tail.end);
+                let upto = tail.row(stride, end - 1);
+                for (group, near) in layout.groups.iter().zip(&mut *near) {
+                    if !group.reads_rows {
+                        write_frauds(extra, group, now, &mut |output, value| write(place, output, value));
+                        continue;
+                    }
+                    let until = now - group.window.delayed;
+                    let (mut hi, mut all) = (end, Ends { upto, before: &NOTHING[..stride] });
+                    if group.window.delayed > 0 {
+                        hi = advance(tail.times, start, end, near.hi as usize, until);
+                        all.upto = tail.row(stride, hi - 1);
+                    }
+                    let mut lo = start;
+                    if let Some(over) = group.window.over {
+                        lo = advance(tail.times, start, hi, near.lo as usize, until - over);
+                        all.before = tail.row(stride, lo - 1);
+                    }
+                    *near = Near { lo: lo as u32, hi: hi as u32 };
+                    write_plain(&group.plain, all, all, &mut |output, value| write(place, output, value));
+                }
+            }
+            if is_learned {
+                let fresh = layout.fresh(&event, &mut cells);
+                tail.times[tail.end] = fresh.time;
+                let (before, row) = tail.rows[(tail.end - 1) * stride..(tail.end + 1) * stride].split_at_mut(stride);
+                row.copy_from_slice(before);
+                layout.add_event(row, &fresh);
+                (row[KNOWN], row[META]) = (fresh.known_at, fresh.meta as i64);
+                tail.end += 1;
+                last_known = now;
+            }
+            n_taken += 1;
+        }
+        let end = tail.end;
+        if end > first_end {
+            self.log.set_end(end);
+            self.newest = last_known;
+            self.drop_old(plan);
+            self.settle(plan);
+        }
+        n_taken
+    }
+
+    /// Does what settling does one by one with rows that are too old, but for the last, where all were known at once
+    /// and have one currency.
+    fn drop_old(&mut self, plan: &Plan) {
+        let layout = &plan.layout;
+        let clock = self.clock(plan);
+        let (times, start) = (self.log.times(layout), self.log.start());
+        let n_old = times[start..].iter().take_while(|&&time| plan.retained(clock, time) == i64::MIN).count();
+        // The first makes the base one of its currency.
+        let is_usual = |at: usize| self.log.row(layout, at)[KNOWN] == times[at];
+        if n_old < 2 || self.log.base(layout)[KNOWN] == i64::MIN || !(start..start + n_old).all(is_usual) {
+            return;
+        }
+        self.late_known = self.late_known.max(times[start + n_old - 2]);
+        self.log.drop_many(layout, n_old - 1);
+    }
+}
+
+/// As [`seek`], where the one that is sought is mostly near, and never far for long: times only go on.
+#[inline]
+fn advance(times: &[i64], start: usize, end: usize, near: usize, key: i64) -> usize {
+    let mut at = near.clamp(start, end);
+    if at > start && times[at - 1] >= key {
+        return seek(times, start, end, at, key);
+    }
+    while at < end && times[at] < key {
+        at += 1;
+    }
+    at
+}
