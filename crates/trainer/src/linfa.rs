@@ -17,7 +17,8 @@
 //! # Ok::<(), orderguard_trainer::linfa::FitError>(())
 //! ```
 //!
-//! Missing values are NaN. Rows have no time here, so nothing is split: boosting takes all its rounds, a logistic regression its
+//! Missing values are NaN. Rows have no time here, so nothing is split: boosting takes all its rounds and reads categories of many
+//! levels as ordered statistics ([`ordered`](crate::ordered)), a logistic regression its
 //! `lambda`, and a scorecard chooses its features over five folds. Probabilities are those of the learner, not calibrated on
 //! other rows.
 
@@ -33,9 +34,10 @@ use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::Predictor;
 use orderguard_inference::{ModelError, RawScorer};
 
-use crate::boosting::{self, Extras};
+use crate::boosting;
 use crate::logistic::{self, LogisticParams};
 use crate::numeric::sigmoid;
+use crate::ordered::{OrderedParams, fit_encoded};
 use crate::param_error::ParamError;
 use crate::params::GbtParams;
 use crate::samples::Samples;
@@ -127,7 +129,7 @@ impl Params for GbtParams {
     fn learn(&self, kinds: &[FeatureKind], train: &Samples) -> Result<Predictor, FitError> {
         let params = self.clone().check()?;
         let mut go = |_: &boosting::Round<'_>| ControlFlow::Continue(());
-        let fit = boosting::fit_rounds(&params, kinds, train, self.n_trees, &Extras::default(), &mut go);
+        let fit = fit_encoded(&params, &OrderedParams::default(), kinds, train, self.n_trees, &mut go);
         Ok(Predictor::Gbt(fit.map_err(refused)?.forest))
     }
 }

@@ -16,8 +16,11 @@ use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::{Forest, Node, Tree};
 use rayon::prelude::*;
 
+use crate::boosting::{self, Extras, GbtFit, Progress};
+use crate::fit_error::FitError;
 use crate::numeric::hash3;
 use crate::param_error::ParamError;
+use crate::params::CheckedGbtParams;
 use crate::samples::Samples;
 
 /// Most known levels of a category, so that they and the unseen ones fit into a level set of a model.
@@ -192,6 +195,54 @@ fn encode_column(
     (values, table)
 }
 
+/// Rows on which no trees can be fitted.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum FitEncodedError {
+    /// A category cannot be encoded.
+    Encode(EncodeError),
+    /// The encoded rows give no trees.
+    Fit(FitError),
+}
+
+impl fmt::Display for FitEncodedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encode(error) => error.fmt(f),
+            Self::Fit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FitEncodedError {}
+
+/// Fits `n_rounds` trees on rows that have no time: categories of many levels are encoded first, and the trees that come out
+/// read level codes again. As [`boosting::fit_rounds`] where there is no such category. Takes the memory of the rows once more.
+///
+/// # Errors
+/// See [`FitEncodedError`].
+/// # Panics
+/// If `kinds` has another length than a row: a caller's bug, never caused by data.
+pub fn fit_encoded(
+    params: &CheckedGbtParams,
+    ordered: &OrderedParams,
+    kinds: &[FeatureKind],
+    samples: &Samples,
+    n_rounds: usize,
+    progress: Progress<'_>,
+) -> Result<GbtFit, FitEncodedError> {
+    let encoded = encode(ordered, kinds, samples).map_err(FitEncodedError::Encode)?;
+    let extras = Extras::default();
+    if encoded.tables.is_empty() {
+        return boosting::fit_rounds(params, kinds, samples, n_rounds, &extras, progress).map_err(FitEncodedError::Fit);
+    }
+    let rows: Vec<u32> = (0..samples.len() as u32).collect();
+    let train = Samples { matrix: &encoded.matrix, rows: &rows, labels: samples.labels };
+    let fit = boosting::fit_rounds(params, &encoded.kinds, &train, n_rounds, &extras, progress);
+    let fit = fit.map_err(FitEncodedError::Fit)?;
+    Ok(GbtFit { forest: restore(&fit.forest, &encoded.tables), ..fit })
+}
+
 /// The forest that reads level codes and scores every row as `forest` does the row's table values. Codes from 256 on, which no
 /// known category has, go right.
 pub fn restore(forest: &Forest, tables: &[LevelTable]) -> Forest {
@@ -223,7 +274,10 @@ fn restore_tree(tree: &Tree, tables: &[LevelTable]) -> Tree {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
+    use crate::params::GbtParams;
     use orderguard_inference::tree::raw_score_naive;
     use proptest::prelude::*;
 
@@ -291,6 +345,32 @@ mod tests {
         let kinds = [FeatureKind::Categorical { n_levels: 200 }];
         let encoded = encode(&OrderedParams::default(), &kinds, &samples).unwrap();
         assert!(encoded.matrix.column(0).windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn levels_of_chance_fool_fewer_trees_than_as_sets() {
+        // A tenth of the levels is risky, the others differ by chance; a fifth of the rows tests.
+        let (n, n_levels) = (8_000, 200);
+        let code = |i: usize| (hash3(4, i as u64, 0) % n_levels) as f32;
+        let risk = |i: usize| if code(i) < 20.0 { 300 } else { 30 };
+        let labels: Vec<u8> = (0..n).map(|i| u8::from(hash3(4, i as u64, 1) % 1_000 < risk(i))).collect();
+        let matrix = Matrix::from_columns(n, 1, (0..n).map(code).collect());
+        let rows: Vec<u32> = (0..n as u32).collect();
+        let cut = n * 4 / 5;
+        let train = Samples { matrix: &matrix, rows: &rows[..cut], labels: &labels[..cut] };
+        let kinds = [FeatureKind::Categorical { n_levels: n_levels as u32 }];
+        let params = GbtParams { min_rows_per_leaf: 20, ..GbtParams::default() }.check().unwrap();
+        let mut go = |_: &boosting::Round<'_>| ControlFlow::Continue(());
+        let ordered = fit_encoded(&params, &OrderedParams::default(), &kinds, &train, 60, &mut go).unwrap();
+        let sets = boosting::fit_rounds(&params, &kinds, &train, 60, &Extras::default(), &mut go).unwrap();
+        let loss = |forest: &Forest| {
+            let raw = |i: usize| raw_score_naive(forest, &[code(i)]);
+            (cut..n).map(|i| (1.0 + (if labels[i] == 1 { -raw(i) } else { raw(i) }).exp()).ln()).sum::<f64>()
+        };
+        assert!(loss(&ordered.forest) < 0.95 * loss(&sets.forest));
+        assert!(
+            ordered.forest.trees.iter().flat_map(|tree| &tree.nodes).all(|node| !matches!(node, Node::Numeric { .. }))
+        );
     }
 
     #[test]
