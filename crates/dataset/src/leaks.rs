@@ -241,6 +241,38 @@ struct Orders<'a> {
     n_fraud: u64,
 }
 
+/// An order's value, time and label as one number, whose order is that of value, time and label: numbers sort several times as
+/// fast as tuples do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cell(u128);
+
+impl Cell {
+    const SIGN: u64 = 1 << 63;
+    /// Times are cut here, far beyond the years that a file may hold: their highest bit gives way to the label.
+    const MAX_TIME: i64 = 1 << 62;
+
+    fn new(value: f64, time: i64, fraud: bool) -> Self {
+        let bits = value.to_bits();
+        // Negative numbers in the order of their sizes turned around, below all others.
+        let value = if bits & Self::SIGN == 0 { bits | Self::SIGN } else { !bits };
+        let time = (time.clamp(-Self::MAX_TIME, Self::MAX_TIME - 1) + Self::MAX_TIME) as u64;
+        Self(u128::from(value) << 64 | u128::from(time << 1 | u64::from(fraud)))
+    }
+
+    fn value(self) -> f64 {
+        let key = (self.0 >> 64) as u64;
+        f64::from_bits(if key & Self::SIGN == 0 { !key } else { key & !Self::SIGN })
+    }
+
+    fn time(self) -> i64 {
+        (self.0 as u64 >> 1) as i64 - Self::MAX_TIME
+    }
+
+    fn is_fraud(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
 /// Frauds and honest orders among some.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Classes {
@@ -277,21 +309,21 @@ impl Orders<'_> {
     }
 
     fn judge_number(&self, value: impl Fn(usize) -> f64) -> Option<LeakReason> {
-        // (value, time, fraud), NaN left out.
-        let mut present: Vec<(f64, i64, bool)> = self
+        let mut present: Vec<Cell> = self
             .rows
             .iter()
             .zip(self.labels)
             .map(|(&row, &label)| (value(row as usize), self.times.map_or(0, |t| t[row as usize]), label == 1))
             .filter(|(value, _, _)| !value.is_nan())
+            .map(|(value, time, fraud)| Cell::new(value, time, fraud))
             .collect();
-        present.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        present.sort_unstable();
         let groups: Vec<Classes> = present
-            .chunk_by(|a, b| a.0 == b.0)
+            .chunk_by(|a, b| a.value() == b.value())
             .map(|same| {
                 let mut classes = Classes::default();
-                for &(_, _, fraud) in same {
-                    classes.add(fraud);
+                for cell in same {
+                    classes.add(cell.is_fraud());
                 }
                 classes
             })
@@ -494,13 +526,13 @@ impl Orders<'_> {
     }
 
     /// `present` is sorted by (value, time).
-    fn running_number(&self, present: &[(f64, i64, bool)], n_distinct: usize) -> Option<LeakReason> {
+    fn running_number(&self, present: &[Cell], n_distinct: usize) -> Option<LeakReason> {
         if self.times.is_none() || present.len() < MIN_ROWS_OF_ORDER || n_distinct < MIN_RUNNING_VALUES {
             return None;
         }
         // Some hundred pairs tell nearly every honest column apart before anything is counted in full.
         let stride = present.len() / 64;
-        let sample: Vec<(f64, i64, bool)> = present.iter().step_by(stride.max(1)).copied().collect();
+        let sample: Vec<Cell> = present.iter().step_by(stride.max(1)).copied().collect();
         if gamma(&sample)?.abs() < 0.9 {
             return None;
         }
@@ -523,11 +555,12 @@ fn auc(groups: &[Classes], all: Classes) -> f64 {
 /// Pairs in the same order of value and time less pairs in the opposite one, divided by both; pairs with equal values
 /// or equal times do not count (Goodman and Kruskal 1954). `None` where no pair counts. `sorted` is sorted by
 /// (value, time).
-fn gamma(sorted: &[(f64, i64, bool)]) -> Option<f64> {
+fn gamma(sorted: &[Cell]) -> Option<f64> {
     let pairs = |n: usize| (n as u128) * (n as u128).saturating_sub(1) / 2;
-    let equal_values: u128 = sorted.chunk_by(|a, b| a.0 == b.0).map(|same| pairs(same.len())).sum();
-    let equal_both: u128 = sorted.chunk_by(|a, b| a.0 == b.0 && a.1 == b.1).map(|same| pairs(same.len())).sum();
-    let mut times: Vec<i64> = sorted.iter().map(|&(_, time, _)| time).collect();
+    let equal_values: u128 = sorted.chunk_by(|a, b| a.value() == b.value()).map(|same| pairs(same.len())).sum();
+    let equal_both: u128 =
+        sorted.chunk_by(|a, b| a.value() == b.value() && a.time() == b.time()).map(|same| pairs(same.len())).sum();
+    let mut times: Vec<i64> = sorted.iter().map(|cell| cell.time()).collect();
     let mut scratch = times.clone();
     // With values rising and times rising inside equal values, exactly the opposite pairs are inversions of time.
     let opposite = count_inversions(&mut times, &mut scratch);
@@ -560,15 +593,15 @@ fn count_inversions(values: &mut [i64], scratch: &mut [i64]) -> u128 {
 }
 
 /// Whole numbers of which (almost) none comes twice, where quantities would repeat or would not all be equally long.
-fn identifier(sorted: &[(f64, i64, bool)], n_distinct: usize) -> Option<LeakReason> {
+fn identifier(sorted: &[Cell], n_distinct: usize) -> Option<LeakReason> {
     let n = sorted.len();
     if n < MIN_ROWS_OF_ORDER
         || (n_distinct as f64) < 0.999 * n as f64
-        || sorted.iter().any(|(v, _, _)| v.fract() != 0.0)
+        || sorted.iter().any(|cell| cell.value().fract() != 0.0)
     {
         return None;
     }
-    let (low, high) = (sorted[0].0, sorted[n - 1].0);
+    let (low, high) = (sorted[0].value(), sorted[n - 1].value());
     // Drawn at random from their range, so many numbers would repeat about n^2 / 2 range times. Ten expected repeats
     // where (almost) none is found do not happen by chance.
     let expected_repeats = (n as f64) * (n as f64) / (2.0 * (high - low + 1.0));
@@ -579,4 +612,25 @@ fn identifier(sorted: &[(f64, i64, bool)], n_distinct: usize) -> Option<LeakReas
     let one_length = low >= 1e6 && digits(low) == digits(high);
     (avoids_repeats || one_length)
         .then_some(LeakReason::Identifier { n_distinct: n_distinct as u64, n_present: n as u64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cells_give_back_what_they_hold_and_sort_as_it_does(
+            values in prop::collection::vec((prop::num::f64::ANY, -3_000_000_000_000_i64..9_000_000_000_000, any::<bool>()), 2),
+        ) {
+            let cells: Vec<Cell> = values.iter().map(|&(value, time, fraud)| Cell::new(value, time, fraud)).collect();
+            for (cell, &(value, time, fraud)) in cells.iter().zip(&values) {
+                prop_assert_eq!((cell.value().to_bits(), cell.time(), cell.is_fraud()), (value.to_bits(), time, fraud));
+            }
+            let (a, b) = (values[0], values[1]);
+            prop_assert_eq!(cells[0].cmp(&cells[1]), a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        }
+    }
 }
