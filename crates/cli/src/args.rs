@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     Evaluate(EvaluateArgs),
     Score(ScoreArgs),
+    Explain(ExplainArgs),
+    Reasons(ReasonsArgs),
     Schema(SchemaArgs),
     Features(Box<FeaturesArgs>),
     ReplayCheck(Box<ReplayCheckArgs>),
@@ -308,6 +310,70 @@ pub(crate) struct ScoreArgs {
     pub(crate) save_state: Option<PathBuf>,
     /// Write the scores to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Says why one order has its score: what speaks against it and for it, in words with its numbers.
+///
+/// What the reasons add to the log-odds sums to the raw score. Their part of the probability is the way from that of an order of
+/// which nothing is known, shared in proportion.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard explain --model model.ogm --state state.ogs --data today.csv --order A-1001\n    orderguard explain --model model.ogm --state state.ogs --data today.csv --order A-1001 --language pl --svg why.svg"
+)]
+pub(crate) struct ExplainArgs {
+    /// The model file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// The order's id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) order: String,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
+    /// Labels of these orders that came later, as for `score`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Language of the reasons.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    pub(crate) language: LanguageArg,
+    /// How many reasons are shown, the strongest first; the others are added up.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub(crate) reasons: usize,
+    /// Write a picture (SVG) to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Print JSON, with every feature.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A language in which reasons are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LanguageArg {
+    /// English.
+    En,
+    /// Polish.
+    Pl,
+}
+
+/// Prints the words in which a model gives reasons (TOML), or takes edited ones.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard reasons --model model.ogm > reasons.toml\n    orderguard reasons --model model.ogm --set reasons.toml -o model.ogm"
+)]
+pub(crate) struct ReasonsArgs {
+    /// The model file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Take the words of this file; features that it does not name keep theirs. Scores do not change.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) set: Option<PathBuf>,
+    /// Where to write the model with these words; in its place by default.
+    #[arg(long, short, value_name = "FILE", requires = "set")]
     pub(crate) output: Option<PathBuf>,
 }
 

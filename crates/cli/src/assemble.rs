@@ -7,6 +7,7 @@ use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::Schema;
 use orderguard_inference::model::{Model, ModelCard, Predictor};
+use orderguard_inference::reasons::ReasonTexts;
 use orderguard_inference::{background, golden, reference};
 use rayon::prelude::*;
 
@@ -105,6 +106,7 @@ pub(crate) fn assemble(
         spec: spec.clone(),
         golden: golden::build(&reference, &kinds, predictor, N_GOLDEN)?,
         background: background::of(predictor, matrix, rows)?,
+        reasons: ReasonTexts::proposed(schema, spec),
         predictor: predictor.clone(),
         calibration: fitted.calibration.clone(),
         threshold: fitted.threshold.clone(),

@@ -19,6 +19,7 @@ mod memory;
 mod model_data;
 mod output;
 mod params_file;
+mod picture;
 mod rows;
 mod search;
 mod specification;
@@ -41,6 +42,8 @@ fn main() -> std::process::ExitCode {
         Command::Train(args) => commands::train::run(&args, &console),
         Command::Evaluate(args) => commands::evaluate::run(&args, &console),
         Command::Score(args) => commands::score::run(&args, &console),
+        Command::Explain(args) => commands::explain::run(&args, &console),
+        Command::Reasons(args) => commands::reasons::run(&args, &console),
         Command::Schema(args) => commands::schema::run(&args, &console),
         Command::Features(args) => commands::features::run(&args, &console),
         Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),

@@ -48,6 +48,13 @@ pub enum ModelError {
         /// The name.
         name: String,
     },
+    /// A text of the reasons cannot be filled.
+    Pattern {
+        /// The feature it is for.
+        feature: u32,
+        /// Why not.
+        error: crate::reasons::pattern::PatternError,
+    },
     /// A tree has no node.
     EmptyTree {
         /// The tree.
@@ -141,6 +148,7 @@ impl fmt::Display for ModelError {
             Self::Spec(error) => error.fmt(f),
             Self::VocabularyUnused { place } => write!(f, "vocabulary of {place}: no feature reads it"),
             Self::RepeatedName { name } => write!(f, "names: expected each once, found {name:?} twice"),
+            Self::Pattern { feature, error } => write!(f, "reasons, feature {feature}: {error}"),
             Self::EmptyTree { tree } => write!(f, "tree {tree}: expected at least one node, found none"),
             Self::ChildOutOfRange { tree, node, child, n_nodes } => {
                 write!(f, "tree {tree}, node {node}: child {child} is outside the tree's {n_nodes} nodes")

@@ -31,6 +31,7 @@ pub mod golden;
 pub mod import;
 pub mod linear;
 pub mod model;
+pub mod reasons;
 pub mod reference;
 pub mod rows;
 pub mod scorecard;

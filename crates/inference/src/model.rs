@@ -4,6 +4,7 @@ use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::schema::Schema;
 
 pub use crate::background::Background;
+pub use crate::reasons::ReasonTexts;
 
 /// Everything that scoring needs except entity history.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Model {
     pub reference: Vec<FeatureReference>,
     /// What training rows were to the model; for reasons and drift.
     pub background: Background,
+    /// The words in which reasons are given; empty for the proposed ones.
+    pub reasons: ReasonTexts,
     /// Made-up rows with the raw scores they must give, checked on load.
     pub golden: Vec<GoldenRow>,
 }

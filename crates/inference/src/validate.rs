@@ -35,6 +35,7 @@ pub fn check(model: &Model) -> Result<(), ModelError> {
     check_calibration(&model.calibration)?;
     check_threshold(&model.threshold, &model.calibration)?;
     check_reference(&model.reference, &kinds)?;
+    model.reasons.check(kinds.len())?;
     crate::background::check(&model.background, &model.predictor, kinds.len())?;
     for (i, golden) in model.golden.iter().enumerate() {
         check_len(|| format!("golden row {i}"), golden.row.len(), kinds.len())?;

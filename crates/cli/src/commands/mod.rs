@@ -2,8 +2,10 @@
 
 pub(crate) mod convert;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod features;
 pub(crate) mod inspect;
+pub(crate) mod reasons;
 pub(crate) mod replay_check;
 pub(crate) mod schema;
 pub(crate) mod score;

@@ -85,7 +85,7 @@ fn write_scores(orders: &Orders, scores: &[Option<Score>], out: &mut dyn Write) 
     writer.flush()
 }
 
-fn text_of(column: &ColumnData, row: usize) -> &str {
+pub(crate) fn text_of(column: &ColumnData, row: usize) -> &str {
     match column {
         ColumnData::Text(text) => text.get(row).unwrap_or(""),
         _ => "",

@@ -22,6 +22,8 @@ fn help_is_as_kept() {
         "train",
         "evaluate",
         "score",
+        "explain",
+        "reasons",
         "schema",
         "features",
         "replay-check",
@@ -42,9 +44,20 @@ fn help_is_as_kept() {
 #[test]
 fn help_teaches_by_example() {
     let place = Place::new();
-    for command in
-        ["train", "evaluate", "score", "schema", "features", "replay-check", "state", "inspect", "convert", "simulate"]
-    {
+    for command in [
+        "train",
+        "evaluate",
+        "score",
+        "explain",
+        "reasons",
+        "schema",
+        "features",
+        "replay-check",
+        "state",
+        "inspect",
+        "convert",
+        "simulate",
+    ] {
         let run = place.ok(&format!("{command} --help"));
         assert!(run.out.contains(&format!("    orderguard {command} ")), "{}", run.out);
     }

@@ -8,6 +8,7 @@ mod converting;
 mod determinism;
 mod disk;
 mod events;
+mod explaining;
 mod features;
 mod harness;
 mod help;

@@ -11,14 +11,16 @@ use orderguard_features::schema::Schema;
 use super::header::{
     ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32,
     KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, KNOWN, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
-    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
 };
 use super::wire::{
-    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire, Wire, decode,
+    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire, SpecWire,
+    Wire, decode,
 };
 use crate::error::{LoadError, ModelError};
 use crate::model::{
-    Background, FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor, Scorecard, Tree,
+    Background, FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor, ReasonTexts,
+    Scorecard, Tree,
 };
 use crate::scorer::Scorer;
 
@@ -61,6 +63,11 @@ impl Model {
             None => Background::default(),
         };
 
+        let reasons = match container.section(REASONS) {
+            Some(_) => ReasonTexts::from(read_section::<ReasonsWire>(&container, REASONS, "rsns")?),
+            None => ReasonTexts::default(),
+        };
+
         let model = Self {
             schema,
             spec,
@@ -70,6 +77,7 @@ impl Model {
             card: ModelCard::from(card),
             reference: reference.into_iter().map(FeatureReference::from).collect(),
             background,
+            reasons,
             golden: golden.into_iter().map(GoldenRow::from).collect(),
         };
         Scorer::compile(&model)?;

@@ -12,6 +12,7 @@ use crate::model::{
     Background, Calibration, Characteristic, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard,
     PointScale, Predictor, ScoreBin, Scorecard, Threshold,
 };
+use crate::reasons::{FeatureTexts, Pattern, ReasonTexts};
 use crate::rows::{GoldenValues, RowModel};
 use crate::wide::WideForest;
 
@@ -189,6 +190,21 @@ pub(super) struct BackgroundWire {
     node_rows: Vec<u32>,
     means: Vec<f64>,
     scores: Vec<f64>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct ReasonsWire {
+    groups: Vec<String>,
+    /// Group, then the words in English and in Polish.
+    features: Vec<(u32, PatternWire, PatternWire)>,
+}
+
+#[derive(Encode, Decode)]
+struct PatternWire {
+    text: String,
+    no: String,
+    first_seen: String,
+    missing: String,
 }
 
 #[derive(Encode, Decode)]
@@ -414,6 +430,26 @@ impl BackgroundWire {
         };
         let node_rows = trees.iter().map(|tree| of_tree(tree.nodes.len())).collect();
         Ok(Background { n_rows, node_rows, means, scores })
+    }
+}
+
+impl From<&ReasonTexts> for ReasonsWire {
+    fn from(texts: &ReasonTexts) -> Self {
+        let pattern = |pattern: &Pattern| {
+            let Pattern { text, no, first_seen, missing } = pattern.clone();
+            PatternWire { text, no, first_seen, missing }
+        };
+        let feature = |texts: &FeatureTexts| (texts.group, pattern(&texts.english), pattern(&texts.polish));
+        Self { groups: texts.groups.clone(), features: texts.features.iter().map(feature).collect() }
+    }
+}
+
+impl From<ReasonsWire> for ReasonTexts {
+    fn from(wire: ReasonsWire) -> Self {
+        let pattern = |PatternWire { text, no, first_seen, missing }| Pattern { text, no, first_seen, missing };
+        let feature =
+            |(group, english, polish)| FeatureTexts { group, english: pattern(english), polish: pattern(polish) };
+        Self { groups: wire.groups, features: wire.features.into_iter().map(feature).collect() }
     }
 }
 

@@ -5,10 +5,10 @@ use orderguard_features::container::{ContainerWriter, KIND_MODEL};
 use super::header::{
     ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head,
     INPUT_F32, KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
-    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
 };
 use super::wire::{
-    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReferenceWire, SpecWire,
+    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire, SpecWire,
     VocabularyWire, encode,
 };
 use crate::error::WriteError;
@@ -48,7 +48,7 @@ impl Model {
         };
         let golden: Vec<_> = self.golden.iter().map(GoldenWire::from).collect();
         let reference: Vec<_> = self.reference.iter().map(ReferenceWire::from).collect();
-        let writer = ContainerWriter::new(KIND_MODEL, FORMAT_VERSION, self.schema.fingerprint())
+        let mut writer = ContainerWriter::new(KIND_MODEL, FORMAT_VERSION, self.schema.fingerprint())
             .section(HEAD, true, encode_head(&head_of(&self.predictor)))
             .section(SCHEMA, true, self.schema.to_toml().into_bytes())
             .section(SPEC, true, encode(&spec))
@@ -57,11 +57,13 @@ impl Model {
             .section(GOLDEN, true, encode(&golden))
             .section(CARD, false, encode(&CardWire::from(&self.card)))
             .section(REFERENCE, false, encode(&reference));
-        let background = (self.background.n_rows > 0).then(|| encode(&BackgroundWire::from(&self.background)));
-        match background {
-            Some(bytes) => writer.section(BACKGROUND, false, bytes).finish(),
-            None => writer.finish(),
+        if self.background.n_rows > 0 {
+            writer = writer.section(BACKGROUND, false, encode(&BackgroundWire::from(&self.background)));
         }
+        if !self.reasons.features.is_empty() {
+            writer = writer.section(REASONS, false, encode(&ReasonsWire::from(&self.reasons)));
+        }
+        writer.finish()
     }
 }
 

@@ -7,5 +7,6 @@ mod explain;
 mod file;
 mod fixtures;
 mod hostile;
+mod reasons;
 mod samples;
 mod scoring;

@@ -268,6 +268,7 @@ pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
         },
         reference,
         background,
+        reasons: crate::reasons::ReasonTexts::default(),
         golden,
     }
 }
