@@ -456,6 +456,47 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_restored_index_answers_as_the_running_one_wherever_clocks_jump(
+            stretches in prop::collection::vec((-300..300_i64, 0..200_usize, 0..200_000_i64), 1..9),
+            restored_at in any::<prop::sample::Index>(),
+            late in 0..150_i64,
+        ) {
+            let mut known = Vec::new();
+            let mut now = 1_000 * DAY;
+            for (jump, n, step) in stretches {
+                now += jump * DAY;
+                known.extend((0..n as i64).map(|i| at(now + i * step * 100)));
+                now += n as i64 * step * 100;
+            }
+            let restored_at = restored_at.index(known.len() + 1);
+            let (mut index, mut ids) = (OrderIndex::new(DELAY, 1), EventIds::new(DELAY));
+            let mut restored = None;
+            for (x, &known_at) in known.iter().enumerate() {
+                if x == restored_at {
+                    let (mut orders, mut events) = (Vec::new(), Vec::new());
+                    index.write_to(&mut orders);
+                    ids.write_to(&mut events);
+                    restored = Some((orders_from(&orders).unwrap(), events_from(&events).unwrap()));
+                }
+                // Every id comes twice or more.
+                let of = id(x as u64 % 150);
+                let is_new = (index.insert(of, known_at, known_at, 0, &[1]), ids.insert(of, known_at));
+                if let Some((other, other_ids)) = &mut restored {
+                    let also_new = (other.insert(of, known_at, known_at, 0, &[1]), other_ids.insert(of, known_at));
+                    prop_assert_eq!(is_new, also_new);
+                    let asked = id((x as u64 * 7) % 150);
+                    for time in [known_at, at(known_at.0 - late * DAY), at(known_at.0 + late * DAY)] {
+                        prop_assert_eq!(index.get(asked, time), other.get(asked, time));
+                        prop_assert_eq!(ids.contains(asked, time), other_ids.contains(asked, time));
+                    }
+                }
+            }
+            if let Some((other, other_ids)) = restored {
+                prop_assert!(index == other && ids == other_ids);
+            }
+        }
+
+        #[test]
         fn it_answers_as_a_list_of_all_orders(
             ops in prop::collection::vec((0..6_u8, 0..60_u64, 0..3_000_i64, -200..200_i64, 0..3_u32), 0..400),
             (place, byte, cut) in (any::<prop::sample::Index>(), any::<u8>(), any::<bool>()),

@@ -2,8 +2,11 @@
 //!
 //! Rows stand in buckets of one day by `known_at`, in chunks of [`CHUNK`] behind `Arc`s, so that a clone copies a few
 //! pointers per day and chunk, and a change afterwards one chunk. Each insert takes out at most [`RETIRED_PER_INSERT`] rows
-//! that are too old, of the earliest day first: nothing is ever swept, a late row does not hold up those behind it, and a few
-//! wrong dates in the future cost nothing.
+//! that are too old, of the earliest day first: nothing is swept while times go on, a late row does not hold up those behind it,
+//! and a few wrong dates in the future cost nothing.
+//!
+//! A row is gone for good once the slow clock says that it is too old, whether it has left memory or not: a file holds only the
+//! others. So, where the clock jumps back, all that is gone leaves memory first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +22,8 @@ use crate::time::{Span, UnixMillis};
 const CHUNK: usize = 256;
 /// Most rows that one insert takes out: more than one, so that a backlog shrinks.
 const RETIRED_PER_INSERT: usize = 4;
+/// By less than this the clock does not go back.
+const JUMP: Span = Span::DAY;
 
 /// What is kept of an identifier.
 pub(crate) trait Row: Copy {
@@ -89,7 +94,7 @@ impl<T: Row> Recent<T> {
     pub(crate) fn get(&self, id: OrderId, at: UnixMillis) -> Option<(&T, &[u64])> {
         let place = self.places.get(id)?;
         let (row, keys) = self.row(*place)?;
-        (at <= row.known_at().plus(self.memory)).then_some((row, keys))
+        (at <= row.known_at().plus(self.memory) && self.is_kept(row.known_at())).then_some((row, keys))
     }
 
     /// As [`Self::get`], for changing it.
@@ -101,10 +106,37 @@ impl<T: Row> Recent<T> {
 
     /// Inserts a row, in place of one with its identifier.
     pub(crate) fn insert(&mut self, row: T, keys: &[u64]) {
-        self.last = row.known_at();
-        self.clock.pass(self.last.0);
+        self.pass(row.known_at());
         self.retire();
         self.place(row, keys);
+    }
+
+    /// Lets the clock follow an event that became known then.
+    fn pass(&mut self, known_at: UnixMillis) {
+        self.last = known_at;
+        let before = self.clock.now();
+        self.clock.pass(known_at.0);
+        if self.clock.now() < before {
+            if self.clock.now() >= before.saturating_sub(JUMP.0) {
+                self.clock.stand_at(before);
+            } else {
+                self.take_out_gone(before);
+            }
+        }
+        if !self.is_kept(known_at) {
+            // What has just become known is not too old: the clock is wrong.
+            self.take_out_gone(self.clock.now());
+            self.clock.stand_at(known_at.0);
+        }
+    }
+
+    /// Takes out all rows that are too old by a clock. O(rows of the days that have such).
+    fn take_out_gone(&mut self, now: i64) {
+        let latest = UnixMillis(now.saturating_sub(self.memory.0));
+        let chunks = self.days.range(..=day_of(latest)).flat_map(|(_, day)| day.iter());
+        let rows = chunks.flat_map(|chunk| &chunk.rows);
+        let gone: Vec<OrderId> = rows.filter(|row| row.known_at() < latest).map(Row::id).collect();
+        gone.into_iter().for_each(|id| self.take(id));
     }
 
     /// Takes out the row of an identifier, be it too old.
@@ -124,10 +156,7 @@ impl<T: Row> Recent<T> {
         row: impl Fn(usize) -> T,
         keys: impl Fn(usize, &mut [u64]),
     ) {
-        for known_at in passed {
-            self.last = known_at;
-            self.clock.pass(known_at.0);
-        }
+        passed.for_each(|known_at| self.pass(known_at));
         let mut before = usize::MAX;
         while before != self.len() {
             before = self.len();

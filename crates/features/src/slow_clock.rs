@@ -30,6 +30,11 @@ impl SlowClock {
         self.now
     }
 
+    /// Puts it elsewhere.
+    pub(crate) fn stand_at(&mut self, now: i64) {
+        self.now = now;
+    }
+
     /// Passes an event; whether that completes a block.
     pub(crate) fn pass(&mut self, time: i64) -> bool {
         self.n += 1;
