@@ -199,8 +199,10 @@ fn add_from(rows: &mut [LabelRow], change: LabelRow) {
 }
 
 fn between(rows: &[LabelRow], start: usize, clear: bool, now: i64, from: i64, to: i64) -> Changes {
-    let lo = start + rows[start..].partition_point(|row| row.at < from);
-    let hi = lo + rows[lo..].partition_point(|row| row.at < to);
+    // Most windows end later than all that is known.
+    let is_last = rows.last().is_none_or(|row| row.at < to);
+    let hi = if is_last { rows.len() } else { start + rows[start..].partition_point(|row| row.at < to) };
+    let lo = start + rows[start..hi].partition_point(|row| row.at < from);
     if clear {
         let (above, below) = (totals_before(rows, hi), totals_before(rows, lo));
         return (i64::from(above.0.wrapping_sub(below.0)), i64::from(above.1.wrapping_sub(below.1)));
