@@ -136,7 +136,9 @@ impl<T: Row> Recent<T> {
         let chunks = self.days.range(..=day_of(latest)).flat_map(|(_, day)| day.iter());
         let rows = chunks.flat_map(|chunk| &chunk.rows);
         let gone: Vec<OrderId> = rows.filter(|row| row.known_at() < latest).map(Row::id).collect();
-        gone.into_iter().for_each(|id| self.take(id));
+        for id in gone {
+            self.take(id);
+        }
     }
 
     /// Takes out the row of an identifier, be it too old.
