@@ -10,7 +10,7 @@ use crate::explain::additive;
 use crate::model::{Forest, Node, Predictor};
 use crate::reference::N_QUANTILES;
 use crate::scorer::RawScorer;
-use crate::wide::WideForest;
+use crate::wide::{WideForest, WideNode, WideTree};
 
 /// Most rows that [`of`] counts: more would change means and shares by less than anybody reads.
 pub const MAX_ROWS: usize = 1 << 16;
@@ -65,30 +65,85 @@ pub fn of(predictor: &Predictor, matrix: &Matrix, rows: &[u32]) -> Result<Backgr
     Ok(Background { n_rows: n as u32, node_rows, means, scores })
 }
 
+/// Rows that are ranked before they walk, and rows that walk side by side.
+const BLOCK: usize = 256;
+const SIDE_BY_SIDE: usize = 8;
+
+/// A node to walk by: a leaf leads to itself, so that rows of a tree may walk equally many steps.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    column: u32,
+    rank: u8,
+    children: [u32; 2],
+}
+
+/// Rows walk a tree together, without a branch that depends on them; what reached a leaf is added up towards the root.
 fn node_rows(forest: &Forest, matrix: &Matrix, rows: &[u32]) -> Vec<Vec<u32>> {
     let wide = WideForest::from(forest);
-    let (ranker, columns) = ColumnRanker::new(&wide);
+    let (ranker, places) = ColumnRanker::new(&wide);
+    let trees: Vec<(Vec<Step>, usize)> =
+        wide.trees.iter().zip(&places).map(|(tree, places)| steps(tree, places)).collect();
     let mut counts: Vec<Vec<u32>> = wide.trees.iter().map(|tree| vec![0; tree.nodes.len()]).collect();
     let mut narrow = vec![0.0f32; matrix.n_features()];
     let mut row = vec![0.0f64; matrix.n_features()];
     let (width, mut bytes) = (Width::best(), Vec::new());
-    for &at in rows {
-        matrix.copy_row(at as usize, &mut narrow);
-        for (wide, &x) in row.iter_mut().zip(&narrow) {
-            *wide = f64::from(x);
+    let mut block: Vec<u8> = Vec::new();
+    for rows in rows.chunks(BLOCK) {
+        block.clear();
+        for &at in rows {
+            matrix.copy_row(at as usize, &mut narrow);
+            for (wide, &x) in row.iter_mut().zip(&narrow) {
+                *wide = f64::from(x);
+            }
+            ranker.rank(width, &row, &mut bytes);
+            block.extend(&bytes);
         }
-        ranker.rank(width, &row, &mut bytes);
-        for ((tree, columns), counts) in wide.trees.iter().zip(&columns).zip(&mut counts) {
-            let mut node = 0;
-            loop {
-                counts[node] += 1;
-                let Some((left, right)) = tree.nodes[node].children() else { break };
-                let (column, rank) = columns[node];
-                node = if bytes[column as usize] > rank { right } else { left } as usize;
+        let stride = bytes.len();
+        for ((steps, depth), counts) in trees.iter().zip(&mut counts) {
+            for rows in block.chunks(SIDE_BY_SIDE * stride) {
+                let mut at = [0; SIDE_BY_SIDE];
+                let n = rows.len() / stride;
+                for _ in 0..*depth {
+                    for (at, row) in at.iter_mut().zip(rows.chunks_exact(stride)) {
+                        let step = steps[*at as usize];
+                        *at = step.children[usize::from(row[step.column as usize] > step.rank)];
+                    }
+                }
+                at[..n].iter().for_each(|&leaf| counts[leaf as usize] += 1);
             }
         }
     }
+    for (counts, tree) in counts.iter_mut().zip(&wide.trees) {
+        add_up(counts, tree);
+    }
     counts
+}
+
+/// The nodes of a tree as steps, and how many lead to its deepest leaf.
+fn steps(tree: &WideTree, places: &[(u32, u8)]) -> (Vec<Step>, usize) {
+    let mut depths = vec![0; tree.nodes.len()];
+    let step = |(at, (node, &(column, rank))): (usize, (&WideNode, &(u32, u8)))| match node.children() {
+        Some((left, right)) => Step { column, rank, children: [left, right] },
+        None => Step { column: 0, rank: 0, children: [at as u32; 2] },
+    };
+    for at in 0..tree.nodes.len() {
+        if let Some((left, right)) = tree.nodes[at].children() {
+            // Children stand behind their parent.
+            depths[left as usize] = depths[at] + 1;
+            depths[right as usize] = depths[at] + 1;
+        }
+    }
+    let steps = tree.nodes.iter().zip(places).enumerate().map(step).collect();
+    (steps, depths.into_iter().max().unwrap_or(0))
+}
+
+/// From the counts of leaves those of all nodes.
+fn add_up(counts: &mut [u32], tree: &WideTree) {
+    for at in (0..counts.len()).rev() {
+        if let Some((left, right)) = tree.nodes[at].children() {
+            counts[at] = counts[left as usize] + counts[right as usize];
+        }
+    }
 }
 
 fn means(predictor: &Predictor, n_features: usize, matrix: &Matrix, rows: &[u32]) -> Vec<f64> {
