@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     Explain(ExplainArgs),
     Reasons(ReasonsArgs),
+    VerifyLog(VerifyLogArgs),
+    Tiers(TiersArgs),
     Schema(SchemaArgs),
     Features(Box<FeaturesArgs>),
     ReplayCheck(Box<ReplayCheckArgs>),
@@ -311,6 +313,12 @@ pub(crate) struct ScoreArgs {
     /// Write the scores to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Write a record of every decision to this file, one JSON object a line: see `verify-log`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// A second model that is judged on the same features, without effect; what it says stands in the records.
+    #[arg(long, value_name = "FILE", requires = "audit")]
+    pub(crate) shadow: Option<PathBuf>,
 }
 
 /// Says why one order has its score: what speaks against it and for it, in words with its numbers.
@@ -374,6 +382,47 @@ pub(crate) struct ReasonsArgs {
     pub(crate) set: Option<PathBuf>,
     /// Where to write the model with these words; in its place by default.
     #[arg(long, short, value_name = "FILE", requires = "set")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Scores the records of a log of decisions again and prints what differs; exit code 1 if anything does.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n    orderguard verify-log decisions.jsonl --model model.ogm")]
+pub(crate) struct VerifyLogArgs {
+    /// The log: JSON Lines as `score --audit` or a service writes them, plain, .gz or .zst.
+    #[arg(value_name = "LOG")]
+    pub(crate) log: PathBuf,
+    /// The model that decided.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// How many differences are printed; all are counted.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) show: usize,
+}
+
+/// Shows from which probability on a model challenges, reviews and declines orders, or sets it.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard tiers --model model.ogm\n    orderguard tiers --model model.ogm --challenge 2% --review 10% --decline 60% -o tiers.ogm"
+)]
+pub(crate) struct TiersArgs {
+    /// The model file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Smallest probability of fraud of orders that are challenged.
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) challenge: Option<f64>,
+    /// Smallest probability of fraud of orders that are reviewed.
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) review: Option<f64>,
+    /// Smallest probability of fraud of orders that are declined.
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) decline: Option<f64>,
+    /// Remove the tiers: the threshold of training decides again.
+    #[arg(long, conflicts_with_all = ["challenge", "review", "decline"])]
+    pub(crate) clear: bool,
+    /// Where to write the model with these tiers; in its place by default.
+    #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
 

@@ -110,6 +110,7 @@ pub(crate) fn assemble(
         predictor: predictor.clone(),
         calibration: fitted.calibration.clone(),
         threshold: fitted.threshold.clone(),
+        tiers: Vec::new(),
         card: card.0,
         reference,
     })

@@ -2,6 +2,7 @@
 
 mod args;
 mod assemble;
+mod audit;
 mod checkpoint;
 mod commands;
 mod comparison;
@@ -44,6 +45,8 @@ fn main() -> std::process::ExitCode {
         Command::Score(args) => commands::score::run(&args, &console),
         Command::Explain(args) => commands::explain::run(&args, &console),
         Command::Reasons(args) => commands::reasons::run(&args, &console),
+        Command::VerifyLog(args) => commands::verify_log::run(&args, &console),
+        Command::Tiers(args) => commands::tiers::run(&args, &console),
         Command::Schema(args) => commands::schema::run(&args, &console),
         Command::Features(args) => commands::features::run(&args, &console),
         Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),

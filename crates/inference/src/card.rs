@@ -25,6 +25,10 @@ pub fn describe(model: &Model) -> Vec<(String, String)> {
     let threshold = &model.threshold;
     lines.add("threshold", format!("raw score {}, probability {:.6}", threshold.raw_score, threshold.probability));
     lines.add("threshold aim", &threshold.aim);
+    for tier in &model.tiers {
+        let p = crate::calibrate::probability(&model.calibration, tier.raw_score);
+        lines.add(&format!("{} from", tier.decision), format!("raw score {}, probability {p:.6}", tier.raw_score));
+    }
     for (name, value) in &card.facts {
         lines.add(name, value);
     }

@@ -19,6 +19,7 @@
 //!
 //! Nothing here prints, reads a clock or the environment, or touches a file beyond [`Model::load`](model::Model::load).
 
+pub mod audit;
 pub mod background;
 pub mod calibrate;
 pub mod card;
@@ -34,6 +35,7 @@ pub mod model;
 pub mod reasons;
 pub mod reference;
 pub mod rows;
+pub mod rules;
 pub mod scorecard;
 pub mod scorer;
 pub mod service;
@@ -44,6 +46,6 @@ pub mod wide;
 #[cfg(test)]
 mod tests;
 
-pub use decision::Decision;
+pub use decision::{Decision, Tier};
 pub use error::{LoadError, ModelError, ScoreError, WriteError};
 pub use scorer::{RawScorer, Score, Scorer};

@@ -4,6 +4,7 @@ use orderguard_features::language::spec::FeatureSpec;
 use orderguard_features::schema::Schema;
 
 pub use crate::background::Background;
+pub use crate::decision::Tier;
 pub use crate::reasons::ReasonTexts;
 
 /// Everything that scoring needs except entity history.
@@ -19,6 +20,8 @@ pub struct Model {
     pub calibration: Calibration,
     /// From which raw score on an order is stopped.
     pub threshold: Threshold,
+    /// Decisions by score, rising; empty where the threshold alone decides.
+    pub tiers: Vec<Tier>,
     /// Where the model comes from and what it showed.
     pub card: ModelCard,
     /// Quantiles of each feature in training, in feature order; for drift.

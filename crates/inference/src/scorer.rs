@@ -3,7 +3,7 @@
 use orderguard_features::matrix::Matrix;
 
 use crate::calibrate::probability;
-use crate::decision::{Decision, decide};
+use crate::decision::{Decision, Tier, decide};
 use crate::engine::{Choice, CompiledForest, Engine, EngineScratch};
 use crate::error::{ModelError, ScoreError};
 use crate::linear;
@@ -29,6 +29,7 @@ pub struct Scorer {
     raw: RawScorer,
     calibration: Calibration,
     threshold: Threshold,
+    tiers: Vec<Tier>,
 }
 
 impl Scorer {
@@ -51,7 +52,8 @@ impl Scorer {
                 return Err(ModelError::GoldenMismatch { row: i as u32, found, expected });
             }
         }
-        Ok(Self { raw, calibration: model.calibration.clone(), threshold: model.threshold.clone() })
+        let (calibration, threshold, tiers) = (model.calibration.clone(), model.threshold.clone(), model.tiers.clone());
+        Ok(Self { raw, calibration, threshold, tiers })
     }
 
     /// Length of a row.
@@ -81,7 +83,7 @@ impl Scorer {
         Score {
             raw_score,
             probability: probability(&self.calibration, raw_score),
-            decision: decide(&self.threshold, raw_score),
+            decision: decide(&self.threshold, &self.tiers, raw_score),
         }
     }
 

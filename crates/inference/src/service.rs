@@ -57,6 +57,8 @@ pub struct Scratch {
     /// One cell per feature, and those behind them that only features combined of several entities read.
     row: Vec<f32>,
     n_features: usize,
+    /// The row of a shadow model.
+    pub(crate) shadow: Vec<f32>,
 }
 
 impl Scratch {
@@ -162,7 +164,7 @@ impl OrderScorer {
     /// Memory for one thread.
     pub fn scratch(&self) -> Scratch {
         let row = vec![f32::NAN; self.extractor.row_len()];
-        Scratch { event: Event::default(), row, n_features: self.scorer.n_features() }
+        Scratch { event: Event::default(), row, n_features: self.scorer.n_features(), shadow: Vec::new() }
     }
 
     /// Reads an order and computes its features; `scratch` holds both afterwards. `arrival` is when the order came in.

@@ -34,6 +34,7 @@ pub fn check(model: &Model) -> Result<(), ModelError> {
     check_predictor(&model.predictor, &kinds)?;
     check_calibration(&model.calibration)?;
     check_threshold(&model.threshold, &model.calibration)?;
+    crate::decision::check_tiers(&model.tiers)?;
     check_reference(&model.reference, &kinds)?;
     model.reasons.check(kinds.len())?;
     crate::background::check(&model.background, &model.predictor, kinds.len())?;

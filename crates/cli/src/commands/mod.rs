@@ -11,7 +11,9 @@ pub(crate) mod schema;
 pub(crate) mod score;
 pub(crate) mod simulate;
 pub(crate) mod state;
+pub(crate) mod tiers;
 pub(crate) mod train;
+pub(crate) mod verify_log;
 
 use crate::failure::{Blame, Outcome};
 

@@ -7,6 +7,7 @@ use orderguard_features::table::{ColumnData, OrderTable};
 use orderguard_inference::Score;
 
 use crate::args::ScoreArgs;
+use crate::audit::Records;
 use crate::console::Console;
 use crate::failure::Outcome;
 use crate::ingest::Orders;
@@ -15,6 +16,7 @@ use crate::{measure, model_data, output, state_file};
 
 pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, &args.tables, console)?;
+    let records = args.audit.as_deref().map(|path| Records::new(path, args.shadow.as_deref(), &loaded)).transpose()?;
     let orders = loaded.read_orders(&args.data, args.labels.as_deref(), console)?;
     for note in orders.remarks.iter().chain(&orders.notes) {
         console.note(note);
@@ -35,6 +37,9 @@ pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
     match &args.output {
         Some(path) => files.add_with(path, |file| write_scores(&orders, &scores, file))?,
         None => output::print_with(|out| write_scores(&orders, &scores, out))?,
+    }
+    if let Some(records) = &records {
+        records.stage(&orders, &matrix, &scores, &mut files)?;
     }
     files.publish()?;
     report_rejections(&orders, console);

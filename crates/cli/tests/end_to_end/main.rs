@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_models;
 mod contracts;
 mod converting;
+mod deciding;
 mod determinism;
 mod disk;
 mod events;

@@ -27,6 +27,8 @@ pub(super) const CARD: Tag = *b"card";
 pub(super) const REFERENCE: Tag = *b"refr";
 /// Rows per node, mean contributions and quantiles of scores. Optional: without it there are no reasons and no drift.
 pub(super) const BACKGROUND: Tag = *b"back";
+/// Tiers of decisions. Required where it is there, because it decides.
+pub(super) const TIERS: Tag = *b"tier";
 /// Words of the reasons. Optional: without it the proposed ones are taken.
 pub(super) const REASONS: Tag = *b"rsns";
 
@@ -36,8 +38,8 @@ pub(super) const ROWS: Tag = *b"rows";
 pub(super) const WIDE: Tag = *b"wide";
 
 /// Every section of a model with features of orders.
-pub(super) const KNOWN: [Tag; 12] =
-    [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE, BACKGROUND, REASONS];
+pub(super) const KNOWN: [Tag; 13] =
+    [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE, BACKGROUND, REASONS, TIERS];
 
 /// Kind: boosted trees.
 pub(super) const KIND_GBT: u8 = 1;

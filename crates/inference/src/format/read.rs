@@ -11,11 +11,11 @@ use orderguard_features::schema::Schema;
 use super::header::{
     ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32,
     KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, KNOWN, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
-    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TIERS, TREES,
 };
 use super::wire::{
     BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire, SpecWire,
-    Wire, decode,
+    TiersWire, Wire, decode,
 };
 use crate::error::{LoadError, ModelError};
 use crate::model::{
@@ -63,6 +63,10 @@ impl Model {
             None => Background::default(),
         };
 
+        let tiers = match container.section(TIERS) {
+            Some(_) => read_section::<TiersWire>(&container, TIERS, "tier")?.into_tiers()?,
+            None => Vec::new(),
+        };
         let reasons = match container.section(REASONS) {
             Some(_) => ReasonTexts::from(read_section::<ReasonsWire>(&container, REASONS, "rsns")?),
             None => ReasonTexts::default(),
@@ -74,6 +78,7 @@ impl Model {
             predictor,
             calibration,
             threshold,
+            tiers,
             card: ModelCard::from(card),
             reference: reference.into_iter().map(FeatureReference::from).collect(),
             background,

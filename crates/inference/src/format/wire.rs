@@ -7,6 +7,7 @@
 
 use bincode::{Decode, Encode, config};
 
+use crate::decision::{Decision, Tier};
 use crate::error::ModelError;
 use crate::model::{
     Background, Calibration, Characteristic, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard,
@@ -191,6 +192,10 @@ pub(super) struct BackgroundWire {
     means: Vec<f64>,
     scores: Vec<f64>,
 }
+
+/// Decision (1 challenge, 2 review, 3 decline) and the raw score from which on it is made.
+#[derive(Encode, Decode)]
+pub(super) struct TiersWire(Vec<(u8, f64)>);
 
 #[derive(Encode, Decode)]
 pub(super) struct ReasonsWire {
@@ -430,6 +435,32 @@ impl BackgroundWire {
         };
         let node_rows = trees.iter().map(|tree| of_tree(tree.nodes.len())).collect();
         Ok(Background { n_rows, node_rows, means, scores })
+    }
+}
+
+impl From<&[Tier]> for TiersWire {
+    fn from(tiers: &[Tier]) -> Self {
+        Self(tiers.iter().map(|tier| (tier.decision as u8, tier.raw_score)).collect())
+    }
+}
+
+impl TiersWire {
+    /// # Errors
+    /// If a number means no decision, or there is no tier at all.
+    pub(super) fn into_tiers(self) -> Result<Vec<Tier>, ModelError> {
+        if self.0.is_empty() {
+            return Err(ModelError::Empty { of: "tiers" });
+        }
+        let tier = |(i, (decision, raw_score)): (usize, (u8, f64))| match Decision::ALL.get(usize::from(decision)) {
+            Some(&decision) => Ok(Tier { decision, raw_score }),
+            None => Err(ModelError::Value {
+                place: format!("tier {i}"),
+                field: "decision",
+                found: f64::from(decision),
+                expected: "1 to 3",
+            }),
+        };
+        self.0.into_iter().enumerate().map(tier).collect()
     }
 }
 

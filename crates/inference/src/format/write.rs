@@ -5,11 +5,11 @@ use orderguard_features::container::{ContainerWriter, KIND_MODEL};
 use super::header::{
     ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head,
     INPUT_F32, KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
-    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TREES,
+    NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TIERS, TREES,
 };
 use super::wire::{
     BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire, SpecWire,
-    VocabularyWire, encode,
+    TiersWire, VocabularyWire, encode,
 };
 use crate::error::WriteError;
 use crate::model::{Forest, Model, Node, Predictor};
@@ -57,6 +57,9 @@ impl Model {
             .section(GOLDEN, true, encode(&golden))
             .section(CARD, false, encode(&CardWire::from(&self.card)))
             .section(REFERENCE, false, encode(&reference));
+        if !self.tiers.is_empty() {
+            writer = writer.section(TIERS, true, encode(&TiersWire::from(self.tiers.as_slice())));
+        }
         if self.background.n_rows > 0 {
             writer = writer.section(BACKGROUND, false, encode(&BackgroundWire::from(&self.background)));
         }

@@ -8,5 +8,6 @@ mod file;
 mod fixtures;
 mod hostile;
 mod reasons;
+mod rules;
 mod samples;
 mod scoring;

@@ -255,6 +255,7 @@ pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
             probability: probability(&calibration, raw_score),
             aim: "false-positive rate at most 0.5 % in validation".into(),
         },
+        tiers: Vec::new(),
         calibration,
         card: ModelCard {
             program_version: "0.1.0".into(),
