@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -207,13 +208,15 @@ def figures(data, scores):
 
 
 def ours(programs, data, folder, *words):
+    """Seconds are processor time over processors, as those of tuned peers."""
     train.write_matrix(f"{folder}/matrix.ogmx", data.x, data.y, data.n_train)
-    start = time.perf_counter()
+    used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    start = used()
     done = subprocess.run([f"{programs}/examples/fit_matrix", f"{folder}/matrix.ogmx", "early_stop=true", f"n_valid={data.n_valid}",
                            f"scores={folder}/scores", f"threads={train.THREADS}", *words], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr)
-    found = figures(data, numpy.fromfile(f"{folder}/scores")) | {"seconds": round(time.perf_counter() - start, 2)}
+    found = figures(data, numpy.fromfile(f"{folder}/scores")) | {"seconds": round((used() - start) / train.THREADS, 2)}
     return found | {"search": json.loads(done.stdout).get("search")}
 
 
@@ -285,7 +288,7 @@ def main():
     say(f"\n{'set':22} {'rows':>8} {'frauds':>7}  {'learner':12} {'AP':>7} {'recall':>7} {'log loss':>9} {'seconds':>8}")
     below, above, n_sets = [], [], 0
     peers = () if args.ours else PEERS
-    gains = []
+    gains, ranks = [], []
     for family in args.set or TABLE:
         with tempfile.TemporaryDirectory() as folder:
             for data in FAMILIES[family](args.programs, folder):
@@ -310,6 +313,9 @@ def main():
                     results[peer] = cache[key]["found"]["default"]
                     if "tuned" in cache[key]["found"]:
                         results[f"{peer}*"] = cache[key]["found"]["tuned"]
+                tuned = {name: found["average_precision"] for name, found in results.items() if name.endswith("*")}
+                if args.search and len(tuned) == len(PEERS) + 1:
+                    ranks.append({name: 1 + sum(other > value for other in tuned.values()) for name, value in tuned.items()})
                 best = max(peers or ["orderguard"], key=lambda peer: results[peer]["average_precision"])
                 gaps = numpy.sort(numpy.array(results["orderguard"]["drawn"]) - numpy.array(results[best]["drawn"]))
                 gaps = gaps[~numpy.isnan(gaps)]
@@ -334,10 +340,15 @@ def main():
             f"better on {n_better}, worse on {n_worse}.")
     if peers:
         say(f"\nAt or above the best default peer on {len(above)} of {n_sets} sets; below it beyond the interval on {len(below)}: {', '.join(below) or 'none'}.")
+    if ranks:
+        mean = {name: numpy.mean([rank[name] for rank in ranks]) for name in ranks[0]}
+        in_order = sorted(mean, key=mean.get)
+        say(f"\nMean rank of average precision among the tuned, over {len(ranks)} sets: {', '.join(f'{name} {mean[name]:.2f}' for name in in_order)}.")
     if args.trials:
         say("A star marks a peer tuned by random trials on the calibration rows, or ours by a search.")
     if args.write:
-        (HERE / "results" / ("search.txt" if args.ours else "quality.txt")).write_text("\n".join(lines) + "\n")
+        name = "search.txt" if args.ours else "tuned.txt" if args.trials else "quality.txt"
+        (HERE / "results" / name).write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
