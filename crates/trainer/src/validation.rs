@@ -86,6 +86,44 @@ impl HeldMeasure {
     }
 }
 
+/// Finds the step that a score stands on: a search over all steps would be missed by the processor's guesses ten times a row.
+struct Places<'a> {
+    steps: &'a [i64],
+    /// Scores of one slot differ by less than two to this.
+    shift: u32,
+    /// Steps below each slot of scores; one more at the end.
+    below: Vec<u32>,
+}
+
+impl<'a> Places<'a> {
+    /// Of the table; its slots fit the first cache.
+    const SLOTS: u64 = 1 << 11;
+
+    /// `steps` rise, and there is one.
+    fn new(steps: &'a [i64]) -> Self {
+        let span = steps[steps.len() - 1].abs_diff(steps[0]);
+        let shift = (u64::BITS - span.leading_zeros()).saturating_sub(Self::SLOTS.ilog2());
+        let mut below = vec![0; (span >> shift) as usize + 2];
+        for &step in steps {
+            below[(step.abs_diff(steps[0]) >> shift) as usize + 1] += 1;
+        }
+        for slot in 1..below.len() {
+            below[slot] += below[slot - 1];
+        }
+        Self { steps, shift, below }
+    }
+
+    /// The last step that is not above the score, which is not below the first one.
+    fn of(&self, score: i64) -> usize {
+        let slot = (score.abs_diff(self.steps[0]) >> self.shift) as usize;
+        if slot + 1 >= self.below.len() {
+            return self.steps.len() - 1;
+        }
+        let (from, to) = (self.below[slot] as usize, self.below[slot + 1] as usize);
+        from + self.steps[from..to].partition_point(|&step| step <= score) - 1
+    }
+}
+
 /// Frauds at each distinct score of a fraud, highest first, and the honest rows from there up to the step before.
 struct Steps {
     counts: Vec<(u64, u64)>,
@@ -94,8 +132,8 @@ struct Steps {
 }
 
 impl Steps {
-    /// Only the scores of frauds are sorted; honest rows are counted between them, most by one comparison with the lowest. O(f
-    /// log f + n) in practice, O(n log f) at worst, for f frauds among n rows. None without a fraud.
+    /// Only the scores of frauds are sorted; honest rows are counted between them, those below all frauds by one comparison, others
+    /// by a look into a table. O(f log f + n) in practice, O(n log f) at worst, for f frauds among n rows. None without a fraud.
     fn of(scores: &[i64], labels: &[u8]) -> Option<Self> {
         let mut steps: Vec<i64> =
             scores.iter().zip(labels).filter(|&(_, &label)| label == 1).map(|(&score, _)| score).collect();
@@ -104,6 +142,7 @@ impl Steps {
         let frauds_at: Vec<u64> = steps.chunk_by(|a, b| a == b).map(|stretch| stretch.len() as u64).collect();
         steps.dedup();
         let &lowest = steps.first()?;
+        let places = Places::new(&steps);
         // honest_at[i]: honest rows with a score from steps[i] up to but not including steps[i + 1].
         let honest_at = scores
             .par_chunks(TASK_ROWS)
@@ -113,7 +152,7 @@ impl Steps {
                 |mut counts, (scores, labels)| {
                     for (&score, &label) in scores.iter().zip(labels) {
                         if score >= lowest && label != 1 {
-                            counts[steps.partition_point(|&step| step <= score) - 1] += 1;
+                            counts[places.of(score)] += 1;
                         }
                     }
                     counts
@@ -225,6 +264,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn places_are_those_of_a_search_over_all_steps(
+            steps in prop::collection::btree_set(prop_oneof![-40_i64..40, -90_000..90_000_i64, any::<i64>()], 1..60),
+            above in prop::collection::vec(any::<u64>(), 20),
+        ) {
+            let steps: Vec<i64> = steps.into_iter().collect();
+            let places = Places::new(&steps);
+            let near = steps.iter().flat_map(|&step| [step, step.saturating_add(1), step.saturating_sub(1).max(steps[0])]);
+            for score in near.chain(above.iter().map(|&by| steps[0].saturating_add((by >> 1) as i64))) {
+                prop_assert_eq!(places.of(score), steps.partition_point(|&step| step <= score) - 1);
+            }
+        }
+
         #[test]
         fn agrees_with_the_evaluation_crate(rows in prop::collection::vec((-20_i64..20, 0_u8..2), 0..300), k in 1_usize..20) {
             let (scores, labels): (Vec<i64>, Vec<u8>) = rows.into_iter().unzip();

@@ -146,6 +146,14 @@ impl Facts {
     }
 }
 
+/// The number that goes on with these digits; `None` where something else stands among them.
+fn more_digits(number: u64, digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(number, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then_some(number * 10 + u64::from(digit))
+    })
+}
+
 /// A number with a decimal point, at most fifteen digits in all.
 #[derive(Clone, Copy)]
 pub(super) struct Fraction {
@@ -168,29 +176,18 @@ impl Fraction {
         if body.len() > 16 {
             return None;
         }
-        let (mut digits, mut point, mut whole, mut in_milliseconds) = (0_u64, None, 0_u64, 0_u64);
-        for (at, &byte) in body.iter().enumerate() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit < 10 {
-                digits = digits * 10 + u64::from(digit);
-                if point.is_some_and(|point: usize| at == point + 3) {
-                    in_milliseconds = digits;
-                }
-            } else if byte == b'.' && point.is_none() && at > 0 {
-                (point, whole) = (Some(at), digits);
-            } else {
-                return None;
-            }
-        }
-        let point = point?;
-        let n_digits = body.len() - 1;
-        let n_decimals = n_digits - point;
+        let point = body.iter().position(|&byte| byte == b'.').filter(|&at| at > 0)?;
+        let tail = &body[point + 1..];
+        let (n_digits, n_decimals) = (body.len() - 1, tail.len());
         if n_decimals == 0 || n_decimals > 12 {
             return None;
         }
+        let (thousandths, rest) = tail.split_at(n_decimals.min(3));
+        let whole = more_digits(0, &body[..point])?;
+        let in_thousandths = more_digits(whole, thousandths)?;
+        let digits = more_digits(in_thousandths, rest)?;
         // Both are exact, so their ratio is the number nearest to the text (Clinger 1990, section 3).
         let size = digits as f64 / TENS[n_decimals];
-        let tail = &body[body.len() - n_decimals..];
         let decimals = match tail {
             // Too short for the noise of floating point.
             [.., last] if n_decimals < 7 && *last != b'0' => n_decimals,
@@ -199,7 +196,7 @@ impl Fraction {
         let seconds = match n_decimals {
             1 => digits * 100,
             2 => digits * 10,
-            _ => in_milliseconds,
+            _ => in_thousandths,
         } as i64;
         let sign = if negative { -1 } else { 1 };
         Some(Self {
