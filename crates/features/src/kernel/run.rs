@@ -61,19 +61,21 @@ impl EntityHistory {
             }
             if let Some(place) = place {
                 let (start, end) = (tail.start, tail.end);
-                let upto = tail.row(stride, end - 1);
+                // Windows with the same end stand one after the other.
+                let (mut delayed, mut last_hi, mut upto) = (0, end, tail.row(stride, end - 1));
                 for (group, near) in layout.groups.iter().zip(&mut *near) {
                     if !group.reads_rows {
                         write_frauds(extra, group, now, &mut |output, value| write(place, output, value));
                         continue;
                     }
                     let until = now - group.window.delayed;
-                    let (mut hi, mut all) = (end, Ends { upto, before: &NOTHING[..stride] });
-                    if group.window.delayed > 0 {
-                        hi = advance(tail.times, start, end, near.hi as usize, until);
-                        all.upto = tail.row(stride, hi - 1);
+                    if group.window.delayed != delayed {
+                        delayed = group.window.delayed;
+                        last_hi = advance(tail.times, start, end, near.hi as usize, until);
+                        upto = tail.row(stride, last_hi - 1);
                     }
-                    let mut lo = start;
+                    let (hi, mut lo) = (last_hi, start);
+                    let mut all = Ends { upto, before: &NOTHING[..stride] };
                     if let Some(over) = group.window.over {
                         lo = advance(tail.times, start, hi, near.lo as usize, until - over);
                         all.before = tail.row(stride, lo - 1);

@@ -126,7 +126,10 @@ impl<'a> Source<'a> {
     fn similarity(&self, a: usize, b: usize, column: &mut [f32]) {
         let (Some(left), Some(right)) = (self.text(a), self.text(b)) else { return };
         let (a, b) = (self.role(a), self.role(b));
-        let mut known: HashMap<(u32, u32), f32, FixedState> = HashMap::default();
+        // Most pairs come with a text that has not come before.
+        let n_pairs = column.len().min(left.levels.len().max(right.levels.len()));
+        let mut known: HashMap<(u32, u32), f32, FixedState> =
+            HashMap::with_capacity_and_hasher(n_pairs, FixedState::default());
         for (cell, &row) in column.iter_mut().zip(&self.rows.row) {
             let pair = (left.codes[row as usize], right.codes[row as usize]);
             if pair.0 != MISSING_CODE && pair.1 != MISSING_CODE {
