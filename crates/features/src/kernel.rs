@@ -49,6 +49,7 @@ mod plain;
 mod plan;
 mod read;
 mod run;
+mod seek;
 #[cfg(test)]
 mod tests;
 

@@ -7,8 +7,14 @@
 //!
 //! Keys are hashes, spread evenly; hostile ones (from a file) only make the tree deeper, at most to its 64 bits.
 
+mod each;
+mod iter;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
+
+pub use each::get_each;
+pub use iter::Iter;
 
 use crate::identity::{EntityKey, OrderId};
 
@@ -129,7 +135,7 @@ impl<K: ShardKey, V> Shards<K, V> {
 
     /// The entries in rising order of their keys.
     pub fn iter(&self) -> Iter<'_, K, V> {
-        Iter { shards: self.shards.iter(), branches: Vec::new(), leaf: None, key: PhantomData }
+        Iter::over(&self.shards)
     }
 
     /// The shards, or none before the first insert.
@@ -205,58 +211,6 @@ impl<K: ShardKey, V: Clone> Shards<K, V> {
     }
 }
 
-/// Looks up a key in each of some maps, side by side: each step down waits for memory, and the waits overlap.
-///
-/// # Panics
-/// If `found` is shorter than `wanted`: a caller's bug.
-pub fn get_each<'a, K: ShardKey, V>(wanted: &[(&'a Shards<K, V>, K)], found: &mut [Option<&'a V>]) {
-    for (wanted, found) in wanted.chunks(SIDE_BY_SIDE).zip(found[..wanted.len()].chunks_mut(SIDE_BY_SIDE)) {
-        let mut walks = [const { Walk { node: None, key: 0, used: ROOT_BITS, near: 0, estimate: 0 } }; SIDE_BY_SIDE];
-        let walks = &mut walks[..wanted.len()];
-        for (walk, (map, key)) in walks.iter_mut().zip(wanted) {
-            walk.node = map.shards.get(shard_of(*key)).and_then(|shard| shard.root.as_deref());
-            walk.key = key.bits();
-        }
-        let mut is_below = true;
-        while is_below {
-            is_below = false;
-            for walk in &mut *walks {
-                if let Some(Node::Branch(children)) = walk.node {
-                    walk.node = children[digit(walk.key, walk.used)].as_deref();
-                    walk.used += BRANCH_BITS;
-                    is_below = true;
-                }
-            }
-        }
-        for walk in &mut *walks {
-            if let Some(Node::Leaf(leaf)) = walk.node {
-                walk.estimate = leaf.estimate(walk.key, walk.used);
-                walk.near = leaf.keys.get(walk.estimate).copied().unwrap_or(u64::MAX);
-            }
-        }
-        for (walk, found) in walks.iter().zip(found) {
-            *found = match walk.node {
-                Some(Node::Leaf(leaf)) if walk.near == walk.key => Some(&leaf.values[walk.estimate]),
-                Some(Node::Leaf(leaf)) => leaf.find(walk.key, walk.used).ok().map(|at| &leaf.values[at]),
-                _ => None,
-            };
-        }
-    }
-}
-
-/// So many lookups are made at once: more than memory can serve at a time.
-const SIDE_BY_SIDE: usize = 32;
-
-/// How far one lookup has come.
-struct Walk<'a, V> {
-    node: Option<&'a Node<V>>,
-    key: u64,
-    used: u32,
-    /// The key that stands where this one is expected.
-    near: u64,
-    estimate: usize,
-}
-
 /// Part of a map, see [`Shards::leaf_at`].
 #[derive(Clone, Copy, Debug)]
 pub struct LeafAt<'a, V> {
@@ -304,7 +258,7 @@ impl<K: ShardKey, V> Shard<K, V> {
 
     /// The entries in rising order of their keys.
     pub fn iter(&self) -> Iter<'_, K, V> {
-        Iter { shards: std::slice::from_ref(self).iter(), branches: Vec::new(), leaf: None, key: PhantomData }
+        Iter::over(std::slice::from_ref(self))
     }
 
     /// The leaf of a cursor within this shard, and the cursor behind it.
@@ -514,66 +468,6 @@ impl<V> Leaf<V> {
             leaf.values.push(value);
         }
         leaves.map(|leaf| (!leaf.keys.is_empty()).then(|| Arc::new(Node::Leaf(leaf))))
-    }
-}
-
-/// Entries in rising order of their keys.
-#[derive(Clone, Debug)]
-pub struct Iter<'a, K, V> {
-    shards: std::slice::Iter<'a, Shard<K, V>>,
-    branches: Vec<std::slice::Iter<'a, Option<Arc<Node<V>>>>>,
-    leaf: Option<(&'a Leaf<V>, usize)>,
-    key: PhantomData<K>,
-}
-
-impl<'a, K: ShardKey, V> Iterator for Iter<'a, K, V> {
-    type Item = (K, &'a V);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some((leaf, at)) = &mut self.leaf {
-                if let Some(&key) = leaf.keys.get(*at) {
-                    let value = &leaf.values[*at];
-                    *at += 1;
-                    return Some((K::from_bits(key), value));
-                }
-                self.leaf = None;
-            }
-            let node = loop {
-                match self.branches.last_mut() {
-                    Some(children) => match children.next() {
-                        Some(child) => break child,
-                        None => {
-                            self.branches.pop();
-                        }
-                    },
-                    None => break &self.shards.next()?.root,
-                }
-            };
-            match node.as_deref() {
-                Some(Node::Leaf(leaf)) => self.leaf = Some((leaf, 0)),
-                Some(Node::Branch(children)) => self.branches.push(children.iter()),
-                None => {}
-            }
-        }
-    }
-}
-
-impl<'a, K: ShardKey, V> IntoIterator for &'a Shards<K, V> {
-    type Item = (K, &'a V);
-    type IntoIter = Iter<'a, K, V>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-impl<'a, K: ShardKey, V> IntoIterator for &'a Shard<K, V> {
-    type Item = (K, &'a V);
-    type IntoIter = Iter<'a, K, V>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
     }
 }
 

@@ -2,11 +2,61 @@
 //! exact and were all known, and numbers of frauds.
 
 use super::history::{EntityHistory, Extra};
-use super::layout::{Group, NOTHING, Plain};
+use super::layout::{Group, InputCell, Moment, NOTHING, Op, Step, TOTALS};
 use super::measure;
 use super::plan::{Plan, Window};
-use super::read::{Near, seek};
+use super::read::Near;
+use super::seek::seek;
 use super::{ENTITY_LIFETIME, MAX_TIME, Occurrence};
+
+/// A step that is a difference of two totals where all is exact and known, see [`Group::plain`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Plain {
+    Count { output: usize, n: Half },
+    Sum { output: usize, sum: usize, unit: f64, per_currency: bool },
+    Mean { output: usize, n: Half, sum: usize, unit: f64, per_currency: bool },
+}
+
+impl Plain {
+    pub(super) fn of(step: &Step, inputs: &[InputCell]) -> Option<Self> {
+        let output = step.output;
+        match step.op {
+            _ if step.versus.is_some() => None,
+            Op::Count { series } => Some(Self::Count { output, n: Half::at(series) }),
+            Op::Moments { input, of: Moment::Sum, unit, per_currency, .. } => {
+                Some(Self::Sum { output, sum: inputs[input].sum, unit, per_currency })
+            }
+            Op::Moments { input, of: Moment::Mean, unit, per_currency, .. } => {
+                let InputCell { n, sum, .. } = inputs[input];
+                Some(Self::Mean { output, n: Half::at(n), sum, unit, per_currency })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where a count stands in a row: which word, and which half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Half {
+    word: usize,
+    shift: u32,
+}
+
+impl Half {
+    pub(super) fn at(index: usize) -> Self {
+        Self { word: TOTALS + index / 2, shift: 32 * (index % 2) as u32 }
+    }
+
+    pub(super) fn of(self, row: &[i64]) -> u32 {
+        (row[self.word] as u64 >> self.shift) as u32
+    }
+
+    /// The count of the rows after `before`, up to `upto`.
+    #[inline]
+    pub(super) fn between(self, before: &[i64], upto: &[i64]) -> u32 {
+        self.of(upto).wrapping_sub(self.of(before))
+    }
+}
 
 /// Running totals at the end of a run of rows, and before it.
 #[derive(Clone, Copy, Debug)]

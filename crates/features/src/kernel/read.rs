@@ -7,6 +7,7 @@ use super::log::Log;
 use super::measure::{self, Moments};
 use super::plain::{Ends, write_frauds, write_plain};
 use super::plan::{Plan, Window};
+use super::seek::{partition, seek};
 use super::{ENTITY_LIFETIME, MAX_TIME, MISSING, Occurrence};
 
 /// Where a window of an entity began and ended when it was searched last: where the next search begins.
@@ -621,58 +622,4 @@ impl<'a> Reader<'a> {
         let due = self.count(self.layout.orders, view) as i64;
         ((due + resolved).max(frauds), frauds)
     }
-}
-
-/// The first position in `start..end` whose time is not before `key`, searched outwards from `near`: O(log of how far).
-#[inline]
-pub(super) fn seek(times: &[i64], start: usize, end: usize, near: usize, key: i64) -> usize {
-    let near = near.clamp(start, end);
-    if near > start && times[near - 1] >= key {
-        return seek_before(times, start, near - 1, key);
-    }
-    // Mostly none to a few rows on.
-    for (step, &time) in times[near..end].iter().enumerate().take(8) {
-        if time >= key {
-            return near + step;
-        }
-    }
-    if end - near <= 8 { end } else { seek_after(times, near + 8, end, key) }
-}
-
-/// As [`seek`], where all before `lo` are before `key`.
-#[inline(never)]
-fn seek_after(times: &[i64], mut lo: usize, end: usize, key: i64) -> usize {
-    let (mut hi, mut step) = (lo, 8);
-    while hi < end && times[hi] < key {
-        lo = hi + 1;
-        hi += step;
-        step *= 2;
-    }
-    let hi = hi.min(end);
-    lo + times[lo..hi].partition_point(|&time| time < key)
-}
-
-/// As [`seek`], where the one at `hi` is not before `key`.
-#[inline(never)]
-fn seek_before(times: &[i64], start: usize, mut hi: usize, key: i64) -> usize {
-    let mut step = 1;
-    while hi > start {
-        let probe = hi.saturating_sub(step).max(start);
-        if times[probe] < key {
-            return probe + 1 + times[probe + 1..hi].partition_point(|&time| time < key);
-        }
-        hi = probe;
-        step *= 2;
-    }
-    start
-}
-
-/// Number of positions of `lo..hi`, from `lo` on, for which `is_before` holds.
-fn partition(lo: usize, hi: usize, is_before: impl Fn(usize) -> bool) -> usize {
-    let (mut a, mut b) = (lo, hi);
-    while a < b {
-        let middle = a + (b - a) / 2;
-        if is_before(middle) { a = middle + 1 } else { b = middle }
-    }
-    a - lo
 }

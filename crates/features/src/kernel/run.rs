@@ -8,7 +8,8 @@ use super::history::EntityHistory;
 use super::layout::{KNOWN, META, NOTHING};
 use super::plain::{Ends, write_frauds, write_plain};
 use super::plan::Plan;
-use super::read::{Near, seek};
+use super::read::Near;
+use super::seek::advance;
 use super::{ENTITY_LIFETIME, MAX_CELLS, MAX_TIME, Occurrence};
 
 /// An event that a run may take.
@@ -121,17 +122,4 @@ impl EntityHistory {
         self.late_known = self.late_known.max(times[start + n_old - 2]);
         self.log.drop_many(layout, n_old - 1);
     }
-}
-
-/// As [`seek`], where the one that is sought is mostly near, and never far for long: times only go on.
-#[inline]
-fn advance(times: &[i64], start: usize, end: usize, near: usize, key: i64) -> usize {
-    let mut at = near.clamp(start, end);
-    if at > start && times[at - 1] >= key {
-        return seek(times, start, end, at, key);
-    }
-    while at < end && times[at] < key {
-        at += 1;
-    }
-    at
 }

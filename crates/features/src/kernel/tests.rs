@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::naive::Recount;
-use super::read::seek;
+use super::seek::seek;
 use super::*;
 use crate::container::SectionReader;
 use crate::language::feature::Comparison;
