@@ -7,9 +7,21 @@ use crate::harness::cells;
 fn tiers_decide_and_records_hold() {
     let (place, _) = shop();
     assert!(place.ok("tiers --model out/model.ogm").out.contains("review from probability"));
-    place.ok("tiers --model out/model.ogm --challenge 2% --review 3% --decline 8% -o tiers.ogm");
+    // Between probabilities that occur, so that every decision is made.
+    let plain = place.ok("score --model out/model.ogm --state out/state.ogs --data new.csv").cells();
+    let mut found: Vec<f64> = plain[1..].iter().map(|row| row[3].parse().unwrap()).collect();
+    found.sort_by(f64::total_cmp);
+    found.dedup();
+    assert!(found.len() >= 4, "{found:?}");
+    let [challenge, review, decline] = [1, 2, 3].map(|i| {
+        let at = i * found.len() / 4;
+        f64::midpoint(found[at - 1], found[at])
+    });
+    place.ok(&format!(
+        "tiers --model out/model.ogm --challenge {challenge} --review {review} --decline {decline} -o tiers.ogm"
+    ));
     let shown = place.ok("tiers --model tiers.ogm").out;
-    assert!(shown.contains("challenge from probability 2.000 %") && shown.lines().count() == 3, "{shown}");
+    assert!(shown.contains("challenge from probability") && shown.lines().count() == 3, "{shown}");
     let log = "score --model tiers.ogm --state out/state.ogs --data new.csv -o scores.csv --audit log.jsonl";
     place.ok(&format!("{log} --shadow out/model.ogm"));
     let scores = cells(&place.text("scores.csv"));
@@ -17,15 +29,15 @@ fn tiers_decide_and_records_hold() {
     for row in &scores[1..] {
         let p: f64 = row[3].parse().unwrap();
         let expected = match p {
-            p if p >= 0.08 => "decline",
-            p if p >= 0.03 => "review",
-            p if p >= 0.02 => "challenge",
+            p if p >= decline => "decline",
+            p if p >= review => "review",
+            p if p >= challenge => "challenge",
             _ => "approve",
         };
         assert_eq!(row[4], expected, "{row:?}");
         *counts.entry(row[4].clone()).or_insert(0) += 1;
     }
-    assert!(counts.len() >= 3, "{counts:?}");
+    assert_eq!(counts.len(), 4, "{counts:?}");
 
     let records: Vec<serde_json::Value> =
         place.text("log.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
