@@ -27,7 +27,8 @@
 //! that of `b_i` to that of `b_i+1` once the bucket's start is older than `n - b_i`. Rows older than n less the retention
 //! (the longest bound plus [`LATENESS_ALLOWANCE`] and 2^20 ms) count for lifetimes only. Folded events keep their counts, sums,
 //! smallest and largest values and the times of their first and last event; their keys, gaps and places are lost, so that
-//! `distinct`, gap variation and speed look at exact events only.
+//! `distinct`, gap variation and speed look at exact events only. An event is folded when a newer one is learned, before orders of
+//! the same millisecond that are read later: a window that begins within the bucket may tell these one from the other.
 //!
 //! # Labels
 //! An order counts as resolved from `time + label delay` on, or from its first label on if that is earlier; see
