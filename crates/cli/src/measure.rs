@@ -8,7 +8,7 @@ use orderguard_features::schema::{Available, Role, Schema, TimeFormat};
 use orderguard_features::table::{ColumnData, MISSING_I64};
 use orderguard_inference::calibrate::probability;
 use orderguard_inference::model::{Calibration, Predictor};
-use orderguard_inference::{RawScorer, Scorer};
+use orderguard_inference::{BatchScratch, RawScorer, Scorer};
 use rayon::prelude::*;
 
 use crate::failure::{Blame, Outcome};
@@ -24,12 +24,12 @@ const BOOTSTRAP_SEED: u64 = 1;
 
 /// Raw scores of rows, in parallel.
 pub(crate) fn raw_scores(scorer: &RawScorer, matrix: &Matrix, rows: &[u32]) -> Outcome<Vec<f64>> {
-    in_chunks(rows, |rows, out| scorer.raw_scores_into(matrix, rows, out))
+    in_chunks(rows, |rows, out| scorer.raw_scores_into(matrix, rows, out, &mut BatchScratch::default()))
 }
 
 /// As [`raw_scores`], by a whole model.
 pub(crate) fn model_scores(scorer: &Scorer, matrix: &Matrix, rows: &[u32]) -> Outcome<Vec<f64>> {
-    in_chunks(rows, |rows, out| scorer.raw_scores_into(matrix, rows, out))
+    in_chunks(rows, |rows, out| scorer.raw_scores_into(matrix, rows, out, &mut BatchScratch::default()))
 }
 
 fn in_chunks(

@@ -9,7 +9,7 @@ use crate::error::{ModelError, ScoreError};
 use crate::explain::additive;
 use crate::model::{Forest, Node, Predictor};
 use crate::reference::N_QUANTILES;
-use crate::scorer::RawScorer;
+use crate::scorer::{BatchScratch, RawScorer};
 use crate::wide::{WideForest, WideNode, WideTree};
 
 /// Most rows that [`of`] counts: the share of a node with one row in a hundred is then known to a thirteenth of itself, and counting takes
@@ -51,7 +51,7 @@ pub fn of(predictor: &Predictor, matrix: &Matrix, rows: &[u32]) -> Result<Backgr
     let n = rows.len().min(MAX_ROWS);
     let drawn: Vec<u32> = (0..n).map(|i| rows[(i as u64 * rows.len() as u64 / n as u64) as usize]).collect();
     let mut scores = vec![0.0; n];
-    match scorer.raw_scores_into(matrix, &drawn, &mut scores) {
+    match scorer.raw_scores_into(matrix, &drawn, &mut scores, &mut BatchScratch::default()) {
         Ok(()) => {}
         Err(ScoreError::RowOutOfRange { row, n_rows }) => panic!("row {row} is outside of a matrix of {n_rows} rows"),
         Err(_) => unreachable!("widths and lengths agree"),

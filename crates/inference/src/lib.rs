@@ -48,4 +48,4 @@ mod tests;
 
 pub use decision::{Decision, Tier};
 pub use error::{LoadError, ModelError, ScoreError, WriteError};
-pub use scorer::{RawScorer, Score, Scorer};
+pub use scorer::{BatchScratch, RawScorer, Score, Scorer};

@@ -88,9 +88,22 @@ impl Scorer {
     }
 
     /// See [`RawScorer::raw_scores_into`].
-    pub fn raw_scores_into(&self, matrix: &Matrix, rows: &[u32], out: &mut [f64]) -> Result<(), ScoreError> {
-        self.raw.raw_scores_into(matrix, rows, out)
+    pub fn raw_scores_into(
+        &self,
+        matrix: &Matrix,
+        rows: &[u32],
+        out: &mut [f64],
+        scratch: &mut BatchScratch,
+    ) -> Result<(), ScoreError> {
+        self.raw.raw_scores_into(matrix, rows, out, scratch)
     }
+}
+
+/// Memory for scoring many rows, used again for each call: one per thread.
+#[derive(Clone, Debug, Default)]
+pub struct BatchScratch {
+    engine: EngineScratch,
+    row: Vec<f32>,
 }
 
 /// The part of a scorer that needs neither schema nor calibration: what a trainer measures itself with.
@@ -152,13 +165,19 @@ impl RawScorer {
 
     /// Raw scores of the given rows of a matrix, `out[i]` of row `rows[i]`; the same bits as one row at a time.
     ///
-    /// Allocates one block of scratch space per call. Callers that want threads cut `rows` and `out` into ranges of some
-    /// thousand rows and call this for each.
+    /// Allocates nothing once `scratch` has been used with this model. Callers that want threads cut `rows` and `out` into
+    /// ranges of some thousand rows and call this for each, with a scratch per thread.
     ///
     /// # Errors
     /// If the matrix has another width than the model, `out` another length than `rows`, or a row does not exist; `out` is
     /// untouched then.
-    pub fn raw_scores_into(&self, matrix: &Matrix, rows: &[u32], out: &mut [f64]) -> Result<(), ScoreError> {
+    pub fn raw_scores_into(
+        &self,
+        matrix: &Matrix,
+        rows: &[u32],
+        out: &mut [f64],
+        scratch: &mut BatchScratch,
+    ) -> Result<(), ScoreError> {
         self.check_width(matrix.n_features())?;
         if rows.len() != out.len() {
             return Err(ScoreError::OutputLength { found: out.len(), expected: rows.len() });
@@ -167,13 +186,14 @@ impl RawScorer {
             return Err(ScoreError::RowOutOfRange { row, n_rows: matrix.n_rows() });
         }
         let gather = |i: usize, values: &mut [f32]| matrix.copy_row(rows[i] as usize, values);
-        let mut row = vec![0.0; self.n_features()];
+        let BatchScratch { engine, row } = scratch;
+        row.resize(self.n_features(), 0.0);
         match &self.kind {
-            Kind::Forest(forest) => forest.raw_scores(out, &mut row, &mut EngineScratch::default(), gather),
+            Kind::Forest(forest) => forest.raw_scores(out, row, engine, gather),
             Kind::Linear(_) | Kind::Scorecard(_) => {
                 for (i, slot) in out.iter_mut().enumerate() {
-                    gather(i, &mut row);
-                    *slot = self.score_checked(&row);
+                    gather(i, row);
+                    *slot = self.score_checked(row);
                 }
             }
         }

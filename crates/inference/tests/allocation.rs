@@ -4,10 +4,14 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use orderguard_features::matrix::Matrix;
 use orderguard_inference::engine::{Choice, Engine, Width};
 use orderguard_inference::explain::{ExplainScratch, Explainer};
 use orderguard_inference::import::lightgbm;
+use orderguard_inference::model::Model;
+use orderguard_inference::reasons::{Language, ReasonScratch, Reasoner};
 use orderguard_inference::rows::{RowScorer, RowScratch};
+use orderguard_inference::{BatchScratch, Scorer};
 
 static N_ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -30,8 +34,42 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Orders of our own models: scores, contributions, reasons and their words.
+fn own_models() {
+    for bytes in [
+        &include_bytes!("../../../models/golden/v0/gbt.ogm")[..],
+        include_bytes!("../../../models/golden/v0/logistic.ogm"),
+        include_bytes!("../../../models/golden/v0/scorecard.ogm"),
+    ] {
+        let model = Model::from_bytes(bytes).unwrap();
+        let (scorer, reasoner) = (Scorer::compile(&model).unwrap(), Reasoner::compile(&model).unwrap());
+        let n = scorer.n_features();
+        let columns = (0..n).flat_map(|j| model.golden.iter().map(move |golden| golden.row[j])).collect();
+        let matrix = Matrix::from_columns(model.golden.len(), n, columns);
+        let rows: Vec<u32> = (0..model.golden.len() as u32).collect();
+        let mut out = vec![0.0; rows.len()];
+        let (mut batch, mut reasons, mut words) = (BatchScratch::default(), ReasonScratch::default(), String::new());
+        let mut all = || {
+            scorer.raw_scores_into(&matrix, &rows, &mut out, &mut batch).unwrap();
+            for golden in &model.golden {
+                let score = scorer.score(&golden.row).unwrap();
+                for reason in reasoner.reasons(&golden.row, score.raw_score, &mut reasons).unwrap() {
+                    words.clear();
+                    reasoner.write(reason, &golden.row, Language::Polish, &mut words);
+                    assert!(!words.is_empty());
+                }
+            }
+        };
+        all();
+        let before = N_ALLOCATIONS.load(Ordering::Relaxed);
+        all();
+        assert_eq!(N_ALLOCATIONS.load(Ordering::Relaxed), before, "{}", model.card.kind);
+    }
+}
+
 #[test]
 fn a_warm_scorer_allocates_nothing() {
+    own_models();
     let text = include_bytes!("data/lightgbm/missing-zero.txt");
     let model = lightgbm::read(text).unwrap();
     let n = model.names.len();

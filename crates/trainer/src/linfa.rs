@@ -32,7 +32,7 @@ use ndarray::{Array1, ArrayBase, Data, Ix2};
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;
 use orderguard_inference::model::Predictor;
-use orderguard_inference::{ModelError, RawScorer};
+use orderguard_inference::{BatchScratch, ModelError, RawScorer};
 
 use crate::boosting;
 use crate::logistic::{self, LogisticParams};
@@ -281,7 +281,9 @@ impl Fitted {
         let matrix = matrix_of(records);
         let rows: Vec<u32> = (0..matrix.n_rows() as u32).collect();
         let mut out = vec![0.0; rows.len()];
-        self.scorer.raw_scores_into(&matrix, &rows, &mut out).expect("the records are as wide as those of the fit");
+        self.scorer
+            .raw_scores_into(&matrix, &rows, &mut out, &mut BatchScratch::default())
+            .expect("the records are as wide as those of the fit");
         out
     }
 }

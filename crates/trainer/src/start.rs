@@ -1,8 +1,8 @@
 //! The scores that a fit goes on from.
 
 use orderguard_features::matrix::Matrix;
-use orderguard_inference::RawScorer;
 use orderguard_inference::model::{Forest, Predictor};
+use orderguard_inference::{BatchScratch, RawScorer};
 use rayon::prelude::*;
 
 use crate::fit_error::{FitError, StartError};
@@ -64,7 +64,9 @@ pub(crate) fn scores(forest: &Forest, parts: &[&Samples<'_>]) -> Result<Vec<i64>
 fn of_rows(scorer: &RawScorer, matrix: &Matrix, rows: &[u32]) -> Vec<i64> {
     let mut raw = vec![0.0; rows.len()];
     raw.par_chunks_mut(TASK_ROWS).zip(rows.par_chunks(TASK_ROWS)).for_each(|(raw, rows)| {
-        scorer.raw_scores_into(matrix, rows, raw).expect("the width was checked, and the rows are the caller's");
+        scorer
+            .raw_scores_into(matrix, rows, raw, &mut BatchScratch::default())
+            .expect("the width was checked, and the rows are the caller's");
     });
     // A score is a whole number of units, below 2^53 of them.
     raw.into_iter().map(to_fixed).collect()

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::samples::gbt;
 use crate::engine::{Choice, CompiledForest, Engine, EngineScratch, Width, compile_both};
 use crate::model::{Forest, Node, Predictor, Tree};
-use crate::scorer::RawScorer;
+use crate::scorer::{BatchScratch, RawScorer};
 use crate::wide::{Codes, Missing, WideForest, WideNode, WideTree, ZERO_BAND, raw_score_naive};
 
 /// Draws numbers; the same each time for one seed.
@@ -236,7 +236,9 @@ fn our_own_forests_give_the_bits_of_their_naive_walk() {
     for choice in choices() {
         let scorer = RawScorer::compile_with(&Predictor::Gbt(forest.clone()), choice).unwrap();
         let mut out = vec![0.0; 300];
-        scorer.raw_scores_into(&matrix, &(0..300).collect::<Vec<u32>>(), &mut out).unwrap();
+        scorer
+            .raw_scores_into(&matrix, &(0..300).collect::<Vec<u32>>(), &mut out, &mut BatchScratch::default())
+            .unwrap();
         for (row, score) in values.chunks_exact(5).zip(out) {
             let expected = crate::tree::raw_score_naive(&forest, row).to_bits();
             assert_eq!(scorer.raw_score(row).unwrap().to_bits(), expected);

@@ -10,7 +10,7 @@ use crate::calibrate::probability;
 use crate::error::{ModelError, ScoreError};
 use crate::model::Predictor;
 use crate::tree::raw_score_naive;
-use crate::{Decision, RawScorer, Scorer};
+use crate::{BatchScratch, Decision, RawScorer, Scorer};
 
 fn matrix_of(rows: &[Vec<f32>]) -> Matrix {
     let mut matrix = Matrix::missing(rows.len(), N_FEATURES as usize);
@@ -54,7 +54,7 @@ proptest! {
         let scorer = RawScorer::compile(&predictor).unwrap();
         let picks: Vec<u32> = picks.iter().map(|pick| pick % rows.len() as u32).collect();
         let mut out = vec![f64::NAN; picks.len()];
-        scorer.raw_scores_into(&matrix_of(&rows), &picks, &mut out).unwrap();
+        scorer.raw_scores_into(&matrix_of(&rows), &picks, &mut out, &mut BatchScratch::default()).unwrap();
         for (&pick, found) in picks.iter().zip(&out) {
             let expected = scorer.raw_score(&rows[pick as usize]).unwrap();
             prop_assert_eq!(found.to_bits(), expected.to_bits());
@@ -105,11 +105,12 @@ fn rejects_batches_of_another_shape() {
     let scorer = Scorer::compile(&gbt()).unwrap();
     let matrix = Matrix::missing(3, 5);
     let mut out = [7.0; 2];
-    let narrow = scorer.raw_scores_into(&Matrix::missing(3, 4), &[0, 1], &mut out).unwrap_err();
+    let narrow =
+        scorer.raw_scores_into(&Matrix::missing(3, 4), &[0, 1], &mut out, &mut BatchScratch::default()).unwrap_err();
     assert_eq!(narrow, ScoreError::RowLength { found: 4, expected: 5 });
-    let short = scorer.raw_scores_into(&matrix, &[0, 1, 2], &mut out).unwrap_err();
+    let short = scorer.raw_scores_into(&matrix, &[0, 1, 2], &mut out, &mut BatchScratch::default()).unwrap_err();
     assert_eq!(short, ScoreError::OutputLength { found: 2, expected: 3 });
-    let outside = scorer.raw_scores_into(&matrix, &[0, 3], &mut out).unwrap_err();
+    let outside = scorer.raw_scores_into(&matrix, &[0, 3], &mut out, &mut BatchScratch::default()).unwrap_err();
     assert_eq!(outside, ScoreError::RowOutOfRange { row: 3, n_rows: 3 });
     assert_eq!(out, [7.0; 2]);
 }
