@@ -8,7 +8,7 @@ use std::fmt;
 
 use orderguard_features::event::{OrderError, Value};
 use orderguard_features::identity::{EntityKey, IdentityKey};
-use orderguard_features::language::feature::{Aggregate, EntityPart, Feature, History, is_first_seen};
+use orderguard_features::language::feature::{EntityPart, Feature, History, is_first_seen};
 use orderguard_features::language::resolve;
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::State;
@@ -161,7 +161,7 @@ struct CompiledList {
 struct CompiledLimit {
     limit: FirstOrderLimit,
     amount: usize,
-    /// A feature of the account alone that says when it is first seen.
+    /// How many orders the account made.
     account: usize,
 }
 
@@ -209,20 +209,18 @@ impl Decider {
         }
     }
 
-    /// What is to be done with an order; one that cannot be read has the configured fallback. The state is not changed; the order
+    /// What is to be done with an order; one that cannot be read has the configured fallback, unless it is of a blocked entity. The state is not changed; the order
     /// that `scratch` then holds can be learned unless [`Verdict::error`] is there.
     pub fn decide(&self, state: &State, values: &[Value<'_>], arrival: UnixMillis, scratch: &mut Scratch) -> Verdict {
         let score = match self.scorer.score(state, values, arrival, scratch) {
             Ok(score) => score,
             Err(error) => {
-                let error = Some(error);
-                return Verdict {
-                    decision: self.fallback,
-                    ground: Ground::Unreadable,
-                    score: None,
-                    shadow: None,
-                    error,
+                // Who is blocked is blocked, whatever else the order says.
+                let (decision, ground) = match self.listed(values, false) {
+                    Some(at) => (Decision::Decline, Ground::List(at)),
+                    None => (self.fallback, Ground::Unreadable),
                 };
+                return Verdict { decision, ground, score: None, shadow: None, error: Some(error) };
             }
         };
         let shadow = self.shadow.as_ref().map(|shadow| shadow.score(scratch));
@@ -231,22 +229,29 @@ impl Decider {
     }
 
     fn rule(&self, values: &[Value<'_>], row: &[f32], score: &Score) -> (Decision, Ground) {
-        let key = self.scorer.extractor().key();
-        for trusted in [false, true] {
-            for (at, list) in self.lists.iter().enumerate().filter(|(_, list)| list.trusted == trusted) {
-                if list.holds(values, key) {
-                    return (if trusted { Decision::Approve } else { Decision::Decline }, Ground::List(at));
-                }
-            }
+        if let Some(at) = self.listed(values, false) {
+            return (Decision::Decline, Ground::List(at));
         }
+        if let Some(at) = self.listed(values, true) {
+            return (Decision::Approve, Ground::List(at));
+        }
+        // An account may have signed up, or failed to pay, before it orders for the first time.
         if let Some(CompiledLimit { limit, amount, account }) = &self.first_order
-            && is_first_seen(row[*account])
+            && (row[*account] == 0.0 || is_first_seen(row[*account]))
             && row[*amount] > limit.max_amount
             && limit.decision > score.decision
         {
             return (limit.decision, Ground::FirstOrder);
         }
         (score.decision, Ground::Model)
+    }
+}
+
+impl Decider {
+    /// The first list that holds an entity of the order.
+    fn listed(&self, values: &[Value<'_>], trusted: bool) -> Option<usize> {
+        let key = self.scorer.extractor().key();
+        self.lists.iter().position(|list| list.trusted == trusted && list.holds(values, key))
     }
 }
 
@@ -287,9 +292,12 @@ impl CompiledLimit {
             }
             _ => false,
         };
+        // All orders ever: a window, a delay or a condition would show in the words.
         let of_account = |feature: &Feature| match feature {
-            Feature::History(History { aggregate: Aggregate::IsNew, .. }) => false,
-            Feature::History(History { entity, .. }) => matches!(entity.as_slice(), [part] if is_customer(part)),
+            Feature::History(History { entity, .. }) => {
+                matches!(entity.as_slice(), [part @ EntityPart::Column(name)]
+                    if is_customer(part) && feature.to_string() == format!("count(order) by {name}"))
+            }
             _ => false,
         };
         let amount = find(&|feature| *feature == Feature::Amount, "amount")?;

@@ -23,17 +23,22 @@ pub(crate) fn run(args: &VerifyLogArgs, console: &Console) -> Outcome {
     let scorer = Scorer::compile(&model).bad_data()?;
     let id = model_id(&model);
     let mut reader = BufReader::new(open(args)?);
-    let (mut n_records, mut n_wrong, mut n_differences) = (0u64, 0u64, 0u64);
+    let (mut n_records, mut n_wrong, mut n_differences, mut n_unread) = (0u64, 0u64, 0u64, 0u64);
     let mut line = String::new();
     for number in 1u64.. {
         line.clear();
-        let n = reader.by_ref().take(MAX_LINE).read_line(&mut line).bad_data()?;
+        let n = reader
+            .by_ref()
+            .take(MAX_LINE)
+            .read_line(&mut line)
+            .or_else(|error| data(format_args!("{}, line {number}: {error}", args.log.display())))?;
         if n == 0 {
             break;
         }
         n_records += 1;
         let found = differences(&line, &scorer, &id);
         n_wrong += u64::from(!found.is_empty());
+        n_unread += u64::from(found.is_empty() && !line.contains("\"raw_score\""));
         for difference in found {
             n_differences += 1;
             if n_differences <= args.show as u64 {
@@ -41,8 +46,13 @@ pub(crate) fn run(args: &VerifyLogArgs, console: &Console) -> Outcome {
             }
         }
     }
+    if n_records == 0 {
+        return data(format_args!("{}: expected records of decisions, found none", args.log.display()));
+    }
     if n_differences == 0 {
-        console.note(&format!("{n_records} decisions scored again, 0 differences"));
+        let n_scored = n_records - n_unread;
+        let unread = if n_unread == 0 { String::new() } else { format!("; {n_unread} of orders that were not read") };
+        console.note(&format!("{n_scored} decisions scored again, 0 differences{unread}"));
         return Ok(());
     }
     data(format_args!("{n_wrong} of {n_records} decisions differ, in {n_differences} places"))

@@ -44,7 +44,15 @@ pub fn read(text: &[u8], rounds: Rounds) -> Result<RowModel, ImportError> {
     json.object(|json, key| match key {
         "learner" => once(json, "learner", &mut learner, Learner::read),
         "version" => once(json, "version", &mut version, |json| {
-            json.words("version", "a whole number", |text| text.parse::<u32>().ok())
+            let place = json.place();
+            let version = json.words("version", "a whole number", |text| text.parse::<u32>().ok())?;
+            match version.first() {
+                None | Some(1..=3) => Ok(version),
+                Some(major) => {
+                    let (field, expected, found) = ("version", "1, 2 or 3 and what follows", major.to_string());
+                    Err(ImportError::Value { place, field, at: 0, expected, found })
+                }
+            }
         }),
         _ => json.skip(),
     })?;

@@ -115,6 +115,27 @@ fn each_decision_names_what_made_it() {
     assert!(verdict.score.is_none() && verdict.error.is_some());
     let verdict = decider.decide(&state, &order("o", "new", 20.0)[..3], ARRIVAL, &mut other);
     assert_eq!(verdict.ground, Ground::Unreadable);
+    // And who is blocked stays blocked.
+    let verdict = decider.decide(&state, &order("", "thief", 20.0), ARRIVAL, &mut other);
+    assert_eq!((verdict.decision, decider.ground_name(verdict.ground)), said(Decision::Decline, "list thieves"));
+    assert!(verdict.score.is_none() && verdict.error.is_some());
+}
+
+#[test]
+fn only_a_count_of_all_orders_tells_the_first() {
+    let rules = Rules {
+        first_order: Some(FirstOrderLimit { max_amount: 50.0, decision: Decision::Review }),
+        ..Rules::default()
+    };
+    for other in
+        ["count(order) by customer over 7d", "count(order) by customer where amount < 5", "sum(amount) by customer"]
+    {
+        let mut model = model();
+        model.spec.features[1] = Feature::parse(other).unwrap();
+        let scorer = OrderScorer::new(&model, key(), &NAMES).unwrap();
+        let error = Decider::new(scorer, &model, &NAMES, &rules).unwrap_err();
+        assert_eq!(error, RulesError::NoFeature { expected: "count(order) by customer" }, "{other}");
+    }
 }
 
 #[test]
