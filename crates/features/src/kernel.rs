@@ -7,7 +7,7 @@
 //! # What a reading sees
 //! At time t (the order's own time), the events with `known_at < t`, of the reading's kind, that fulfil all its tests, and
 //! whose time lies in the half-open window `[t - delayed - over, t - delayed)`; without `over`, all up to `t - delayed`.
-//! Events are to be learned in order of `known_at`.
+//! Events and labels are to be learned in order of `known_at`, and no order is to be read that became known before them.
 //!
 //! # Lifetime of an entity
 //! An entity of which nothing became known for more than [`ENTITY_LIFETIME`] is first seen again: its events, by when they
@@ -27,8 +27,12 @@
 //! that of `b_i` to that of `b_i+1` once the bucket's start is older than `n - b_i`. Rows older than n less the retention
 //! (the longest bound plus [`LATENESS_ALLOWANCE`] and 2^20 ms) count for lifetimes only. Folded events keep their counts, sums,
 //! smallest and largest values and the times of their first and last event; their keys, gaps and places are lost, so that
-//! `distinct`, gap variation and speed look at exact events only. An event is folded when a newer one is learned, before orders of
-//! the same millisecond that are read later: a window that begins within the bucket may tell these one from the other.
+//! `distinct`, gap variation and speed look at exact events only.
+//!
+//! All of this is judged by what was known before the order that is read became known: nothing of its own millisecond counts,
+//! in whatever order things of one millisecond are read and learned. So a history keeps what it was before the latest millisecond
+//! of which something was learned, and lets that move older events only when a later one comes; until then up to twice
+//! [`Plan::exact_events`] stand one by one.
 //!
 //! # Labels
 //! An order counts as resolved from `time + label delay` on, or from its first label on if that is earlier; see
@@ -51,6 +55,7 @@ mod plan;
 mod read;
 mod run;
 mod seek;
+mod standing;
 #[cfg(test)]
 mod tests;
 

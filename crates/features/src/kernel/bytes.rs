@@ -12,13 +12,13 @@
 
 use super::error::HistoryError;
 use super::folded::{self, Folded};
-use super::history::{EntityHistory, Extra};
+use super::history::EntityHistory;
 use super::labels::{LabelRow, Labels};
 use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::plan::Plan;
+use super::standing::AsOf;
 use super::{MAX_TIME, MAX_VALUE, MISSING};
 use crate::container::SectionReader;
-use crate::shared::Shared;
 use crate::varint::{get, get_signed, put, put_signed, unzigzag, zigzag};
 
 /// Stands before a number of lives; no time is written so.
@@ -73,7 +73,7 @@ impl EntityHistory {
         self.write_exact(plan, out);
         match (self.folded(), self.dropped(plan)) {
             (Some(folded), _) => {
-                let folded = folded.settled(plan, self.clock(plan), self.newest.max(self.late_known));
+                let folded = folded.settled(plan, &self.as_of_its_edge(plan));
                 put(out, folded.len() as u64);
                 for (at, &time) in folded.times().iter().enumerate() {
                     write_folded(plan, time, folded.row(&plan.layout, at), out);
@@ -141,8 +141,10 @@ impl EntityHistory {
                         born => Self::read_life_from(reader, plan, born),
                     })
                     .collect::<Result<Vec<_>, _>>()?;
+                let edge = lives.last().map_or(i64::MIN, Self::edge);
                 let is_apart = |pair: &[Self]| !pair[0].is_near(pair[1].born) && pair[0].born < pair[1].born;
-                if n == 0 || !lives.windows(2).all(|pair| is_apart(pair) && !pair[0].is_over(plan, &pair[1])) {
+                let is_held = |pair: &[Self]| is_apart(pair) && !pair[0].is_over(plan, &pair[1], edge);
+                if n == 0 || !lives.windows(2).all(is_held) {
                     return Err(HistoryError::invalid(reader, "lives that stand apart, and can be read"));
                 }
                 let mut history = lives.pop().unwrap_or_default();
@@ -159,32 +161,27 @@ impl EntityHistory {
         history.read_exact(reader, plan)?;
         history.born = born;
         let n = get_len(reader, 16)?;
-        let mut rows = Vec::new();
-        for _ in 0..n {
-            rows.push(history.read_folded(reader, plan)?);
+        let rows = (0..n).map(|_| history.read_folded(reader, plan)).collect::<Result<Vec<_>, _>>()?;
+        let (folded_labels, labels) = (read_labels(reader)?, read_labels(reader)?);
+        if !folded_labels.is_empty() || !labels.is_empty() {
+            history.extra().labels = Labels::from_parts(plan, &folded_labels, &labels);
         }
-        let last_known_at = history.newest.max(history.late_known);
-        let key = |(time, row): &(i64, Vec<i64>)| (*time, folded::currency(row), Plan::mark(row[KNOWN], last_known_at));
-        if !rows.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
-            return Err(HistoryError::invalid(reader, "folded rows in order"));
-        }
+        // Rows stand as seen from the edge.
+        let as_of = history.as_of_edge(plan, rows.iter().map(|(_, row)| &**row));
+        let place = check_exact(plan, &history, &as_of).and_then(|exact| check_folded(plan, &rows, &as_of, &exact));
+        let labels = place.and_then(|()| check_labels(plan, &as_of, &folded_labels, &labels));
+        labels.map_err(|what| HistoryError::invalid(reader, what))?;
         let mut folded = Folded::default();
         for (time, row) in &rows {
-            folded.add(plan, last_known_at, *time, row);
-        }
-        if folded.times().iter().any(|&time| time > i64::MIN) && history.log.len() < plan.exact_events {
-            return Err(HistoryError::invalid(reader, "folded rows beside all exact ones only"));
+            folded.add(plan, &as_of, *time, row);
         }
         match folded.len() {
             0 => {}
             1 if folded.is_old() => history.set_base(plan, folded.row(&plan.layout, 0)),
-            _ => history.extra.get_or_insert_with(|| Shared::new(Extra::new())).folded = folded,
+            _ => history.extra().folded = folded,
         }
-        let (folded, exact) = (read_labels(reader)?, read_labels(reader)?);
-        check_labels(plan, history.clock(plan), &folded, &exact).map_err(|what| HistoryError::invalid(reader, what))?;
-        if !folded.is_empty() || !exact.is_empty() {
-            let labels = Labels::from_parts(plan, &folded, &exact);
-            history.extra.get_or_insert_with(|| Shared::new(Extra::new())).labels = labels;
+        if let Some(extra) = &mut history.extra {
+            extra.labels.settle_marks(as_of.edge);
         }
         if history.last_known_at().is_none_or(|last| born > last) {
             return Err(HistoryError::invalid(reader, "a first event before the last"));
@@ -195,7 +192,7 @@ impl EntityHistory {
     fn read_exact(&mut self, reader: &mut SectionReader<'_>, plan: &Plan) -> Result<(), HistoryError> {
         let layout = &plan.layout;
         let n = get_len(reader, 7)?;
-        if !(1..=plan.exact_events).contains(&n) {
+        if !(1..=2 * plan.exact_events).contains(&n) {
             return Err(HistoryError::invalid(reader, "one exact row or more, and no more than are kept"));
         }
         self.log.reserve(layout, n);
@@ -235,10 +232,6 @@ impl EntityHistory {
             last = Some((time, known_at, meta));
             self.take(plan, &Fresh { time, known_at, meta, series, cells: &cells[..filled] });
         }
-        let first = self.log.times(layout)[self.log.start()];
-        if plan.retained(self.clock(plan), first) == i64::MIN {
-            return Err(HistoryError::invalid(reader, "events within the longest window"));
-        }
         Ok(())
     }
 
@@ -265,11 +258,6 @@ impl EntityHistory {
             if pair[0] > pair[1] && (pair[0], pair[1]) != (i64::MAX, i64::MIN) {
                 return Err(HistoryError::invalid(reader, "the smaller of two numbers first"));
             }
-        }
-        let first_exact = self.log.times(layout)[self.log.start()];
-        let stands = time == i64::MIN || (time >= -2 * MAX_TIME && plan.fold(self.clock(plan), time) == time);
-        if !stands || time > first_exact {
-            return Err(HistoryError::invalid(reader, "folded rows in their buckets"));
         }
         if row[KNOWN] < time || row[KNOWN] > MAX_TIME || row[KNOWN] < -MAX_TIME {
             return Err(HistoryError::invalid(reader, "folded rows known after their time"));
@@ -322,20 +310,71 @@ fn read_labels(reader: &mut SectionReader<'_>) -> Result<Vec<LabelRow>, HistoryE
     Ok(rows)
 }
 
-fn check_labels(plan: &Plan, clock: i64, folded: &[LabelRow], exact: &[LabelRow]) -> Result<(), &'static str> {
-    let last_known_at = folded.iter().chain(exact).map(|row| row.known_at).max().unwrap_or(i64::MIN);
+/// The log of a history, in what was known before the edge and what was not.
+struct Exact {
+    n: usize,
+    n_before: usize,
+    /// The first time of each part, `i64::MIN` for none.
+    first_before: i64,
+    first_at_edge: i64,
+}
+
+fn check_exact(plan: &Plan, history: &EntityHistory, as_of: &AsOf) -> Result<Exact, &'static str> {
+    let (layout, log) = (&plan.layout, &history.log);
+    let is_before = |at: &usize| log.row(layout, *at)[KNOWN] < as_of.edge;
+    let first = |at: Option<usize>| at.map_or(i64::MIN, |at| log.times(layout)[at]);
+    let mut rows = log.start()..log.end();
+    let exact = Exact {
+        n: log.len(),
+        n_before: rows.clone().filter(is_before).count(),
+        first_before: first(rows.clone().find(is_before)),
+        first_at_edge: first(rows.find(|at| !is_before(at))),
+    };
+    if exact.n_before > 0 && plan.retained(as_of.clock, exact.first_before) == i64::MIN {
+        return Err("events within the longest window");
+    }
+    if exact.n_before > plan.exact_events { Err("no more exact rows than are kept") } else { Ok(exact) }
+}
+
+fn check_folded(plan: &Plan, rows: &[(i64, Vec<i64>)], as_of: &AsOf, exact: &Exact) -> Result<(), &'static str> {
+    let key = |(time, row): &(i64, Vec<i64>)| (*time, folded::currency(row), as_of.mark(row[KNOWN]));
+    if !rows.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
+        return Err("folded rows in order");
+    }
+    for (time, row) in rows {
+        let is_at_edge = row[KNOWN] >= as_of.edge;
+        let first = if is_at_edge { exact.first_at_edge } else { exact.first_before };
+        let stands = *time == i64::MIN || (*time >= -2 * MAX_TIME && plan.fold(as_of.clock, *time) == *time);
+        if !stands || *time > first {
+            return Err("folded rows in their buckets");
+        }
+        let n_expected = if is_at_edge { 2 * plan.exact_events } else { plan.exact_events };
+        let n = if is_at_edge { exact.n } else { exact.n_before };
+        if n < n_expected && (is_at_edge || *time > i64::MIN) || n == 0 {
+            return Err("folded rows beside all exact ones only");
+        }
+    }
+    Ok(())
+}
+
+fn check_labels(plan: &Plan, as_of: &AsOf, folded: &[LabelRow], exact: &[LabelRow]) -> Result<(), &'static str> {
+    let is_before = |row: &&LabelRow| row.known_at < as_of.edge;
+    let before = || exact.iter().filter(is_before);
+    let last_known_at = folded.iter().chain(before()).map(|row| row.known_at).max().unwrap_or(i64::MIN);
     let key = |row: &LabelRow| (row.at, Plan::mark(row.known_at, last_known_at));
     let rising = exact.windows(2).all(|pair| (pair[0].at, pair[0].known_at) < (pair[1].at, pair[1].known_at));
     if !rising || !folded.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
         return Err("labels in order of time");
     }
-    let stands = |row: &LabelRow| row.at == i64::MIN || plan.fold(clock, row.at) == row.at;
-    let joined = folded.last().zip(exact.first()).is_none_or(|(last, first)| last.at <= first.at);
-    let retained = exact.iter().all(|row| plan.retained(clock, row.at) > i64::MIN);
-    if !folded.iter().all(stands) || !joined || !retained || exact.len() > plan.exact_events {
+    let stands = |row: &LabelRow| row.at == i64::MIN || plan.fold(as_of.clock, row.at) == row.at;
+    let joined = folded.last().zip(before().next()).is_none_or(|(last, first)| last.at <= first.at);
+    let retained = before().all(|row| plan.retained(as_of.clock, row.at) > i64::MIN);
+    let n_before = before().count();
+    if !folded.iter().all(|row| is_before(&row) && stands(row)) || !joined || !retained || n_before > plan.exact_events
+    {
         return Err("labels where they stand as seen from the newest event");
     }
-    if folded.last().is_some_and(|last| last.at > i64::MIN) && exact.len() < plan.exact_events {
+    if folded.last().is_some_and(|last| last.at > i64::MIN) && n_before < plan.exact_events {
         return Err("folded labels beside all exact ones only");
     }
     Ok(())

@@ -6,15 +6,15 @@
 use std::borrow::Cow;
 
 use super::MISSING;
-use super::layout::{self, KNOWN, Layout, META};
-use super::measure::decay_weight;
+use super::layout::{KNOWN, Layout, META};
 use super::plan::Plan;
+use super::standing::{AT_EDGE, AsOf};
 
 /// Rows by (bucket start, currency, mark), rising. A time of `i64::MIN` is for events beyond the retention.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Folded {
     times: Vec<i64>,
-    /// [`Plan::mark`] of each row.
+    /// [`AsOf::mark`] of each row.
     marks: Vec<i64>,
     /// What each row counts, as in the log but not running, then the extremes (smallest, largest) and times (first, last).
     rows: Vec<i64>,
@@ -27,6 +27,8 @@ pub(super) struct Folded {
     next_merge: i64,
     /// When the last of all rows became known.
     max_known_at: i64,
+    /// Whether some are of the edge.
+    has_edge: bool,
     /// Rows taken in since all were moved, and how many there were then.
     n_new: usize,
     n_moved: usize,
@@ -71,15 +73,9 @@ fn merge(layout: &Layout, into: &mut [i64], from: &[i64]) {
 /// Lets a row's events count at the bucket's start in decayed totals.
 fn weigh(layout: &Layout, row: &mut [i64], time: i64) {
     for decay in &layout.decays {
-        let of_events = match decay.input {
-            None => i128::from(layout::count(decay.series, row, None)),
-            Some(input) => i128::from(layout.sum(input, row, None)),
-        };
+        let weight = layout.weigh(decay, row, None, time);
         decay.clear(row);
-        if time > i64::MIN {
-            let (_, weight) = decay_weight(time, decay.half_life);
-            decay.add(row, of_events * i128::from(weight));
-        }
+        decay.add(row, weight);
     }
 }
 
@@ -106,19 +102,31 @@ impl Folded {
         self.max_known_at
     }
 
-    /// Whether every row stands where it does as seen from the clock.
-    pub(super) fn is_settled(&self, clock: i64, last_known_at: i64) -> bool {
-        clock <= self.next_due && last_known_at <= self.next_merge
+    /// Whether some rows became known at the history's edge, and wait there.
+    pub(super) fn has_edge(&self) -> bool {
+        self.has_edge
     }
 
-    /// All rows where they stand as seen from the clock.
-    pub(super) fn settled(&self, plan: &Plan, clock: i64, last_known_at: i64) -> Cow<'_, Self> {
-        if self.is_settled(clock, last_known_at) {
+    /// Whether every row stands where it does as seen from there.
+    fn is_settled(&self, as_of: &AsOf) -> bool {
+        as_of.clock <= self.next_due
+            && as_of.last_known <= self.next_merge
+            && !(self.has_edge && as_of.edge == i64::MAX)
+    }
+
+    /// All rows where they stand as seen from there.
+    pub(super) fn settled(&self, plan: &Plan, as_of: &AsOf) -> Cow<'_, Self> {
+        if self.is_settled(as_of) {
             return Cow::Borrowed(self);
         }
         let mut settled = self.clone();
-        settled.move_all(plan, clock, last_known_at);
+        settled.move_all(plan, as_of);
         Cow::Owned(settled)
+    }
+
+    /// Where a row stands as seen from the clock.
+    pub(super) fn standing(&self, plan: &Plan, clock: i64, time: i64) -> i64 {
+        if clock > self.next_due { plan.fold(clock, time) } else { time }
     }
 
     /// The number of rows that stand before a time, as seen from the clock.
@@ -158,10 +166,10 @@ impl Folded {
     }
 
     /// Takes in a row for a time that [`Plan::fold`] gave. O(1) for the latest bucket, else O(rows).
-    pub(super) fn add(&mut self, plan: &Plan, last_known_at: i64, time: i64, row: &[i64]) {
+    pub(super) fn add(&mut self, plan: &Plan, as_of: &AsOf, time: i64, row: &[i64]) {
         let (layout, width) = (&plan.layout, width(&plan.layout));
         let currency = currency(row);
-        let mark = Plan::mark(row[KNOWN], last_known_at);
+        let mark = as_of.mark(row[KNOWN]);
         let key = (time, currency, mark);
         let mut at = self.len();
         while at > 0 && self.key(layout, at - 1) > key {
@@ -181,6 +189,7 @@ impl Folded {
                     Self { next_due: i64::MAX, next_merge: i64::MAX, max_known_at: i64::MIN, ..std::mem::take(self) };
             }
             self.n_new += 1;
+            self.has_edge |= mark == AT_EDGE;
             self.next_due = self.next_due.min(plan.moves_after(time));
             self.next_merge = self.next_merge.min(Plan::merges_after(mark));
         }
@@ -191,19 +200,19 @@ impl Folded {
 
     /// Moves rows to where they stand as seen from the clock, once there are enough of them. O(1) amortised over the rows
     /// taken in, but O(rows) for each that moves where decayed totals are kept, which depend on where rows stand.
-    pub(super) fn settle(&mut self, plan: &Plan, clock: i64, last_known_at: i64) {
-        let is_time = self.n_new > self.n_moved / 2 + 64 || !plan.layout.decays.is_empty();
-        if is_time && !self.is_settled(clock, last_known_at) {
-            self.move_all(plan, clock, last_known_at);
+    pub(super) fn settle(&mut self, plan: &Plan, as_of: &AsOf) {
+        let is_time = self.n_new > self.n_moved / 2 + 64 || self.has_edge || !plan.layout.decays.is_empty();
+        if is_time && !self.is_settled(as_of) {
+            self.move_all(plan, as_of);
         }
     }
 
-    fn move_all(&mut self, plan: &Plan, clock: i64, last_known_at: i64) {
+    fn move_all(&mut self, plan: &Plan, as_of: &AsOf) {
         let (layout, width) = (&plan.layout, width(&plan.layout));
         let mut places: Vec<(i64, u32, i64, usize)> = (0..self.len())
             .map(|at| {
-                let (time, row) = (plan.fold(clock, self.times[at]), self.row(layout, at));
-                (time, currency(row), Plan::mark(row[KNOWN], last_known_at), at)
+                let (time, row) = (plan.fold(as_of.clock, self.times[at]), self.row(layout, at));
+                (time, currency(row), as_of.mark(row[KNOWN]), at)
             })
             .collect();
         places.sort_unstable();
@@ -230,6 +239,7 @@ impl Folded {
         (self.n_new, self.n_moved) = (0, self.times.len());
         self.next_due = self.times.iter().map(|&time| plan.moves_after(time)).min().unwrap_or(i64::MAX);
         self.next_merge = self.marks.iter().map(|&mark| Plan::merges_after(mark)).min().unwrap_or(i64::MAX);
+        self.has_edge = self.marks.contains(&AT_EDGE);
         self.sum_up(layout, 0);
     }
 

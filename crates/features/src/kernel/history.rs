@@ -5,8 +5,9 @@ use super::folded::{self, Folded};
 use super::labels::{LabelRow, Labels};
 use super::layout::{self, Fresh, KNOWN, MAX_CELLS, META};
 use super::log::Log;
-use super::plan::{Plan, Window};
-use super::{AHEAD, LabelNews, Occurrence};
+use super::plan::Plan;
+use super::standing::AsOf;
+use super::{LabelNews, Occurrence};
 use crate::shared::Shared;
 
 /// What is remembered of one entity: 72 bytes and one allocation, and a second one for labels that came early or say
@@ -55,14 +56,6 @@ pub(super) struct Extra {
 impl Extra {
     pub(super) fn new() -> Self {
         Self { labels: Labels::new(), folded: Folded::default(), lives: Vec::new(), scratch: Vec::new() }
-    }
-
-    /// (orders resolved, frauds) by labels in a window before `now`.
-    pub(super) fn label_counts(&self, window: Window, now: i64) -> (i64, i64) {
-        let to = now.saturating_sub(window.delayed);
-        let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
-        let (resolved, frauds) = self.labels.between(now, from, to);
-        (resolved, frauds.max(0))
     }
 }
 
@@ -141,11 +134,12 @@ impl EntityHistory {
             &mut many[..]
         };
         let event = plan.layout.fresh(event, cells);
-        if self.is_empty() || !self.has_lives && self.is_near(event.known_at) {
+        let is_of_newest = !self.has_lives || self.born <= event.known_at;
+        if self.is_empty() || is_of_newest && self.is_near(event.known_at) {
             self.put(plan, &event);
-        } else if self.born <= event.known_at && self.is_near(event.known_at) {
-            self.put(plan, &event);
-            self.forget_lives(plan);
+            if self.has_lives {
+                self.forget_lives(plan);
+            }
         } else {
             self.put_among(plan, &event);
         }
@@ -167,27 +161,17 @@ impl EntityHistory {
 
     /// Learns an event of this life.
     pub(super) fn put(&mut self, plan: &Plan, event: &Fresh<'_>) {
-        let layout = &plan.layout;
-        let is_newest = event.time >= self.newest;
+        let edge = self.edge();
+        if event.known_at > edge {
+            self.pass(plan);
+        }
         self.note(plan, event);
-        if is_newest && self.log.len() < plan.exact_events {
-            self.log.insert(layout, event);
-            return self.settle(plan);
+        self.log.insert(&plan.layout, event);
+        if event.known_at < edge {
+            self.trim(plan);
+        } else if self.log.len() > 2 * plan.exact_events {
+            self.fold_surplus(plan);
         }
-        let clock = self.clock(plan);
-        if plan.retained(clock, event.time) == i64::MIN {
-            self.fold_event(plan, i64::MIN, event);
-        } else if self.log.len() < plan.exact_events {
-            self.log.insert(layout, event);
-        } else if event.order() < self.log.order(layout, self.log.start()) {
-            self.fold_event(plan, plan.fold(clock, event.time), event);
-        } else {
-            // The event may come to stand first: only then is it clear which rows are of the time of the one that goes.
-            self.log.insert(layout, event);
-            let first = self.log.times(layout)[self.log.start()];
-            self.fold_first(plan, plan.fold(self.clock(plan), first));
-        }
-        self.settle(plan);
     }
 
     /// Notes what is known of all events together.
@@ -209,7 +193,7 @@ impl EntityHistory {
     /// The event time from which ages are counted: that of the [`AHEAD`] + 1 newest event, so that a few with a wrong date in
     /// the future make nothing look old. It never falls.
     pub(super) fn clock(&self, plan: &Plan) -> i64 {
-        let ahead = AHEAD.min(plan.exact_events - 1);
+        let ahead = plan.n_ahead();
         if self.log.len() > ahead { self.log.times(&plan.layout)[self.log.end() - 1 - ahead] } else { i64::MIN }
     }
 
@@ -229,29 +213,15 @@ impl EntityHistory {
         }
     }
 
-    /// Brings everything to where it stands as seen from the newest event.
-    pub(super) fn settle(&mut self, plan: &Plan) {
-        let layout = &plan.layout;
-        let clock = self.clock(plan);
-        while plan.retained(clock, self.log.times(layout)[self.log.start()]) == i64::MIN {
-            self.fold_first(plan, i64::MIN);
-        }
-        if let Some(extra) = &mut self.extra {
-            let extra = &mut **extra;
-            extra.folded.settle(plan, clock, self.newest.max(self.late_known));
-            extra.labels.settle(plan, clock);
-        }
-    }
-
-    /// Moves the first exact row to a folded time.
-    fn fold_first(&mut self, plan: &Plan, time: i64) {
+    /// Moves the first row of the log to a folded time.
+    pub(super) fn fold_first(&mut self, plan: &Plan, as_of: &AsOf, time: i64) {
         let layout = &plan.layout;
         let first = self.log.start();
         let (known_at, meta) = (self.log.row(layout, first)[KNOWN], self.log.row(layout, first)[META]);
         self.late_known = self.late_known.max(known_at);
         let base = self.log.base(layout);
         let same_currency = base[KNOWN] == i64::MIN || base[META] >> 32 == meta >> 32;
-        let old = time == i64::MIN && Plan::mark(known_at, self.newest.max(self.late_known)) == i64::MIN;
+        let old = time == i64::MIN && as_of.mark(known_at) == i64::MIN;
         if old && self.folded().is_none() && same_currency {
             let base_known_at = base[KNOWN];
             for since in 0..layout.sinces.len() {
@@ -265,33 +235,28 @@ impl EntityHistory {
             self.log.base_mut(layout)[KNOWN] = known_at.max(base_known_at);
             return;
         }
-        self.unfold_base(plan);
+        self.unfold_base(plan, as_of);
         let mut row = self.take_scratch(plan);
         self.log.own_counts(layout, first, &mut row[..layout.stride]);
-        self.log.pairs_of_first(layout, &mut row[layout.stride..]);
+        self.log.pairs_of(layout, first, &mut row[layout.stride..]);
         self.log.drop_first(layout);
         self.log.base_mut(layout)[KNOWN] = i64::MIN;
-        self.add_folded(plan, time, row);
+        self.add_folded(plan, as_of, time, row);
     }
 
-    /// Lets an event count at a folded time without ever being exact.
-    fn fold_event(&mut self, plan: &Plan, time: i64, event: &Fresh<'_>) {
+    /// Takes a row that is not the first of the log to a folded time.
+    pub(super) fn fold_other(&mut self, plan: &Plan, as_of: &AsOf, at: usize, time: i64) {
         let layout = &plan.layout;
-        self.late_known = self.late_known.max(event.known_at);
-        self.unfold_base(plan);
+        let known_at = self.log.row(layout, at)[KNOWN];
+        if known_at > self.log.times(layout)[at] {
+            self.late_known = self.late_known.max(known_at);
+        }
+        self.unfold_base(plan, as_of);
         let mut row = self.take_scratch(plan);
-        layout.add_event(&mut row, event);
-        (row[KNOWN], row[META]) = (event.known_at, event.meta as i64);
-        let mut pairs = row[layout.stride..].chunks_exact_mut(2);
-        for (&input, pair) in layout.extremes.iter().zip(pairs.by_ref()) {
-            folded::widen(pair, event.cells[input]);
-        }
-        for (&series, pair) in layout.sinces.iter().zip(pairs) {
-            if event.series >> series & 1 == 1 {
-                folded::widen(pair, event.time);
-            }
-        }
-        self.add_folded(plan, time, row);
+        self.log.own_counts(layout, at, &mut row[..layout.stride]);
+        self.log.pairs_of(layout, at, &mut row[layout.stride..]);
+        self.log.remove(layout, at);
+        self.add_folded(plan, as_of, time, row);
     }
 
     pub(super) fn extra(&mut self) -> &mut Extra {
@@ -305,21 +270,16 @@ impl EntityHistory {
         row
     }
 
-    fn add_folded(&mut self, plan: &Plan, time: i64, row: Vec<i64>) {
-        self.add_folded_row(plan, time, &row);
-        self.extra().scratch = row;
-    }
-
-    pub(super) fn add_folded_row(&mut self, plan: &Plan, time: i64, row: &[i64]) {
-        let last_known_at = self.newest.max(self.late_known);
-        self.extra().folded.add(plan, last_known_at, time, row);
+    fn add_folded(&mut self, plan: &Plan, as_of: &AsOf, time: i64, row: Vec<i64>) {
+        let extra = self.extra();
+        extra.folded.add(plan, as_of, time, &row);
+        extra.scratch = row;
     }
 
     /// Makes what the base stands for a folded row, before there are others.
-    pub(super) fn unfold_base(&mut self, plan: &Plan) {
+    pub(super) fn unfold_base(&mut self, plan: &Plan, as_of: &AsOf) {
         if let Some(row) = self.dropped(plan) {
-            let last_known_at = self.newest.max(self.late_known);
-            self.extra().folded.add(plan, last_known_at, i64::MIN, &row);
+            self.extra().folded.add(plan, as_of, i64::MIN, &row);
             self.log.base_mut(&plan.layout)[KNOWN] = i64::MIN;
         }
     }
@@ -338,18 +298,6 @@ impl EntityHistory {
         Some(row)
     }
 
-    /// (orders resolved, frauds) by labels in a window before `now`.
-    pub(super) fn labels(&self, window: Window, now: i64) -> (i64, i64) {
-        self.extra.as_ref().map_or((0, 0), |extra| extra.label_counts(window, now))
-    }
-
-    /// When the latest fraud of a window was resolved, as far as known at `now`.
-    pub(super) fn latest_fraud(&self, window: Window, now: i64) -> Option<i64> {
-        let to = now.saturating_sub(window.delayed);
-        let from = window.over.map_or(i64::MIN, |over| to.saturating_sub(over));
-        self.extra.as_ref()?.labels.latest_fraud(now, from, to)
-    }
-
     /// Learns a label of one of the entity's orders, or that an earlier one is reversed.
     ///
     /// Labels of orders of a life that is forgotten are ignored. O(log n) for few labels, at most O(labels).
@@ -366,18 +314,30 @@ impl EntityHistory {
             return;
         }
         let (before, at) = (news.resolved_before, news.at.max(news.known_at));
-        let clock = self.clock(plan);
+        let frauds = i32::from(news.fraud) - i32::from(news.was_fraud);
+        if at >= before && frauds == 0 {
+            return;
+        }
+        let edge = self.edge();
+        if at > edge {
+            self.pass(plan);
+        }
+        let labels = &mut self.extra().labels;
         let mut change = |resolved_at: i64, resolved: i32, frauds: i32| {
-            self.extra().labels.add(plan, clock, LabelRow { at: resolved_at, known_at: at, resolved, frauds });
+            labels.add(LabelRow { at: resolved_at, known_at: at, resolved, frauds });
         };
         if at < before {
             change(at, 1, 0);
             change(before, -1, 0);
         }
-        match (news.fraud, news.was_fraud) {
-            (true, false) => change(before.min(at), 0, 1),
-            (false, true) => change(before.min(at), 0, -1),
-            _ => {}
+        if frauds != 0 {
+            change(before.min(at), 0, frauds);
+        }
+        if at < edge {
+            self.trim(plan);
+        }
+        if self.has_lives {
+            self.forget_lives(plan);
         }
     }
 }

@@ -162,6 +162,7 @@ pub(super) struct Group {
 }
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "each says what one part of a reading can leave out")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Layout {
     pub(super) series: Vec<Series>,
@@ -181,6 +182,8 @@ pub(super) struct Layout {
     pub(super) n_columns: usize,
     pub(super) per_currency: bool,
     pub(super) reads_labels: bool,
+    /// Whether orders since the latest fraud of all are counted: only they tell dropped rows from those to be dropped.
+    pub(super) counts_since_fraud: bool,
     /// The series of all orders, where labels are read.
     pub(super) orders: usize,
     pub(super) groups: Vec<Group>,
@@ -223,6 +226,8 @@ impl Layout {
             layout.reads_labels = true;
             layout.orders = position(&mut layout.series, Series::all(EventKind::Order));
         }
+        let since_any = |r: &Reading| r.measure == Measure::OrdersSinceFraud && r.window.over.is_none();
+        layout.counts_since_fraud = readings.iter().any(since_any);
         let mut ops: Vec<Op> = readings.iter().map(|r| layout.op(r)).collect();
         let n_cells = layout.inputs.len() + layout.keys.len() + layout.places.len();
         let found = n_cells.max(layout.series.len()).max(layout.decays.len());
@@ -489,6 +494,18 @@ impl Layout {
         }
     }
 
+    /// What the events of a row count in a decayed total at a folded time.
+    pub(super) fn weigh(&self, decay: &DecayCell, row: &[i64], before: Option<&[i64]>, time: i64) -> i128 {
+        if time == i64::MIN {
+            return 0;
+        }
+        let of_events = match decay.input {
+            None => i128::from(count(decay.series, row, before)),
+            Some(input) => i128::from(self.sum(input, row, before)),
+        };
+        of_events * i128::from(decay_weight(time, decay.half_life).1)
+    }
+
     /// `row + change`, total by total.
     pub(super) fn add_totals(&self, row: &mut [i64], change: &[i64]) {
         self.common.add(row, change);
@@ -531,7 +548,7 @@ impl Part {
     }
 
     /// `row - before`.
-    fn subtract(self, row: &mut [i64], before: &[i64]) {
+    pub(super) fn subtract(self, row: &mut [i64], before: &[i64]) {
         for at in self.from..self.wide {
             row[at] = row[at].wrapping_sub(before[at]);
         }

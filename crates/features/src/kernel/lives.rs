@@ -3,12 +3,12 @@
 //! Lives stand apart by more than [`ENTITY_LIFETIME`], by when their events became known. The newest is the history itself; the
 //! others, which few entities have, stand aside. Which lives there are depends on the events alone, in whatever order they come.
 
-use super::ENTITY_LIFETIME;
 use super::cells::Cells;
 use super::folded;
 use super::history::EntityHistory;
 use super::layout::{Fresh, KNOWN, MAX_CELLS};
 use super::plan::Plan;
+use super::{ENTITY_LIFETIME, Occurrence};
 use crate::network::KEPT;
 
 impl EntityHistory {
@@ -27,12 +27,12 @@ impl EntityHistory {
         known_at.saturating_sub(self.newest.max(self.late_known)) <= ENTITY_LIFETIME.0
     }
 
-    /// The life that a reading at a time sees: the latest that had begun before.
-    pub(super) fn life_before(&self, now: i64) -> &Self {
-        if self.born < now {
-            return self;
-        }
-        self.lives().iter().rev().find(|life| life.born < now).unwrap_or(self)
+    /// The life that an order sees: the latest that had begun before, unless it is over.
+    pub(super) fn life_before(&self, plan: &Plan, order: &Occurrence<'_>) -> &Self {
+        let (lives, now) = (self.lives(), order.time);
+        let found = if self.born < now { None } else { lives.iter().rposition(|life| life.born < now) };
+        let Some(at) = found else { return self };
+        if self.last_over(plan, order.known_at.max(now)).is_some_and(|last| last >= at) { self } else { &lives[at] }
     }
 
     /// Earlier lives, and present ones where this one is of the future, the oldest first.
@@ -81,16 +81,23 @@ impl EntityHistory {
         }
     }
 
-    /// Whether a life is no longer held: the next one has come further than late orders reach, not only by a few wrong dates.
-    pub(super) fn is_over(&self, plan: &Plan, next: &Self) -> bool {
-        next.clock(plan) > self.newest.max(self.late_known).saturating_add(KEPT)
+    /// Whether a life is no longer held for what became known then: the next one has come further than late orders reach, not
+    /// only by a few wrong dates.
+    pub(super) fn is_over(&self, plan: &Plan, next: &Self, known_at: i64) -> bool {
+        let clock = if known_at > next.edge() { next.clock(plan) } else { next.clock_before(plan, next.edge()) };
+        clock > self.newest.max(self.late_known).saturating_add(KEPT)
     }
 
-    /// Forgets lives that are over, and those before them.
-    pub(super) fn forget_lives(&mut self, plan: &Plan) {
+    /// The last life that is over, and those before it with it.
+    fn last_over(&self, plan: &Plan, known_at: i64) -> Option<usize> {
         let lives = self.lives();
         let next = |at: usize| lives.get(at + 1).unwrap_or(self);
-        if let Some(last) = (0..lives.len()).rfind(|&at| lives[at].is_over(plan, next(at))) {
+        (0..lives.len()).rfind(|&at| lives[at].is_over(plan, next(at), known_at))
+    }
+
+    /// Forgets lives that are over for what becomes known at the edge.
+    pub(super) fn forget_lives(&mut self, plan: &Plan) {
+        if let Some(last) = self.last_over(plan, self.edge()) {
             self.extra().lives.drain(..=last);
         }
         self.has_lives = !self.lives().is_empty();
@@ -106,7 +113,11 @@ impl EntityHistory {
         self.late_known = self.late_known.max(other.late_known);
         self.lateness = self.lateness.max(other.lateness);
         self.mixed |= other.mixed || self.currency != other.currency;
-        let clock = self.clock(plan);
+        if let Some(extra) = &other.extra {
+            let (folded, exact) = extra.labels.parts();
+            exact.into_iter().chain(folded).for_each(|change| self.extra().labels.add(change));
+        }
+        let as_of = self.as_of_its_edge(plan);
         let dropped = other.dropped(plan);
         let folded = other
             .folded()
@@ -115,15 +126,10 @@ impl EntityHistory {
         for (time, row) in folded.chain(dropped.iter().map(|row| (i64::MIN, row.as_slice()))) {
             self.late_known = self.late_known.max(row[KNOWN]);
             self.mixed |= plan.layout.per_currency && folded::currency(row) != self.currency;
-            self.unfold_base(plan);
-            self.add_folded_row(plan, plan.fold(clock, time), row);
+            self.unfold_base(plan, &as_of);
+            self.extra().folded.add(plan, &as_of, plan.fold(as_of.clock, time), row);
         }
-        if let Some(extra) = &other.extra {
-            let (folded, exact) = extra.labels.parts();
-            for change in exact.into_iter().rev().chain(folded.into_iter().rev()) {
-                self.extra().labels.add(plan, clock, change);
-            }
-        }
+        self.trim(plan);
     }
 
     /// Calls `each` for all exact events, from the oldest on.

@@ -325,6 +325,38 @@ impl Log {
         self.start += 1;
     }
 
+    /// Takes out a row that is not the first, and what it counts from all later ones. O(rows).
+    pub(super) fn remove(&mut self, layout: &Layout, at: usize) {
+        let (stride, end, of) = (layout.stride, self.end(), currency(self.row(layout, at)));
+        let mut own = [0; MAX_STRIDE];
+        self.own_counts(layout, at, &mut own[..stride]);
+        for later in at + 1..end {
+            let row = self.row_mut(layout, later);
+            layout.common.subtract(row, &own);
+            if currency(row) == of {
+                layout.own.subtract(row, &own);
+            }
+        }
+        let keys_at: Vec<usize> = layout.keys.iter().map(|cell| self.column_at(layout, cell.column)).collect();
+        let (from, to) = (self.row_at(layout, at), self.row_at(layout, end));
+        let capacity = self.capacity as usize;
+        let cells = &mut *self.cells;
+        for keys_at in keys_at {
+            let key = cells[keys_at + at];
+            let next = cells[keys_at + at + 1..keys_at + end].iter().position(|&other| other == key);
+            if let Some(next) = next.filter(|_| key != 0) {
+                let previous_at = keys_at + capacity + at;
+                cells[previous_at + 1 + next] = cells[previous_at];
+            }
+        }
+        for column in 0..=layout.n_columns {
+            let from = 2 * layout.sinces.len() + column * capacity;
+            cells.copy_within(from + at + 1..from + end, from + at);
+        }
+        cells.copy_within(from + stride..to, from);
+        self.end -= 1;
+    }
+
     /// Takes out the first rows, which have the currency of the base and were known at their own times, of a layout without
     /// columns.
     pub(super) fn drop_many(&mut self, layout: &Layout, n: usize) {
@@ -351,18 +383,17 @@ impl Log {
         self.gone = Some(gone);
     }
 
-    /// Smallest and largest value, and first and last time, of the first row, as pairs behind the totals of a folded row.
-    pub(super) fn pairs_of_first(&self, layout: &Layout, pairs: &mut [i64]) {
-        let first = self.start();
+    /// Smallest and largest value, and first and last time, of one row, as pairs behind the totals of a folded row.
+    pub(super) fn pairs_of(&self, layout: &Layout, at: usize, pairs: &mut [i64]) {
         let mut pairs = pairs.chunks_exact_mut(2);
         for (&input, pair) in layout.extremes.iter().zip(pairs.by_ref()) {
-            let value = layout.inputs[input].column.map_or(MISSING, |column| self.column(layout, column)[first]);
+            let value = layout.inputs[input].column.map_or(MISSING, |column| self.column(layout, column)[at]);
             widen(pair, value);
         }
-        let (row, before) = (self.row(layout, first), self.row(layout, first - 1));
+        let (row, before) = (self.row(layout, at), self.row(layout, at - 1));
         for (&series, pair) in layout.sinces.iter().zip(pairs) {
             if layout::count(series, row, Some(before)) > 0 {
-                widen(pair, self.times(layout)[first]);
+                widen(pair, self.times(layout)[at]);
             }
         }
     }

@@ -127,17 +127,6 @@ impl Recount {
         let (values, keys) = (event.values.to_vec(), event.keys.to_vec());
         self.events.push(Event { time: event.time, known_at, currency, tie, kind: event.kind, values, keys });
         self.events.sort();
-        // Lives of which late orders need nothing any more.
-        let lives = self.lives();
-        for i in (1..lives.len()).rev() {
-            let end = lives[i - 1].events.iter().map(|event| event.known_at).max().unwrap_or(i64::MIN);
-            if lives[i].clock(plan) > end.saturating_add(430 * 86_400_000) {
-                let born = lives[i].born();
-                self.events.retain(|event| event.known_at >= born);
-                self.labels.retain(|label| label.order_known_at >= born);
-                break;
-            }
-        }
     }
 
     fn born(&self) -> i64 {
@@ -157,6 +146,27 @@ impl Recount {
             Self { events, labels }
         };
         starts.windows(2).map(life).collect()
+    }
+
+    /// The lives that late orders may still see.
+    fn held_lives(&self, plan: &Plan) -> Vec<Self> {
+        let mut lives = self.lives();
+        let is_over = |pair: &[Self]| {
+            let end = pair[0].events.iter().map(|event| event.known_at).max().unwrap_or(i64::MIN);
+            pair[1].clock(plan) > end.saturating_add(430 * 86_400_000)
+        };
+        if let Some(over) = lives.windows(2).rposition(is_over) {
+            lives.drain(..=over);
+        }
+        lives
+    }
+
+    /// What was known before an order became known: in whatever order the events of that millisecond are learned.
+    fn known_to(&self, order: &Occurrence<'_>) -> Self {
+        let before = |known_at: i64| known_at < order.known_at.max(order.time);
+        let events = self.events.iter().filter(|event| before(event.known_at)).cloned().collect();
+        let labels = self.labels.iter().filter(|label| before(label.known_at)).copied().collect();
+        Self { events, labels }
     }
 
     pub(super) fn learn_label(&mut self, news: &LabelNews) {
@@ -180,7 +190,7 @@ impl Recount {
     }
 
     pub(super) fn read(&self, plan: &Plan, order: &Occurrence<'_>, write: impl FnMut(usize, f32)) {
-        match self.lives().into_iter().rfind(|life| life.born() < order.time) {
+        match self.known_to(order).held_lives(plan).into_iter().rfind(|life| life.born() < order.time) {
             Some(life) => life.read_life(plan, order, write),
             None => plan.write_first_seen(write),
         }

@@ -2,9 +2,10 @@
 //! exact and were all known, and numbers of frauds.
 
 use super::history::{EntityHistory, Extra};
+use super::labels::LabelView;
 use super::layout::{Group, InputCell, Moment, NOTHING, Op, Step, TOTALS};
 use super::measure;
-use super::plan::{Plan, Window};
+use super::plan::Plan;
 use super::read::Near;
 use super::seek::seek;
 use super::{ENTITY_LIFETIME, MAX_TIME, Occurrence};
@@ -78,7 +79,7 @@ impl EntityHistory {
     ) -> bool {
         let (layout, now) = (&plan.layout, order.time.clamp(-MAX_TIME, MAX_TIME));
         let last_known = self.newest.max(self.late_known);
-        if !layout.is_plain || last_known >= now || self.is_empty() || self.folded().is_some() {
+        if !layout.is_plain || last_known >= now || self.is_empty() || !self.is_exact(plan) {
             return false;
         }
         if layout.per_currency && (self.mixed || self.currency != order.currency) {
@@ -90,11 +91,12 @@ impl EntityHistory {
         }
         let (times, rows, start, end) =
             (self.log.times(layout), self.log.rows(layout), self.log.start(), self.log.end());
+        let labels = self.extra.as_ref().map(|extra| LabelView::plain(&extra.labels, plan, now));
         let row = |at: usize| &rows[at * layout.stride..][..layout.stride];
         let (mut last_back, mut last) = (0, Near { lo: end as u32, hi: end as u32 });
         for (index, group) in layout.groups.iter().enumerate() {
             if !group.reads_rows {
-                write_frauds(self.extra.as_deref(), group, now, write);
+                write_frauds(labels, group, write);
                 continue;
             }
             let back = group.window.delayed;
@@ -118,19 +120,21 @@ impl EntityHistory {
         }
         true
     }
-}
 
-/// Writes the outputs of a group that reads labels alone.
-pub(super) fn write_frauds(extra: Option<&Extra>, group: &Group, now: i64, write: &mut impl FnMut(usize, f32)) {
-    for step in &group.steps {
-        let frauds = frauds(extra, group.window, now);
-        let share = |versus| measure::over(frauds, self::frauds(extra, versus, now));
-        write(step.output, step.versus.map_or(frauds, share) as f32);
+    /// Whether nothing is folded, or to be, but what is beyond the retention.
+    pub(super) fn is_exact(&self, plan: &Plan) -> bool {
+        let is_exact = |extra: &Extra| extra.folded.len() == 0 && !extra.labels.is_hot(plan);
+        self.log.len() <= plan.exact_events && self.extra.as_deref().is_none_or(is_exact)
     }
 }
 
-fn frauds(extra: Option<&Extra>, window: Window, now: i64) -> f64 {
-    extra.map_or(0, |extra| extra.label_counts(window, now).1) as f64
+/// Writes the outputs of a group that reads labels alone.
+pub(super) fn write_frauds(labels: Option<LabelView<'_>>, group: &Group, write: &mut impl FnMut(usize, f32)) {
+    let frauds = |window| labels.map_or(0, |labels| labels.counts(window).1) as f64;
+    for step in &group.steps {
+        let first = frauds(group.window);
+        write(step.output, step.versus.map_or(first, |versus| measure::over(first, frauds(versus))) as f32);
+    }
 }
 
 /// Writes steps of all rows, and of those in the order's currency.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::layout::{Layout, MAX_CELLS};
-use super::{ENTITY_LIFETIME, LATENESS_ALLOWANCE, MISSING, Occurrence};
+use super::{AHEAD, ENTITY_LIFETIME, LATENESS_ALLOWANCE, MISSING, Occurrence};
 use crate::kind::EventKind;
 use crate::language::feature::{Comparison, FIRST_SEEN, FIRST_SEEN_Z_SCORE};
 use crate::time::Span;
@@ -398,6 +398,11 @@ impl Plan {
     /// The last known time up to which a mark stays.
     pub(super) fn merges_after(mark: i64) -> i64 {
         if mark == i64::MIN { i64::MAX } else { mark.saturating_add(LATENESS_ALLOWANCE.0) }
+    }
+
+    /// How many events are newer than the one by whose time ages are counted: [`AHEAD`], or all exact ones but one.
+    pub(super) fn n_ahead(&self) -> usize {
+        AHEAD.min(self.exact_events - 1)
     }
 
     /// The time of an exact row, `i64::MIN` beyond the retention.

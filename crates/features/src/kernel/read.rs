@@ -1,14 +1,18 @@
 //! Reading: from rows to outputs, without changing anything, and without allocating but for late orders of hot entities.
 
+mod values;
+
 use super::folded::{self, Folded};
 use super::history::EntityHistory;
-use super::layout::{self, Group, KNOWN, Layout, Moment, NOTHING, Op, Step};
+use super::labels::LabelView;
+use super::layout::{Group, KNOWN, Layout, NOTHING, Step};
 use super::log::Log;
-use super::measure::{self, Moments};
+use super::measure;
 use super::plain::{Ends, write_frauds, write_plain};
 use super::plan::{Plan, Window};
 use super::seek::{partition, seek};
-use super::{ENTITY_LIFETIME, MAX_TIME, MISSING, Occurrence};
+use super::standing::Standing;
+use super::{ENTITY_LIFETIME, MAX_TIME, Occurrence};
 
 /// Where a window of an entity began and ended when it was searched last: where the next search begins.
 ///
@@ -71,6 +75,9 @@ struct Reader<'a> {
     currency: u32,
     /// One past the last row that may be seen.
     end: usize,
+    /// Rows before its first one stand folded.
+    standing: Standing,
+    labels: Option<LabelView<'a>>,
     /// All exact rows before this one were known.
     clear: usize,
     /// Whether all that is no longer exact was, too.
@@ -95,7 +102,7 @@ impl EntityHistory {
     /// As [`Self::read`], with one [`Near`] per window ([`Plan::n_windows`]) that this entity's last order left.
     pub fn read_near(&self, plan: &Plan, order: &Occurrence<'_>, near: &mut [Near], mut write: impl FnMut(usize, f32)) {
         if self.has_lives {
-            return self.life_before(order.time).read_life(plan, order, near, write);
+            return self.life_before(plan, order).read_life(plan, order, near, write);
         }
         self.read_life(plan, order, near, &mut write);
     }
@@ -105,22 +112,42 @@ impl EntityHistory {
         if self.read_plain(plan, order, near, &mut write) {
             return;
         }
+        if self.is_empty() {
+            return plan.write_first_seen(write);
+        }
+        let now = order.time.clamp(-MAX_TIME, MAX_TIME);
+        if let Some(standing) = self.standing(plan, order.known_at.max(now), now) {
+            return self.read_standing(plan, order, near, &standing, &mut write);
+        }
+        let mut passed = self.clone();
+        passed.pass(plan);
+        let (as_of, first) = (passed.as_of_all(plan), passed.log.start());
+        passed.read_standing(plan, order, near, &Standing { as_of, first, n_labels: 0, is_mixed: false }, &mut write);
+    }
+
+    #[inline]
+    fn read_standing(
+        &self,
+        plan: &Plan,
+        order: &Occurrence<'_>,
+        near: &mut [Near],
+        standing: &Standing,
+        write: &mut impl FnMut(usize, f32),
+    ) {
         let settled;
         let mut folded = self.folded();
-        if let Some(rows) = folded {
-            // What was not known then, and decayed totals, depend on where rows stand.
-            if rows.max_known_at() >= order.time || !plan.layout.decays.is_empty() {
-                settled = rows.settled(plan, self.clock(plan), self.newest.max(self.late_known));
-                folded = Some(&*settled);
-            }
+        // What was not known then depends on where rows stand.
+        if let Some(rows) = folded.filter(|rows| rows.max_known_at() >= order.time) {
+            settled = rows.settled(plan, &standing.as_of);
+            folded = Some(&*settled);
         }
-        let Some(reader) = Reader::new(self, plan, order, folded) else {
+        let Some(reader) = Reader::new(self, plan, order, standing, folded) else {
             return plan.write_first_seen(write);
         };
         let mut last = (0, Near { lo: reader.end as u32, hi: reader.end as u32 });
         for (index, group) in plan.layout.groups.iter().enumerate() {
             if !group.reads_rows {
-                write_frauds(self.extra.as_deref(), group, reader.now, &mut write);
+                write_frauds(reader.labels, group, write);
                 continue;
             }
             let delay = if group.of_labels { plan.label_delay } else { 0 };
@@ -133,14 +160,14 @@ impl EntityHistory {
             last.1 = reader.place(group.window, back, from);
             near.get_mut(index).into_iter().for_each(|near| *near = last.1);
             if reader.is_plain {
-                reader.plain(group, last.1, &mut write);
+                reader.plain(group, last.1, write);
                 if group.rest.is_empty() {
                     continue;
                 }
             }
             let view = reader.view(group.window, back, last.1);
             for step in if reader.is_plain { &group.rest } else { &group.steps } {
-                reader.step(step, group.window, back, &view, &mut write);
+                reader.step(step, group.window, back, &view, write);
             }
         }
     }
@@ -153,11 +180,9 @@ impl<'a> Reader<'a> {
         history: &'a EntityHistory,
         plan: &'a Plan,
         order: &'a Occurrence<'a>,
+        standing: &Standing,
         folded: Option<&'a Folded>,
     ) -> Option<Self> {
-        if history.is_empty() {
-            return None;
-        }
         let (layout, log, now) = (&plan.layout, &history.log, order.time.clamp(-MAX_TIME, MAX_TIME));
         let (times, rows, start) = (log.times(layout), log.rows(layout), log.start());
         let end = if history.newest < now { log.end() } else { seek(times, start, log.end(), log.end(), now) };
@@ -174,6 +199,8 @@ impl<'a> Reader<'a> {
         let currency = layout.currency(order);
         let is_plain = all_clear && clear == end && folded.is_none();
         let is_own = !history.mixed && history.currency == currency;
+        let (clock, n_old) = (standing.as_of.clock, standing.n_labels);
+        let labels = history.extra.as_ref().map(|extra| LabelView { labels: &extra.labels, plan, clock, n_old, now });
         let reader = Self {
             layout,
             history,
@@ -186,6 +213,8 @@ impl<'a> Reader<'a> {
             now,
             currency,
             end,
+            standing: *standing,
+            labels,
             clear,
             all_clear,
             is_plain,
@@ -224,10 +253,20 @@ impl<'a> Reader<'a> {
     fn place(&self, window: Window, back: i64, near: Near) -> Near {
         let until = self.now.saturating_sub(back);
         let start = self.start();
-        let hi = if back == 0 { self.end } else { seek(self.times, start, self.end, near.hi as usize, until) };
-        let lo =
-            window.over.map_or(start, |over| seek(self.times, start, hi, near.lo as usize, until.saturating_sub(over)));
+        let seek = |end: usize, near: u32, time: i64| {
+            let at = seek(self.times, start, end, near as usize, time);
+            if at < self.standing.first { self.seek_folded(at, end, time) } else { at }
+        };
+        let hi = if back == 0 { self.end } else { seek(self.end, near.hi, until) };
+        let lo = window.over.map_or(start, |over| seek(hi, near.lo, until.saturating_sub(over)));
         Near { lo: lo as u32, hi: hi as u32 }
+    }
+
+    /// The first row from `at` on, before which all were before a time, that is not where it stands folded.
+    #[inline(never)]
+    fn seek_folded(&self, at: usize, end: usize, time: i64) -> usize {
+        let stands = |at: usize| self.plan.fold(self.standing.as_of.clock, self.times[at]);
+        at + partition(at, self.standing.first.min(end), |at| stands(at) < time)
     }
 
     /// The rows of such a window, its exact ones at `at`.
@@ -238,9 +277,8 @@ impl<'a> Reader<'a> {
         let since = window.over.map_or(i64::MIN, |over| until.saturating_sub(over));
         let (mut from, mut to) = (0, 0);
         if let Some(folded) = self.folded {
-            let clock = self.history.clock(self.plan);
-            to = folded.n_before(self.plan, clock, until);
-            from = if lifetime { 0 } else { folded.n_before(self.plan, clock, since) };
+            to = folded.n_before(self.plan, self.standing.as_of.clock, until);
+            from = if lifetime { 0 } else { folded.n_before(self.plan, self.standing.as_of.clock, since) };
         }
         let mid = self.clear.clamp(lo, hi);
         // What was dropped is in the base, unless there are folded rows.
@@ -351,40 +389,6 @@ impl<'a> Reader<'a> {
         row[KNOWN] < self.now && !(own_currency && folded::currency(row) != self.currency)
     }
 
-    #[inline]
-    fn count(&self, series: usize, view: &View<'a>) -> u64 {
-        let mut n = layout::count(series, view.all.upto, Some(view.all.before));
-        if let Some((upto, before)) = self.folded_totals(view, false) {
-            n += layout::count(series, upto, before);
-        }
-        if !self.is_clear(view) {
-            self.walk_rest(view, false, |seen| n += layout::count(series, seen.cells, seen.before));
-        }
-        n
-    }
-
-    #[inline]
-    fn moments(&self, input: usize, squares: bool, own_currency: bool, view: &View<'a>) -> Moments {
-        let Ends { upto, before } = if own_currency { view.own } else { view.all };
-        let mut moments = Moments::default();
-        let mut add = |row: &[i64], before: Option<&[i64]>| {
-            moments.n += self.layout.n_values(input, row, before);
-            moments.sum += i128::from(self.layout.sum(input, row, before));
-            if let Some(at) = self.layout.inputs[input].squares.filter(|_| squares) {
-                let below = before.map_or(0, |before| layout::wide(before, at));
-                moments.squares = moments.squares.wrapping_add(layout::wide(row, at).wrapping_sub(below));
-            }
-        };
-        add(upto, Some(before));
-        if let Some((upto, before)) = self.folded_totals(view, own_currency) {
-            add(upto, before);
-        }
-        if !self.is_clear(view) {
-            self.walk_rest(view, own_currency, |seen| add(seen.cells, seen.before));
-        }
-        moments
-    }
-
     /// Writes the plain outputs of a group whose exact rows are at `at`.
     #[inline]
     fn plain(&self, group: &Group, at: Near, write: &mut impl FnMut(usize, f32)) {
@@ -392,234 +396,5 @@ impl<'a> Reader<'a> {
         let all = self.ends(lo, hi, with_base);
         let own = if group.plain_own && !self.is_own { self.own_ends(lo, hi, with_base) } else { all };
         write_plain(&group.plain, all, own, write);
-    }
-
-    #[inline]
-    fn value(&self, op: Op, window: Window, view: &View<'a>) -> f64 {
-        match op {
-            Op::Count { series } => self.count(series, view) as f64,
-            Op::Moments { input, of, own, unit, per_currency } => {
-                let squares = matches!(of, Moment::Deviation | Moment::ZScore);
-                let moments = self.moments(input, squares, per_currency, view);
-                match of {
-                    Moment::Sum => moments.sum(unit),
-                    Moment::Mean => moments.mean(unit),
-                    Moment::Deviation => moments.deviation(unit),
-                    Moment::ZScore => moments.z_score(self.order.value(own)),
-                    Moment::Ratio => moments.ratio(self.order.value(own)),
-                }
-            }
-            Op::Extreme { input, largest, unit, per_currency } => {
-                self.extreme(input, largest, per_currency, view) / unit
-            }
-            Op::Distinct { key } => self.distinct(key, view) as f64,
-            Op::Quotient { above, below } => {
-                measure::over(self.count(above, view) as f64, self.count(below, view) as f64)
-            }
-            Op::Decayed { decay, unit, per_currency } => self.decayed(decay, per_currency, view) / unit,
-            Op::SinceFirst { series, since } => self.age(self.first(series, since, view)),
-            Op::SinceLast { series, since } => self.age(self.last(series, since, view)),
-            Op::IsNew => 0.0,
-            Op::GapVariation { series } => self.gap_variation(series, view),
-            Op::Speed { place, own } => self.speed(place, own, view),
-            Op::FraudCount => self.history.labels(window, self.now).1 as f64,
-            Op::Resolved => self.resolved(window, view).0 as f64,
-            Op::OrdersSinceFraud => self.orders_since_fraud(window, view),
-            Op::FraudRate => {
-                let (resolved, frauds) = self.resolved(window, view);
-                measure::over(frauds as f64, resolved as f64)
-            }
-        }
-    }
-
-    fn extreme(&self, input: usize, largest: bool, own_currency: bool, view: &View<'a>) -> f64 {
-        let Some(column) = self.layout.inputs[input].column else { return 0.0 };
-        let values = self.log.column(self.layout, column);
-        // MISSING is the smallest number of all.
-        let mut found = if largest { MISSING } else { i64::MAX };
-        let mut take = |value: i64| {
-            found = if largest { found.max(value) } else { found.min(if value == MISSING { i64::MAX } else { value }) };
-        };
-        let pair = self.layout.stride + 2 * self.layout.extremes.iter().position(|&i| i == input).unwrap_or(0);
-        let mut see = |seen: Seen<'a>| match seen.place {
-            Place::Exact(at) => take(values[at]),
-            Place::Folded(_) if seen.cells[pair] <= seen.cells[pair + 1] => {
-                take(seen.cells[pair + usize::from(largest)]);
-            }
-            _ => {}
-        };
-        self.walk_folded(view, own_currency, &mut see);
-        if own_currency && self.history.mixed {
-            self.walk_exact(view.lo, view.hi, true, see);
-        } else if !own_currency || self.history.currency == self.currency {
-            self.walk_exact(view.mid, view.hi, own_currency, see);
-            values[view.lo..view.mid].iter().for_each(|&value| take(value));
-        }
-        if found == MISSING || found == i64::MAX { 0.0 } else { found as f64 }
-    }
-
-    /// Distinct keys of the exact rows.
-    fn distinct(&self, key: usize, view: &View<'a>) -> usize {
-        if view.hi == view.lo {
-            return 0;
-        }
-        let column = self.layout.keys[key].column;
-        // A key counts where it occurs for the first time: its previous time lies before the window, or before all that
-        // is exact.
-        let since = view.since.max(self.times[self.start()]);
-        let previous = &self.log.column(self.layout, column + 1)[view.lo..view.mid];
-        let mut n: usize = previous.iter().map(|&time| usize::from(time < since)).sum();
-        if view.mid < view.hi {
-            n += self.distinct_late(self.log.column(self.layout, column), view);
-        }
-        n
-    }
-
-    /// Distinct keys of the rows of which some may not have been known, but for those that the others have: O(n log n), however
-    /// many events became known while the order was on its way.
-    fn distinct_late(&self, keys: &[i64], view: &View<'a>) -> usize {
-        let known = (view.mid..view.hi).filter(|&at| keys[at] != 0 && self.row(at)[KNOWN] < self.now);
-        let mut late: Vec<(i64, bool)> = known.map(|at| (keys[at], true)).collect();
-        late.sort_unstable();
-        late.dedup();
-        if !late.is_empty() {
-            for key in &keys[view.lo..view.mid] {
-                if let Ok(at) = late.binary_search_by_key(key, |(key, _)| *key) {
-                    late[at].1 = false;
-                }
-            }
-        }
-        late.iter().filter(|(_, is_new)| *is_new).count()
-    }
-
-    fn decayed(&self, decay: usize, own_currency: bool, view: &View<'a>) -> f64 {
-        let cell = &self.layout.decays[decay];
-        let half_life = cell.half_life;
-        let now = self.now.div_euclid(half_life);
-        // The parts of one half-life since the epoch, from the oldest on: whole numbers, so that their order is nothing.
-        let (mut total, mut epoch, mut part) = (0_i128, i64::MIN, 0_i128);
-        let mut add = |of: i64, more: i128| {
-            if of != epoch {
-                total += measure::shift(part, now.saturating_sub(epoch));
-                (epoch, part) = (of, 0);
-            }
-            part = part.wrapping_add(more);
-        };
-        let of_row = |seen: &Seen<'_>| cell.total(seen.cells, seen.before);
-        self.walk_folded(view, own_currency, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
-        let mut lo = view.lo;
-        while lo < view.mid {
-            let of = self.times[lo].div_euclid(half_life);
-            let end = (of + 1) * half_life;
-            let next = seek(self.times, lo, view.mid, view.mid, end);
-            let Ends { upto, before } =
-                if own_currency { self.own_ends(lo, next, false) } else { self.ends(lo, next, false) };
-            add(of, cell.total(upto, Some(before)));
-            lo = next;
-        }
-        let (lo, hi) = (view.mid, view.hi);
-        self.walk_exact(lo, hi, own_currency, |seen| add(seen.time.div_euclid(half_life), of_row(&seen)));
-        total += measure::shift(part, now.saturating_sub(epoch));
-        measure::decayed(self.now, half_life, total)
-    }
-
-    /// Seconds since then; -1 for never.
-    fn age(&self, time: Option<i64>) -> f64 {
-        time.map_or(-1.0, |time| self.now.saturating_sub(time) as f64 / 1_000.0)
-    }
-
-    /// (first, last) time of the events of a folded row or the base.
-    fn times_of(&self, since: usize, seen: &Seen<'a>) -> &'a [i64] {
-        let at = self.layout.stride + 2 * (self.layout.extremes.len() + since);
-        match seen.place {
-            Place::Base => self.log.head(since),
-            _ => &seen.cells[at..at + 2],
-        }
-    }
-
-    /// A view without its exact rows: they are newer than all others.
-    fn without_exact(view: &View<'a>) -> View<'a> {
-        View { lo: view.hi, mid: view.hi, ..*view }
-    }
-
-    fn first(&self, series: usize, since: usize, view: &View<'a>) -> Option<i64> {
-        let mut first = i64::MAX;
-        self.walk(&Self::without_exact(view), false, |seen| first = first.min(self.times_of(since, &seen)[0]));
-        if first < i64::MAX {
-            return Some(first);
-        }
-        let none = self.row(view.lo - 1);
-        let is_before = |at| layout::count(series, self.row(at), Some(none)) == 0;
-        let at = view.lo + partition(view.lo, view.mid, is_before);
-        if at < view.mid {
-            return Some(self.times[at]);
-        }
-        self.walk_exact(view.mid, view.hi, false, |seen| {
-            if layout::count(series, seen.cells, seen.before) > 0 {
-                first = first.min(seen.time);
-            }
-        });
-        (first < i64::MAX).then_some(first)
-    }
-
-    fn last(&self, series: usize, since: usize, view: &View<'a>) -> Option<i64> {
-        let mut last = i64::MIN;
-        self.walk_exact(view.mid, view.hi, false, |seen| {
-            if layout::count(series, seen.cells, seen.before) > 0 {
-                last = last.max(seen.time);
-            }
-        });
-        if last > i64::MIN {
-            return Some(last);
-        }
-        let all = self.row(view.mid - 1);
-        if view.mid > view.lo && layout::count(series, all, Some(self.row(view.lo - 1))) > 0 {
-            if layout::count(series, all, Some(self.row(view.mid - 2))) > 0 {
-                return Some(self.times[view.mid - 1]);
-            }
-            // The first row after which no more come is the last of the series.
-            let is_before = |at| layout::count(series, all, Some(self.row(at))) > 0;
-            return Some(self.times[view.lo + partition(view.lo, view.mid, is_before)]);
-        }
-        self.walk(&Self::without_exact(view), false, |seen| last = last.max(self.times_of(since, &seen)[1]));
-        (last > i64::MIN).then_some(last)
-    }
-
-    fn gap_variation(&self, series: usize, view: &View<'a>) -> f64 {
-        let (mut n, mut sum, mut squares, mut previous) = (0, 0, 0, None);
-        self.walk_exact(view.lo, view.hi, false, |seen| {
-            if layout::count(series, seen.cells, seen.before) > 0 {
-                if let Some(previous) = previous {
-                    let gap = i128::from(seen.time) - i128::from(previous);
-                    (n, sum, squares) = (n + 1, sum + gap, squares + gap * gap);
-                }
-                previous = Some(seen.time);
-            }
-        });
-        measure::gap_variation(n, sum, squares)
-    }
-
-    fn speed(&self, place: usize, own: usize, view: &View<'a>) -> f64 {
-        let places = self.log.column(self.layout, self.layout.places[place].column);
-        let known = |&at: &usize| places[at] != MISSING && self.row(at)[KNOWN] < self.now;
-        let from = (view.lo..view.hi).rev().find(known);
-        let (there, since) = from.map_or((MISSING, self.now), |at| (places[at], self.times[at]));
-        measure::speed(there, self.order.raw(own), self.now.saturating_sub(since))
-    }
-
-    fn orders_since_fraud(&self, window: Window, view: &View<'a>) -> f64 {
-        let Some(latest) = self.history.latest_fraud(window, self.now) else { return -1.0 };
-        let until = self.now.saturating_sub(window.delayed);
-        let after = Window { over: Some(until.saturating_sub(latest.saturating_add(1))), ..window };
-        let back = window.delayed + self.plan.label_delay;
-        let near = Near { lo: view.lo as u32, hi: view.hi as u32 };
-        self.resolved(after, &self.view(after, back, self.place(after, back, near))).0 as f64
-    }
-
-    /// (orders resolved, frauds), of which the orders of the view fall due by themselves.
-    fn resolved(&self, window: Window, view: &View<'a>) -> (i64, i64) {
-        let (resolved, frauds) = self.history.labels(window, self.now);
-        let due = self.count(self.layout.orders, view) as i64;
-        ((due + resolved).max(frauds), frauds)
     }
 }

@@ -5,11 +5,13 @@
 //! one another, and what has become too old goes when the run ends: no window reaches it, so that it makes no difference when.
 
 use super::history::EntityHistory;
+use super::labels::LabelView;
 use super::layout::{KNOWN, META, NOTHING};
 use super::plain::{Ends, write_frauds, write_plain};
 use super::plan::Plan;
 use super::read::Near;
 use super::seek::advance;
+use super::standing::AsOf;
 use super::{ENTITY_LIFETIME, MAX_CELLS, MAX_TIME, Occurrence};
 
 /// An event that a run may take.
@@ -36,9 +38,9 @@ impl EntityHistory {
         mut write: impl FnMut(usize, usize, f32),
     ) -> usize {
         let layout = &plan.layout;
-        let mut last_known = self.newest.max(self.late_known);
+        let (mut last_known, mut last_but_one) = (self.newest.max(self.late_known), i64::MIN);
         let is_usual = layout.is_plain
-            && !(self.is_empty() || self.has_lives || self.folded().is_some() || layout.per_currency && self.mixed);
+            && !(self.is_empty() || self.has_lives || !self.is_exact(plan) || layout.per_currency && self.mixed);
         if !is_usual || last_known < horizon {
             return 0;
         }
@@ -66,7 +68,8 @@ impl EntityHistory {
                 let (mut delayed, mut last_hi, mut upto) = (0, end, tail.row(stride, end - 1));
                 for (group, near) in layout.groups.iter().zip(&mut *near) {
                     if !group.reads_rows {
-                        write_frauds(extra, group, now, &mut |output, value| write(place, output, value));
+                        let labels = extra.map(|extra| LabelView::plain(&extra.labels, plan, now));
+                        write_frauds(labels, group, &mut |output, value| write(place, output, value));
                         continue;
                     }
                     let until = now - group.window.delayed;
@@ -93,7 +96,7 @@ impl EntityHistory {
                 layout.add_event(row, &fresh);
                 (row[KNOWN], row[META]) = (fresh.known_at, fresh.meta as i64);
                 tail.end += 1;
-                last_known = now;
+                (last_but_one, last_known) = (last_known, now);
             }
             n_taken += 1;
         }
@@ -101,17 +104,21 @@ impl EntityHistory {
         if end > first_end {
             self.log.set_end(end);
             self.newest = last_known;
-            self.drop_old(plan);
-            self.settle(plan);
+            // As the last event found it.
+            let as_of = AsOf { clock: self.clock_before(plan, last_known), last_known: last_but_one, edge: last_known };
+            self.drop_many(plan, as_of.clock);
+            self.drop_old(plan, &as_of);
+            if let Some(extra) = &mut self.extra {
+                extra.labels.pass(plan, as_of.clock);
+            }
         }
         n_taken
     }
 
-    /// Does what settling does one by one with rows that are too old, but for the last, where all were known at once
+    /// Does what dropping one by one does with rows that are too old, but for the last, where all were known at once
     /// and have one currency.
-    fn drop_old(&mut self, plan: &Plan) {
+    fn drop_many(&mut self, plan: &Plan, clock: i64) {
         let layout = &plan.layout;
-        let clock = self.clock(plan);
         let (times, start) = (self.log.times(layout), self.log.start());
         let n_old = times[start..].iter().take_while(|&&time| plan.retained(clock, time) == i64::MIN).count();
         // The first makes the base one of its currency.
