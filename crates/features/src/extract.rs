@@ -405,7 +405,14 @@ impl Extractor {
         for (key, slot) in keys.iter_mut().zip(&self.slots) {
             *key = slot.key(|source| event.keys[source]);
         }
-        state.find_histories(&keys[..found.len()], found);
+        let mut things = [0; MAX_KEY_SOURCES];
+        let key_of = |source: usize| event.keys[source];
+        let of_network = self.network.as_ref();
+        let of_network =
+            of_network.map_or((0, &[][..]), |plan| (key_of(plan.account), plan.things_of(&mut things, &key_of)));
+        if !found.is_empty() {
+            state.find_histories(&keys[..found.len()], found, event, of_network);
+        }
         let touched =
             found.iter().zip(&self.slots).filter_map(|(history, slot)| Some(history.as_ref()?.touch(&slot.plan)));
         black_box(touched.fold(0, |all, touched| all ^ touched));

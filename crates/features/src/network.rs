@@ -89,7 +89,7 @@ struct Sweep {
 
 /// One life of an account: it ends when the account is idle for too long.
 #[derive(Clone, Debug)]
-struct Account {
+pub(crate) struct Account {
     first: i64,
     last: i64,
     /// What accounts have that were ever linked, or had a fraud, or a life before.
@@ -131,7 +131,7 @@ struct Stand {
 
 /// One life of a thing.
 #[derive(Clone, Debug)]
-struct Thing {
+pub(crate) struct Thing {
     last: i64,
     /// The smallest of its uses; all things have one.
     head: Use,
@@ -218,6 +218,11 @@ impl Network {
     /// Number of things held.
     pub fn n_things(&self) -> usize {
         self.things.len()
+    }
+
+    /// Accounts and things, for looking them up side by side with others.
+    pub(crate) fn maps(&self) -> (&Shards<EntityKey, Account>, &Shards<EntityKey, Thing>) {
+        (&self.accounts, &self.things)
     }
 
     /// Whether an account is held.

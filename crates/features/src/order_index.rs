@@ -4,7 +4,8 @@
 mod file;
 
 use crate::identity::OrderId;
-use crate::recent::{Recent, Row};
+use crate::recent::{Place, Recent, Row};
+use crate::shards::Shards;
 use crate::state::order_memory;
 use crate::time::{Span, UnixMillis};
 
@@ -134,6 +135,16 @@ impl OrderIndex {
             orders: Recent::new(order_memory(label_delay), n_keys),
             early: Recent::new(EARLY_LABEL, 0),
         }
+    }
+
+    /// Where to look up an order, for doing so side by side with other lookups.
+    pub(crate) fn places(&self) -> &Shards<OrderId, Place> {
+        self.orders.places()
+    }
+
+    /// The order that the next one will take the place of, if any.
+    pub(crate) fn next_retired(&self) -> Option<OrderId> {
+        self.orders.next_retired()
     }
 
     /// Number of orders held. Some may be too old to be found.
@@ -276,6 +287,11 @@ impl EventIds {
     /// An empty set; ids are remembered for [`order_memory`] of the label delay.
     pub fn new(label_delay: Span) -> Self {
         Self { seen: Recent::new(order_memory(label_delay), 0) }
+    }
+
+    /// Where to look up an id, for doing so side by side with other lookups.
+    pub(crate) fn places(&self) -> &Shards<OrderId, Place> {
+        self.seen.places()
     }
 
     /// Number of ids held. Some may be too old to count.

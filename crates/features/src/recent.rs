@@ -21,7 +21,7 @@ use crate::time::{Span, UnixMillis};
 /// Rows of a full chunk.
 const CHUNK: usize = 256;
 /// Most rows that one insert takes out: more than one, so that a backlog shrinks.
-const RETIRED_PER_INSERT: usize = 4;
+const RETIRED_PER_INSERT: usize = 2;
 /// By less than this the clock does not go back.
 const JUMP: Span = Span::DAY;
 
@@ -33,7 +33,7 @@ pub(crate) trait Row: Copy {
 
 /// Where a row stands. Rows of one day move, rows of different days never meet.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     day: i32,
     index: u32,
 }
@@ -83,6 +83,17 @@ impl<T: Row> Recent<T> {
     /// Whether both have come as far.
     pub(crate) fn is_level_with(&self, other: &Self) -> bool {
         (self.last, self.clock) == (other.last, other.clock)
+    }
+
+    /// The identifier that the next insert will take out, if any.
+    pub(crate) fn next_retired(&self) -> Option<OrderId> {
+        let last = self.days.first_key_value()?.1.last()?.rows.last()?;
+        (!self.is_kept(last.known_at())).then(|| last.id())
+    }
+
+    /// Where to look up an identifier, for doing so side by side with other lookups.
+    pub(crate) fn places(&self) -> &Shards<OrderId, Place> {
+        &self.places
     }
 
     /// Whether there is a row of that identifier, be it too old.

@@ -13,7 +13,7 @@ mod iter;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-pub use each::get_each;
+pub use each::{Lookups, SIDE_BY_SIDE, get_each};
 pub use iter::Iter;
 
 use crate::identity::{EntityKey, OrderId};
@@ -75,9 +75,8 @@ enum Node<V> {
 
 #[derive(Clone, Debug)]
 struct Leaf<V> {
-    /// Sorted.
-    keys: Vec<u64>,
-    values: Vec<V>,
+    /// Sorted by their keys, each beside its value: a lookup waits for memory once less than with keys apart.
+    entries: Vec<(u64, V)>,
 }
 
 impl<K, V> Clone for Shard<K, V> {
@@ -158,7 +157,7 @@ impl<K: ShardKey, V> Shards<K, V> {
         (0..N_SHARDS).filter(|&shard| !of(self, shard).is_same(&of(before, shard))).collect()
     }
 
-    /// The leaf where `cursor` lies: its keys, its values, and the cursor of the next leaf; `None` at the end. For looking
+    /// The leaf where `cursor` lies: its entries, and the cursor of the next leaf; `None` at the end. For looking
     /// at all entries a few at a time.
     pub fn leaf_at(&self, cursor: u64) -> LeafAt<'_, V> {
         let mut cursor = cursor;
@@ -168,9 +167,9 @@ impl<K: ShardKey, V> Shards<K, V> {
                 None => (None, None),
             };
             match (found, next) {
-                (Some(leaf), next) => return LeafAt { keys: &leaf.keys, values: &leaf.values, next },
+                (Some(leaf), next) => return LeafAt { entries: &leaf.entries, next },
                 (None, Some(next)) => cursor = next,
-                (None, None) => return LeafAt { keys: &[], values: &[], next: None },
+                (None, None) => return LeafAt { entries: &[], next: None },
             }
         }
     }
@@ -214,10 +213,8 @@ impl<K: ShardKey, V: Clone> Shards<K, V> {
 /// Part of a map, see [`Shards::leaf_at`].
 #[derive(Clone, Copy, Debug)]
 pub struct LeafAt<'a, V> {
-    /// Hashes, sorted.
-    pub keys: &'a [u64],
-    /// Their values.
-    pub values: &'a [V],
+    /// Hashes, sorted, with their values.
+    pub entries: &'a [(u64, V)],
     /// Where the next leaf begins; `None` after the last.
     pub next: Option<u64>,
 }
@@ -249,7 +246,7 @@ impl<K: ShardKey, V> Shard<K, V> {
         let mut used = ROOT_BITS;
         loop {
             match node {
-                Node::Leaf(leaf) => return leaf.find(key, used).ok().map(|at| &leaf.values[at]),
+                Node::Leaf(leaf) => return leaf.find(key, used).ok().map(|at| &leaf.entries[at].1),
                 Node::Branch(children) => node = children[digit(key, used)].as_deref()?,
             }
             used += BRANCH_BITS;
@@ -280,7 +277,7 @@ impl<K: ShardKey, V> Shard<K, V> {
         fn of<V>(node: &Node<V>) -> usize {
             let own = size_of::<Node<V>>() + 2 * size_of::<usize>();
             own + match node {
-                Node::Leaf(leaf) => leaf.keys.capacity() * 8 + leaf.values.capacity() * size_of::<V>(),
+                Node::Leaf(leaf) => leaf.entries.capacity() * size_of::<(u64, V)>(),
                 Node::Branch(children) => children.iter().flatten().map(|child| of(child)).sum(),
             }
         }
@@ -302,7 +299,7 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
             match Arc::make_mut(node) {
                 Node::Leaf(leaf) => {
                     let at = leaf.find(key, used).ok()?;
-                    return Some(&mut leaf.values[at]);
+                    return Some(&mut leaf.entries[at].1);
                 }
                 Node::Branch(children) => node = children[digit(key, used)].as_mut()?,
             }
@@ -326,7 +323,7 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
         loop {
             let own = Arc::make_mut(node);
             if let Node::Leaf(leaf) = own
-                && leaf.keys.len() >= LEAF_MAX
+                && leaf.entries.len() >= LEAF_MAX
                 && leaf.find(key, used).is_err()
             {
                 *own = Node::Branch(std::mem::take(leaf).split(used));
@@ -334,12 +331,11 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
             match own {
                 Node::Leaf(leaf) => {
                     let at = leaf.find(key, used).unwrap_or_else(|at| {
-                        leaf.keys.insert(at, key);
-                        leaf.values.insert(at, make());
+                        leaf.entries.insert(at, (key, make()));
                         self.len += 1;
                         at
                     });
-                    return &mut leaf.values[at];
+                    return &mut leaf.entries[at].1;
                 }
                 Node::Branch(children) => {
                     node = children[digit(key, used)].get_or_insert_with(|| Arc::new(Node::empty()));
@@ -390,13 +386,11 @@ impl<K: ShardKey, V: Clone> Shard<K, V> {
             match Arc::make_mut(node) {
                 Node::Leaf(leaf) => {
                     let at = leaf.find(key, used).ok()?;
-                    leaf.keys.remove(at);
                     self.len -= 1;
-                    let value = leaf.values.remove(at);
+                    let (_, value) = leaf.entries.remove(at);
                     // Where many go, none may come in their place.
-                    if leaf.keys.len() < leaf.keys.capacity() / 4 {
-                        leaf.keys.shrink_to(2 * leaf.keys.len());
-                        leaf.values.shrink_to(2 * leaf.keys.len());
+                    if leaf.entries.len() < leaf.entries.capacity() / 4 {
+                        leaf.entries.shrink_to(2 * leaf.entries.len());
                     }
                     return Some(value);
                 }
@@ -420,10 +414,9 @@ impl<V> Node<V> {
     /// The node that inserting one by one would make.
     fn of_sorted(keys: &[u64], values: &mut impl Iterator<Item = V>, used: u32) -> Self {
         if keys.len() <= LEAF_MAX {
-            let mut own = Vec::with_capacity(keys.len());
-            own.extend(values.take(keys.len()));
-            assert_eq!(own.len(), keys.len(), "one value per key");
-            return Self::Leaf(Leaf { keys: keys.to_vec(), values: own });
+            let entries: Vec<(u64, V)> = keys.iter().copied().zip(values.take(keys.len())).collect();
+            assert_eq!(entries.len(), keys.len(), "one value per key");
+            return Self::Leaf(Leaf { entries });
         }
         let mut rest = keys;
         Self::Branch(std::array::from_fn(|child| {
@@ -436,7 +429,7 @@ impl<V> Node<V> {
 
 impl<V> Default for Leaf<V> {
     fn default() -> Self {
-        Self { keys: Vec::new(), values: Vec::new() }
+        Self { entries: Vec::new() }
     }
 }
 
@@ -444,30 +437,32 @@ impl<V> Leaf<V> {
     /// About where a key stands.
     fn estimate(&self, key: u64, used: u32) -> usize {
         // More than LEAF_MAX different keys share at most 58 bits, so that no leaf lies below 60 and the shift is valid.
-        ((u128::from(key << used) * self.keys.len() as u128) >> 64) as usize
+        ((u128::from(key << used) * self.entries.len() as u128) >> 64) as usize
     }
 
     /// The place of a key, or where it would stand. Hashes are spread evenly, so the walk from the estimate is short.
     fn find(&self, key: u64, used: u32) -> Result<usize, usize> {
-        let n = self.keys.len();
+        let entries = &self.entries;
         let mut at = self.estimate(key, used);
-        while at < n && self.keys[at] < key {
+        while at < entries.len() && entries[at].0 < key {
             at += 1;
         }
-        while at > 0 && self.keys[at - 1] >= key {
+        while at > 0 && entries[at - 1].0 >= key {
             at -= 1;
         }
-        if at < n && self.keys[at] == key { Ok(at) } else { Err(at) }
+        if at < entries.len() && entries[at].0 == key { Ok(at) } else { Err(at) }
     }
 
     fn split(self, used: u32) -> [Option<Arc<Node<V>>>; FAN_OUT] {
-        let mut leaves: [Leaf<V>; FAN_OUT] = std::array::from_fn(|_| Leaf::default());
-        for (key, value) in self.keys.into_iter().zip(self.values) {
-            let leaf = &mut leaves[digit(key, used)];
-            leaf.keys.push(key);
-            leaf.values.push(value);
-        }
-        leaves.map(|leaf| (!leaf.keys.is_empty()).then(|| Arc::new(Node::Leaf(leaf))))
+        let mut n = [0; FAN_OUT];
+        self.entries.iter().for_each(|(key, _)| n[digit(*key, used)] += 1);
+        let mut rest = self.entries.into_iter();
+        n.map(|n| {
+            // Room for as many again: the next to come allocates nothing.
+            let mut entries = Vec::with_capacity(2 * n);
+            entries.extend(rest.by_ref().take(n));
+            (n > 0).then(|| Arc::new(Node::Leaf(Leaf { entries })))
+        })
     }
 }
 
@@ -487,8 +482,7 @@ mod tests {
         let (mut keys, mut cursor) = (Vec::new(), Some(0));
         while let Some(at) = cursor {
             let leaf = map.leaf_at(at);
-            assert_eq!(leaf.keys.len(), leaf.values.len());
-            keys.extend(leaf.keys);
+            keys.extend(leaf.entries.iter().map(|(key, _)| *key));
             cursor = leaf.next;
         }
         keys

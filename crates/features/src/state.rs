@@ -1,6 +1,7 @@
 //! What is remembered of all entities: the state that a service holds, changed only by learning.
 
 use std::fmt;
+use std::hint::black_box;
 
 use crate::event::Event;
 use crate::extract::{Extractor, MAX_KEY_SOURCES, MAX_VALUES};
@@ -11,7 +12,7 @@ use crate::network::Network;
 #[cfg(doc)]
 use crate::order_index::EARLY_LABEL;
 use crate::order_index::{EventIds, OrderIndex, OrderLabel, OrderRecord};
-use crate::shards::{Shard, Shards, get_each};
+use crate::shards::{Lookups, SIDE_BY_SIDE, Shard, Shards, get_each};
 use crate::slow_clock::LifeClock;
 use crate::time::{Span, UnixMillis};
 
@@ -87,6 +88,18 @@ const SWEPT_AT_ONCE: usize = 24;
 /// too few.
 const DUE_PER_LEAF: usize = 512;
 
+/// Looks up one entity in each of some slots.
+fn get_each_of<'a>(histories: &'a [Histories], keys: &[u64], found: &mut [Option<&'a EntityHistory>]) {
+    for ((histories, keys), found) in
+        histories.chunks(SIDE_BY_SIDE).zip(keys.chunks(SIDE_BY_SIDE)).zip(found.chunks_mut(SIDE_BY_SIDE))
+    {
+        let last = keys.len() - 1;
+        let wanted: [_; SIDE_BY_SIDE] =
+            std::array::from_fn(|at| (&histories[at.min(last)], EntityKey(keys[at.min(last)])));
+        get_each(&wanted[..keys.len()], found);
+    }
+}
+
 /// Whether an entity is taken for one without history, and leaves memory sooner or later: nothing became known of it since
 /// the horizon of the state's clock.
 pub(crate) fn is_gone(history: &EntityHistory, horizon: i64) -> bool {
@@ -161,17 +174,49 @@ impl State {
         self.orders.len()
     }
 
-    /// The history of one entity per slot, by its key; 0 where there is none.
-    pub(crate) fn find_histories<'a>(&'a self, keys: &[u64], found: &mut [Option<&'a EntityHistory>]) {
-        const AT_ONCE: usize = 32;
-        let all = self.histories.chunks(AT_ONCE).zip(keys.chunks(AT_ONCE)).zip(found.chunks_mut(AT_ONCE));
-        for ((histories, keys), found) in all {
-            let mut wanted = [(&self.histories[0], EntityKey(0)); AT_ONCE];
-            for ((place, histories), &key) in wanted.iter_mut().zip(histories).zip(keys) {
-                *place = (histories, EntityKey(key));
+    /// The history of one entity per slot, by its key; 0 where there is none. What the network (`account` and `things`) and
+    /// learning the event will look up is asked for beside, so that all waits for memory overlap.
+    pub(crate) fn find_histories<'a>(
+        &'a self,
+        keys: &[u64],
+        found: &mut [Option<&'a EntityHistory>],
+        event: &Event,
+        (account, things): (u64, &[u64]),
+    ) {
+        let (n, n_things) = (keys.len().min(SIDE_BY_SIDE), things.len().min(SIDE_BY_SIDE));
+        let wanted: [_; SIDE_BY_SIDE] =
+            std::array::from_fn(|at| (&self.histories[at.min(n - 1)], EntityKey(keys[at.min(n - 1)])));
+        let mut histories = Lookups::new(&wanted[..n]);
+        let mut beside = self.network.as_ref().map(|network| {
+            let (accounts, of_things) = network.maps();
+            let wanted: [_; SIDE_BY_SIDE] =
+                std::array::from_fn(|at| (of_things, EntityKey(things.get(at).copied().unwrap_or(0))));
+            (Lookups::new(&[(accounts, EntityKey(account))]), Lookups::new(&wanted[..n_things]))
+        });
+        let id_of = |id: Option<OrderId>| id.unwrap_or(OrderId(0));
+        let orders = self.orders.places();
+        let wanted = [
+            (orders, id_of(event.id)),
+            (orders, id_of(self.orders.next_retired())),
+            (self.event_ids.places(), id_of(event.event_id)),
+        ];
+        let mut ids = Lookups::new(&wanted);
+        loop {
+            let of_ids = ids.go_down();
+            let of_network = beside.as_mut().is_some_and(|(account, things)| account.go_down() | things.go_down());
+            if !(histories.go_down() | of_network | of_ids) {
+                break;
             }
-            get_each(&wanted[..keys.len()], found);
         }
+        ids.arrive();
+        beside.iter_mut().for_each(|(account, things)| {
+            account.arrive();
+            things.arrive();
+        });
+        histories.arrive();
+        black_box((&ids, &beside));
+        histories.find(&mut found[..n]);
+        get_each_of(&self.histories[n..], &keys[n..], &mut found[n..]);
     }
 
     /// Learns an event of any kind; an order after it was scored.
@@ -265,10 +310,9 @@ impl State {
         for _ in 0..=self.sweep.due / DUE_PER_LEAF {
             let histories = &mut self.histories[self.sweep.slot];
             let leaf = histories.leaf_at(self.sweep.cursor);
-            let with_keys = leaf.keys.iter().zip(leaf.values);
-            let gone: Vec<u64> =
-                with_keys.filter(|(_, history)| is_gone(history, horizon)).map(|(&key, _)| key).collect();
-            self.sweep.due = self.sweep.due.saturating_sub(leaf.keys.len().max(1));
+            let of_gone = leaf.entries.iter().filter(|(_, history)| is_gone(history, horizon));
+            let gone: Vec<u64> = of_gone.map(|(key, _)| *key).collect();
+            self.sweep.due = self.sweep.due.saturating_sub(leaf.entries.len().max(1));
             self.sweep.cursor = leaf.next.unwrap_or(0);
             for key in gone {
                 histories.remove(EntityKey(key));

@@ -52,12 +52,12 @@ fn lives_left<V: Lives>(
 ) -> (Vec<(EntityKey, Vec<V>)>, usize) {
     let mut found = Vec::new();
     let leaf = map.leaf_at(*cursor);
-    for (&key, value) in leaf.keys.iter().zip(leaf.values) {
-        if value.lives().any(|life| is_old(key, life)) {
-            let left = value.lives().filter(|life| !is_old(key, life)).map(V::single);
-            found.push((EntityKey(key), left.collect()));
+    for (key, value) in leaf.entries {
+        if value.lives().any(|life| is_old(*key, life)) {
+            let left = value.lives().filter(|life| !is_old(*key, life)).map(V::single);
+            found.push((EntityKey(*key), left.collect()));
         }
     }
     *cursor = leaf.next.unwrap_or(0);
-    (found, leaf.keys.len())
+    (found, leaf.entries.len())
 }

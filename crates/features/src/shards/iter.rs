@@ -26,10 +26,9 @@ impl<'a, K: ShardKey, V> Iterator for Iter<'a, K, V> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some((leaf, at)) = &mut self.leaf {
-                if let Some(&key) = leaf.keys.get(*at) {
-                    let value = &leaf.values[*at];
+                if let Some((key, value)) = leaf.entries.get(*at) {
                     *at += 1;
-                    return Some((K::from_bits(key), value));
+                    return Some((K::from_bits(*key), value));
                 }
                 self.leaf = None;
             }
