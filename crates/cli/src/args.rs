@@ -93,7 +93,8 @@ pub(crate) struct SchemaOptions {
 pub(crate) struct MemoryArgs {
     /// Memory to make do with, such as 4G or 500M; half of the machine's by default. Data that would take more are read
     /// piece by piece, in order of time, or are sorted on disk first where their files are in another order. The rows are the
-    /// same. What history remembers stays in memory.
+    /// same. What history remembers stays in memory and is not in the estimate: a few hundred bytes for each customer,
+    /// card, address and so on of the last 430 days, and for each pair of them that a feature counts by.
     #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse_size, help_heading = "Memory")]
     pub(crate) max_memory: Option<u64>,
     /// Folder for what is sorted on disk; the system's folder for temporary files by default.

@@ -66,7 +66,8 @@ pub(crate) fn too_large(opened: &Opened, args: &RowsArgs, console: &Console) -> 
     if needed <= limit {
         return Ok(None);
     }
-    let what = format!("the rows take about {} in memory, and may take {}", bytes_text(needed), bytes_text(limit));
+    let (about, may) = (bytes_text(needed), bytes_text(limit));
+    let what = format!("the rows take about {about} in memory, and may take {may} (history comes on top)");
     if opened.schema.find(Role::Time).is_none() {
         console
             .note(&format!("{what}: all are read at once, because without a time there is no order to read them in"));
