@@ -409,7 +409,7 @@ impl Extractor {
         let key_of = |source: usize| event.keys[source];
         let of_network = self.network.as_ref();
         let of_network =
-            of_network.map_or((0, &[][..]), |plan| (key_of(plan.account), plan.things_of(&mut things, &key_of)));
+            of_network.map_or((0, &[][..]), |plan| (key_of(plan.account), plan.things_of(&mut things, key_of)));
         if !found.is_empty() {
             state.find_histories(&keys[..found.len()], found, event, of_network);
         }

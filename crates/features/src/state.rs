@@ -209,10 +209,10 @@ impl State {
             }
         }
         ids.arrive();
-        beside.iter_mut().for_each(|(account, things)| {
+        if let Some((account, things)) = &mut beside {
             account.arrive();
             things.arrive();
-        });
+        }
         histories.arrive();
         black_box((&ids, &beside));
         histories.find(&mut found[..n]);

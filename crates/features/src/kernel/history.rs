@@ -247,10 +247,7 @@ impl EntityHistory {
     /// Takes a row that is not the first of the log to a folded time.
     pub(super) fn fold_other(&mut self, plan: &Plan, as_of: &AsOf, at: usize, time: i64) {
         let layout = &plan.layout;
-        let known_at = self.log.row(layout, at)[KNOWN];
-        if known_at > self.log.times(layout)[at] {
-            self.late_known = self.late_known.max(known_at);
-        }
+        self.late_known = self.late_known.max(self.log.row(layout, at)[KNOWN]);
         self.unfold_base(plan, as_of);
         let mut row = self.take_scratch(plan);
         self.log.own_counts(layout, at, &mut row[..layout.stride]);

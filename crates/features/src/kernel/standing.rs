@@ -139,8 +139,8 @@ impl EntityHistory {
     #[cold]
     pub(super) fn fold_surplus(&mut self, plan: &Plan) {
         let (layout, log, edge) = (&plan.layout, &self.log, self.edge());
-        let is_late = self.late_known >= edge;
-        let from = if is_late { 0 } else { log.times(layout)[log.start()..].partition_point(|&time| time < edge) };
+        let since = edge.saturating_sub(self.lateness);
+        let from = log.times(layout)[log.start()..].partition_point(|&time| time < since);
         let mut rows = log.start() + from..log.end();
         let at = rows.find(|&at| log.row(layout, at)[KNOWN] >= edge).unwrap_or(log.start());
         // Any earlier clock will do: rows are moved on later.

@@ -593,3 +593,31 @@ fn counts_means_and_labels_of_a_few_orders() {
     assert_eq!((rate(10, &history), rate(11, &history)), (0.5, 0.0));
     assert_eq!(read(&history, &plan, &order_of(T0 + 402 * DAY, &[1]))[6], 1.0);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn short_histories_of_few_exact_events_are_recounts(
+        readings in proptest::sample::subsequence(all_readings(), 1..5), exact in 1_usize..6, due in any::<bool>(), all in happenings(22),
+        restore_every in 1_usize..12, back in 0_i64..40,
+    ) {
+        let plan = Plan::new(readings, if due { LABEL_DELAY } else { 0 }, exact).unwrap();
+        let (mut history, mut recount) = (EntityHistory::default(), Recount::default());
+        for (n, (at, step)) in steps(&all, |rank| rank).into_iter().enumerate() {
+            if n % restore_every == restore_every - 1 {
+                history = restore(&bytes(&history, &plan), &plan).unwrap();
+            }
+            let order = all[n % all.len()].occurrence();
+            for time in [order.time, at - back * HOUR, at] {
+                compare(&plan, &history, &recount, &Occurrence { time, known_at: at, ..order });
+                compare(&plan, &history, &recount, &Occurrence { time, known_at: at + 1, ..order });
+            }
+            learn(&mut history, &plan, &all, &step);
+            match step {
+                Step::Event(i) => recount.observe(&plan, &all[i].occurrence()),
+                Step::Label(news) => recount.learn_label(&news),
+            }
+        }
+    }
+}
