@@ -11,6 +11,7 @@ use crate::error::MetricError;
 use crate::interval::Intervals;
 use crate::metrics::{brier, log_loss, mean_probability};
 use crate::ranking::Ranking;
+use crate::tiers::TierFigures;
 
 /// False-positive rates at which the recall is always given, with the names they have in a report.
 pub const FPR_TARGETS: [(&str, f64); 4] = [("0.001", 0.001), ("0.005", 0.005), ("0.01", 0.01), ("0.05", 0.05)];
@@ -52,6 +53,9 @@ pub struct Evaluation {
     pub intervals: Option<Intervals>,
     /// What the model's threshold does.
     pub at_threshold: AtThreshold,
+    /// What each decision does where the model has tiers, the mildest first; empty where it has none.
+    #[serde(default)]
+    pub tiers: Vec<TierFigures>,
     /// Thresholds from the strictest to the loosest.
     pub curve: Vec<CurvePoint>,
     /// Probability against observed fraud.
@@ -144,6 +148,7 @@ impl Evaluation {
                 confusion,
                 value,
             },
+            tiers: Vec::new(),
             curve: ranking.curve(),
             reliability,
         })

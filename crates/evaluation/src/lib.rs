@@ -19,6 +19,7 @@ pub mod report;
 mod sum;
 pub mod terminal;
 pub mod threshold;
+pub mod tiers;
 
 pub use confusion::{Confusion, Value};
 pub use entity::entity_precision_at_k_per_day;
@@ -29,3 +30,4 @@ pub use metrics::{average_precision, brier, log_loss, roc_auc};
 pub use ranking::Ranking;
 pub use report::Report;
 pub use threshold::{Aim, Choice};
+pub use tiers::{TierFigures, TierValue, tiers};

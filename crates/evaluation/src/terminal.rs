@@ -62,6 +62,7 @@ pub fn render(report: &Report, style: &Style) -> String {
     page.section("Search", &origin::search(report, style));
     page.section("Figures", &figures::table_of_figures(report, style));
     page.section("Decisions at the threshold", &figures::decisions(report, style));
+    page.section("Decisions of the tiers", &figures::tiers(report, style));
     page.section("Precision at each recall", &plot::precision_recall(report, style));
     page.section("Probability foretold, and fraud that came", &plot::reliability(report, style));
     page.section("What the model looks at", &figures::features(report, style));

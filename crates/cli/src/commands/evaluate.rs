@@ -4,12 +4,16 @@ use std::time::Instant;
 
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
+use orderguard_evaluation::tiers;
 use orderguard_features::schema::Role;
 use orderguard_features::time::UnixMillis;
+use orderguard_inference::Decision;
+use orderguard_inference::calibrate::probability;
+use orderguard_inference::model::Model;
 
 use crate::args::EvaluateArgs;
 use crate::console::{Console, peak_rss_bytes, report_style};
-use crate::failure::{Outcome, data};
+use crate::failure::{Blame, Outcome, data};
 use crate::ingest::{self, Orders};
 use crate::measure::{self, Measured};
 use crate::{model_data, output};
@@ -38,9 +42,15 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let raw = measure::model_scores(&loaded.scorer, &matrix, &rows)?;
     let probabilities = measure::probabilities(&loaded.model.calibration, &raw);
     let part = Measured { rows: &rows, labels: &labels, raw: &raw, probabilities: &probabilities };
-    let threshold = &loaded.model.threshold;
+    let threshold = deciding_threshold(&loaded.model);
     let entities = ingest::entity_groups(&orders, &loaded.key);
-    let test = measure::evaluate(&part, &orders, entities.as_deref(), threshold.raw_score)?;
+    let mut test = measure::evaluate(&part, &orders, entities.as_deref(), threshold.raw_score)?;
+    if !loaded.model.tiers.is_empty() {
+        let bounds: Vec<_> = loaded.model.tiers.iter().map(|tier| (tier.decision.name(), tier.raw_score)).collect();
+        let amounts =
+            orders.amounts().map(|amounts| -> Vec<f64> { rows.iter().map(|&row| amounts[row as usize]).collect() });
+        test.tiers = tiers(&raw, &labels, amounts.as_deref(), Decision::Approve.name(), &bounds).bad_data()?;
+    }
     let names = loaded.model.spec.names();
     let importance: Vec<f64> = loaded.model.reference.iter().map(|reference| reference.importance).collect();
     let limits = |of: Option<UnixMillis>| of.map(report::IsoTime::from);
@@ -70,12 +80,7 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         }),
         features: measure::feature_section(&names, &importance),
         test: Some(test),
-        threshold: Some(Threshold {
-            raw_score: threshold.raw_score,
-            probability: threshold.probability,
-            aim: threshold.aim.clone(),
-            note: None,
-        }),
+        threshold: Some(threshold),
         notes: orders.remarks.iter().chain(&orders.notes).cloned().collect(),
         ..Report::default()
     };
@@ -89,6 +94,25 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         threads: Some(rayon::current_num_threads() as u64),
     };
     if args.json { output::print(&report.to_json()) } else { output::print(&render(&report, &report_style())) }
+}
+
+/// From where on orders are not approved: the threshold of training, or the mildest tier that was set since.
+fn deciding_threshold(model: &Model) -> Threshold {
+    let trained = &model.threshold;
+    match model.tiers.first() {
+        None => Threshold {
+            raw_score: trained.raw_score,
+            probability: trained.probability,
+            aim: trained.aim.clone(),
+            note: None,
+        },
+        Some(tier) => Threshold {
+            raw_score: tier.raw_score,
+            probability: probability(&model.calibration, tier.raw_score),
+            aim: format!("{} and stricter tiers, as they were set", tier.decision),
+            note: Some(format!("the threshold of training, raw score {:.4}, decides nothing", trained.raw_score)),
+        },
+    }
 }
 
 /// Labelled orders whose label was due at the end of the data, their labels, and how many were not due yet.

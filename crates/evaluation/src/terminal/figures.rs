@@ -5,6 +5,7 @@ use super::{Style, judged};
 use crate::evaluation::{Evaluation, FPR_TARGETS};
 use crate::interval::Interval;
 use crate::report::Report;
+use crate::tiers::TierFigures;
 
 /// Features shown.
 const N_FEATURES: usize = 15;
@@ -211,6 +212,35 @@ pub(super) fn decisions(report: &Report, style: &Style) -> String {
         return out;
     }
     out + &table(&["", "stopped", "let through", ""], rows, &[1, 2], style)
+}
+
+pub(super) fn tiers(report: &Report, style: &Style) -> String {
+    let mut out = String::new();
+    for part in [&report.validation, &report.test] {
+        let Some(part) = part.as_ref().filter(|part| !part.tiers.is_empty()) else { continue };
+        let has_value = part.tiers.iter().any(|tier| tier.value.is_some());
+        let mut header = vec!["", "from raw score", "orders", "share", "frauds", "precision", "of all frauds"];
+        if has_value {
+            header.extend(["fraud value", "honest value"]);
+        }
+        let row = |tier: &TierFigures| {
+            let from = tier.raw_score.map_or_else(|| "-".to_owned(), |raw| format!("{raw:.4}"));
+            let mut cells = vec![
+                clean(&tier.decision, style),
+                from,
+                count(tier.n_rows),
+                percent(tier.share),
+                count(tier.n_fraud),
+                percent(tier.precision),
+                percent(tier.recall),
+            ];
+            cells.extend(tier.value.iter().flat_map(|value| [money(value.fraud, None), money(value.honest, None)]));
+            cells
+        };
+        let rows = part.tiers.iter().map(row).collect();
+        out += &table(&header, rows, &(1..header.len()).collect::<Vec<_>>(), style);
+    }
+    out
 }
 
 pub(super) fn features(report: &Report, style: &Style) -> String {
