@@ -11,7 +11,6 @@ pub mod events;
 pub mod folds;
 pub mod infer;
 mod intern;
-pub mod json_lines;
 pub mod labels;
 pub mod leaks;
 #[cfg(feature = "parquet")]
@@ -27,3 +26,5 @@ pub mod scratch;
 pub mod source;
 pub mod split;
 pub mod stream;
+
+pub use orderguard_features::json as json_lines;

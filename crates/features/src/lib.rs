@@ -13,6 +13,7 @@ pub mod container;
 pub mod event;
 pub mod extract;
 pub mod identity;
+pub mod json;
 pub mod kernel;
 pub mod kind;
 pub mod language;
