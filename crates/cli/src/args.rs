@@ -15,7 +15,7 @@ pub(crate) use learning::{Cost, GrowthArg, LearningArgs, StopOn, WeighBy};
 #[derive(Parser, Debug)]
 #[command(
     version,
-    after_help = "Start with a file of past orders that says which were fraud:\n    orderguard train --data orders.csv\n    orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv\n\nExit codes: 0 done, 1 bad data, 2 usage or input and output, 130 ended by Ctrl-C.",
+    after_help = "Start with a file of past orders that says which were fraud:\n    orderguard train --data orders.csv\n    orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv\n\nExit codes: 0 done, 1 bad data, 2 usage or input and output, 3 drift with monitor --fail-on-drift, 130 ended by Ctrl-C.",
     propagate_version = true,
     max_term_width = 110
 )]
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Reasons(ReasonsArgs),
     VerifyLog(VerifyLogArgs),
     Tiers(TiersArgs),
+    Monitor(MonitorArgs),
     Schema(SchemaArgs),
     Features(Box<FeaturesArgs>),
     ReplayCheck(Box<ReplayCheckArgs>),
@@ -51,7 +52,7 @@ pub(crate) enum Command {
 /// Where orders come from.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct DataArgs {
-    /// Orders as CSV or JSON Lines, plain, .gz or .zst: files, folders, or - for standard input.
+    /// Orders as CSV or JSON Lines, plain, .gz or .zst, or as Parquet: files, folders, or - for standard input.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub(crate) data: Vec<PathBuf>,
     /// Other events, such as log-ins, returns or chargebacks: files with a column that says the kind, or KIND=FILE where all
@@ -293,7 +294,7 @@ pub(crate) struct EvaluateArgs {
 /// Scores orders: raw score, probability and decision for each, in the order of the input.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n    orderguard score --model model.ogm --state state.ogs --data today.csv -o scores.csv\n    orderguard score --model model.ogm --history may.csv --data june.csv --save-state june.ogs"
+    after_help = "Examples:\n    orderguard score --model model.ogm --state state.ogs --data today.csv -o scores.csv\n    orderguard score --model model.ogm --history may.csv --data june.csv --save-state june.ogs\n    orderguard score --model model.ogm --state state.ogs --data today.csv --rules rules.toml -o scores.csv --audit log.jsonl"
 )]
 pub(crate) struct ScoreArgs {
     /// The model file.
@@ -314,7 +315,12 @@ pub(crate) struct ScoreArgs {
     /// Write the scores to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Write a record of every decision to this file, one JSON object a line: see `verify-log`.
+    /// Rules beside the model: lists of blocked and trusted entities, a limit of first orders, what is done with orders that cannot
+    /// be read. The scores get a column that names what decided.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+    /// Write a record of every decision to this file, one JSON object a line: see `verify-log`. With --output, - is standard
+    /// output.
     #[arg(long, value_name = "FILE")]
     pub(crate) audit: Option<PathBuf>,
     /// A second model that is judged on the same features, without effect; what it says stands in the records.
@@ -324,8 +330,8 @@ pub(crate) struct ScoreArgs {
 
 /// Says why one order has its score: what speaks against it and for it, in words with its numbers.
 ///
-/// What the reasons add to the log-odds sums to the raw score. Their part of the probability is the way from that of an order of
-/// which nothing is known, shared in proportion.
+/// The reasons lead from the average raw score of the training orders to this order's. Their part of the probability is the way
+/// between the probabilities of these two scores, shared in proportion.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Examples:\n    orderguard explain --model model.ogm --state state.ogs --data today.csv --order A-1001\n    orderguard explain --model model.ogm --state state.ogs --data today.csv --order A-1001 --language pl --svg why.svg"
@@ -346,6 +352,9 @@ pub(crate) struct ExplainArgs {
     /// Labels of these orders that came later, as for `score`.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
+    /// Rules beside the model, as for `score`: the one that decides is named.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
     /// Language of the reasons.
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
     pub(crate) language: LanguageArg,
@@ -387,8 +396,13 @@ pub(crate) struct ReasonsArgs {
 }
 
 /// Scores the records of a log of decisions again and prints what differs; exit code 1 if anything does.
+///
+/// Every line must carry its own hash and that of the line before, so that one which was taken out, changed or moved shows. Scores,
+/// thresholds, decisions and reasons are made again from the row that a line holds.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n    orderguard verify-log decisions.jsonl --model model.ogm")]
+#[command(
+    after_help = "Examples:\n    orderguard verify-log decisions.jsonl --model model.ogm\n    orderguard verify-log decisions.jsonl --model model.ogm --rules rules.toml --shadow next.ogm --last 60b1d6e8f2a9c4470c5e13ab97d2f081"
+)]
 pub(crate) struct VerifyLogArgs {
     /// The log: JSON Lines as `score --audit` or a service writes them, plain, .gz or .zst.
     #[arg(value_name = "LOG")]
@@ -396,6 +410,16 @@ pub(crate) struct VerifyLogArgs {
     /// The model that decided.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
+    /// The rules beside it: whether a first order was limited is decided again, and a list's decision must be the list's. Whether an
+    /// order was on a list cannot be told, as records hold no identifiers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+    /// The shadow model, whose scores are made again too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) shadow: Option<PathBuf>,
+    /// Hash that the last record must have, as `score --audit` said it: shows when records were cut off at the end.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) last: Option<String>,
     /// How many differences are printed; all are counted.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) show: usize,
@@ -425,6 +449,44 @@ pub(crate) struct TiersArgs {
     /// Where to write the model with these tiers; in its place by default.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Tells how far orders have moved from those that a model was made of: features and scores, week by week.
+///
+/// The population stability index of each figure stands beside a bound that follows the numbers of orders: where nothing moved, one
+/// run in a hundred has a figure above its bound. Missing values and entities seen for the first time are bins of their own.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard monitor --model model.ogm --state state.ogs --data june.csv --svg drift.svg\n    orderguard monitor --model model.ogm --history may.csv --data june.csv --json --fail-on-drift"
+)]
+pub(crate) struct MonitorArgs {
+    /// The model file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
+    /// Labels of these orders that came later, as for `score`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// How many features are shown, those that moved most beyond their bounds.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+    /// An index below this is no drift, however sure it is.
+    #[arg(long, value_name = "PSI", default_value_t = 0.1)]
+    pub(crate) min_psi: f64,
+    /// End with exit code 3 if the score or a feature has drifted.
+    #[arg(long)]
+    pub(crate) fail_on_drift: bool,
+    /// Write a picture (SVG) to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Print JSON, with every feature and bin.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Shows what the columns of a file are taken for, and writes it to a file to edit.

@@ -8,7 +8,7 @@ use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::Schema;
 use orderguard_inference::model::{Model, ModelCard, Predictor};
 use orderguard_inference::reasons::ReasonTexts;
-use orderguard_inference::{background, golden, reference};
+use orderguard_inference::{background, drift, golden, reference};
 use rayon::prelude::*;
 
 use crate::failure::{Blame, Outcome};
@@ -94,6 +94,8 @@ pub(crate) fn assemble(
     fitted: &Fitted,
     predictor: &Predictor,
     importance: &[f64],
+    // Rows that the model did not learn from, whose scores are those of orders to come.
+    unlearned: &[u32],
     card: Card,
 ) -> Result<Model, orderguard_inference::ModelError> {
     let kinds = spec.kinds();
@@ -106,6 +108,7 @@ pub(crate) fn assemble(
         spec: spec.clone(),
         golden: golden::build(&reference, &kinds, predictor, N_GOLDEN)?,
         background: background::of(predictor, matrix, rows)?,
+        drift: drift::build(spec, predictor, matrix, rows, if unlearned.is_empty() { rows } else { unlearned })?,
         reasons: ReasonTexts::proposed(schema, spec),
         predictor: predictor.clone(),
         calibration: fitted.calibration.clone(),
@@ -136,6 +139,7 @@ pub(crate) fn refit(
     key: &IdentityKey,
     watch: &Watch<'_>,
     earlier: Option<&Earlier>,
+    measured: &Model,
 ) -> Outcome<Vec<u8>> {
     let due = |order: usize| orders.rows.time[order].plus(orders.schema.label_delay).0;
     let resolved = |order: &usize| parts.data_end.is_none_or(|end| due(*order) <= end);
@@ -158,6 +162,9 @@ pub(crate) fn refit(
     };
     let (predictor, importance) = fit::refit(learner, &all, fitted, watch)?;
     let card = Card::new(report, params, &earlier_fact(earlier), key, true);
-    let model = assemble(&orders.schema, spec, matrix, &rows, fitted, &predictor, &importance, card).bad_data()?;
+    let mut model =
+        assemble(&orders.schema, spec, matrix, &rows, fitted, &predictor, &importance, &[], card).bad_data()?;
+    // It learned from all: how orders to come will score, the measured model tells.
+    model.drift.score.clone_from(&measured.drift.score);
     model.to_bytes().bad_data()
 }

@@ -81,7 +81,7 @@ fn ours(
     let figures = Evaluation::compute(&raw, &probabilities, labels, None, fitted.threshold.raw_score).bad_data()?;
     let (predictor, importance) = (&fitted.predictor, &fitted.importance);
     let model =
-        assemble(schema, parts.spec, parts.matrix, parts.train.0, &fitted, predictor, importance, Card::blank());
+        assemble(schema, parts.spec, parts.matrix, parts.train.0, &fitted, predictor, importance, &[], Card::blank());
     let n_bytes = model.bad_data()?.to_bytes().bad_data()?.len();
     let name = match kind {
         ModelKind::Logistic => "orderguard: logistic regression",

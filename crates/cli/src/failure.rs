@@ -1,4 +1,5 @@
-//! Why the program stopped, and the exit code that says so: 1 bad data, 2 usage or input and output.
+//! Why the program stopped, and the exit code that says so: 1 bad data, 2 usage or input and output,
+//! 3 drift where that was to fail.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -10,6 +11,8 @@ pub(crate) enum Failure {
     Data(anyhow::Error),
     /// What was typed, or the machine, is at fault.
     Usage(anyhow::Error),
+    /// Nothing is at fault, but orders have drifted from those of training.
+    Drift(anyhow::Error),
 }
 
 /// What every command returns.
@@ -20,13 +23,14 @@ impl Failure {
         ExitCode::from(match self {
             Self::Data(_) => 1,
             Self::Usage(_) => 2,
+            Self::Drift(_) => 3,
         })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Data(error) | Self::Usage(error)) = self;
+        let (Self::Data(error) | Self::Usage(error) | Self::Drift(error)) = self;
         // Errors here say all in their own line; a source repeats it.
         write!(f, "{error}")
     }

@@ -7,6 +7,7 @@ mod checkpoint;
 mod commands;
 mod comparison;
 mod console;
+mod drift_picture;
 mod failure;
 mod fit;
 mod ingest;
@@ -19,15 +20,19 @@ mod measure;
 mod memory;
 mod model_data;
 mod output;
+mod overlap;
 mod params_file;
 mod picture;
 mod rows;
+mod rules_file;
 mod search;
 mod specification;
 mod start;
 mod state_file;
 mod streamed;
 mod table_file;
+mod toml_text;
+mod verdicts;
 mod watch;
 mod weighing;
 
@@ -39,21 +44,24 @@ use console::Console;
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let console = Console::new(args.quiet);
-    let result = commands::set_threads(args.threads).and_then(|()| match args.command {
-        Command::Train(args) => commands::train::run(&args, &console),
-        Command::Evaluate(args) => commands::evaluate::run(&args, &console),
-        Command::Score(args) => commands::score::run(&args, &console),
-        Command::Explain(args) => commands::explain::run(&args, &console),
-        Command::Reasons(args) => commands::reasons::run(&args, &console),
-        Command::VerifyLog(args) => commands::verify_log::run(&args, &console),
-        Command::Tiers(args) => commands::tiers::run(&args, &console),
-        Command::Schema(args) => commands::schema::run(&args, &console),
-        Command::Features(args) => commands::features::run(&args, &console),
-        Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),
-        Command::State(args) => commands::state::run(&args, &console),
-        Command::Inspect(args) => commands::inspect::run(&args),
-        Command::Convert(args) => commands::convert::run(&args, &console),
-        Command::Simulate(args) => commands::simulate::run(&args, &console),
+    let result = overlap::check(&args.command).and_then(|()| commands::set_threads(args.threads)).and_then(|()| {
+        match args.command {
+            Command::Train(args) => commands::train::run(&args, &console),
+            Command::Evaluate(args) => commands::evaluate::run(&args, &console),
+            Command::Score(args) => commands::score::run(&args, &console),
+            Command::Explain(args) => commands::explain::run(&args, &console),
+            Command::Reasons(args) => commands::reasons::run(&args, &console),
+            Command::VerifyLog(args) => commands::verify_log::run(&args, &console),
+            Command::Monitor(args) => commands::monitor::run(&args, &console),
+            Command::Tiers(args) => commands::tiers::run(&args, &console),
+            Command::Schema(args) => commands::schema::run(&args, &console),
+            Command::Features(args) => commands::features::run(&args, &console),
+            Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),
+            Command::State(args) => commands::state::run(&args, &console),
+            Command::Inspect(args) => commands::inspect::run(&args),
+            Command::Convert(args) => commands::convert::run(&args, &console),
+            Command::Simulate(args) => commands::simulate::run(&args, &console),
+        }
     });
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -37,6 +37,8 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
     /// The events that belong to orders after the history.
     pub(crate) events: EventSpan,
+    /// Columns that are read beside those of the features: of lists of entities.
+    pub(crate) also_read: Vec<usize>,
     /// Whether the state comes from a file, and may hold some of the events that are given.
     is_stored: bool,
 }
@@ -44,8 +46,10 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Reads orders for the model, and the events that its state has not learned yet.
     pub(crate) fn read_orders(&self, data: &DataArgs, labels: Option<&Path>, console: &Console) -> Outcome<Orders> {
+        let sources = ingest::open(&data.data, &data.events, data.delimiter)?;
         let Model { schema, spec, .. } = &self.model;
-        let mut orders = read_orders(schema, spec, data, labels, self.events, &self.key, console)?;
+        let (schema, options) = reading(schema, spec, &self.also_read, data)?;
+        let mut orders = ingest::orders(&sources, schema, &options, labels, self.events, &self.key, console)?;
         if self.is_stored {
             orders.leave_out_learned(&self.state, &self.key);
         }
@@ -105,7 +109,9 @@ pub(crate) fn load(
         state = state_file::read(path, &extractor)?;
     } else if !history.history.is_empty() {
         let earlier = DataArgs { data: history.history.clone(), ..data.clone() };
-        let orders = read_orders(&model.schema, &model.spec, &earlier, None, EventSpan::UntilLastOrder, &key, console)?;
+        let sources = ingest::open(&earlier.data, &earlier.events, earlier.delimiter)?;
+        let (schema, options) = reading(&model.schema, &model.spec, &[], &earlier)?;
+        let orders = ingest::orders(&sources, schema, &options, None, EventSpan::UntilLastOrder, &key, console)?;
         events = orders.last_time().map_or(EventSpan::All, EventSpan::After);
         let n_orders = orders.len();
         replay_onto(&extractor, &orders, &mut state, console)?;
@@ -116,29 +122,28 @@ pub(crate) fn load(
              without any (every customer, card and device is then first seen)",
         );
     }
-    Ok(Loaded { is_stored: history.state.is_some(), model, scorer, extractor, key, state, events })
+    Ok(Loaded {
+        also_read: Vec::new(),
+        is_stored: history.state.is_some(),
+        model,
+        scorer,
+        extractor,
+        key,
+        state,
+        events,
+    })
 }
 
-/// Reads orders for a model: the columns that its features read must be there, all others may lack. Labels come from the
-/// orders' own column or from a file of their own.
-fn read_orders(
+/// What is read of the orders for a model, and how: the columns that its features read must be there, all others may lack.
+/// `also` names further columns by position.
+pub(crate) fn reading(
     schema: &Schema,
     spec: &FeatureSpec,
+    also: &[usize],
     data: &DataArgs,
-    labels: Option<&Path>,
-    events: EventSpan,
-    key: &IdentityKey,
-    console: &Console,
-) -> Outcome<Orders> {
-    let sources = ingest::open(&data.data, &data.events, data.delimiter)?;
-    let (schema, options) = reading(schema, spec, data)?;
-    ingest::orders(&sources, schema, &options, labels, events, key, console)
-}
-
-/// What is read of the orders for a model, and how.
-pub(crate) fn reading(schema: &Schema, spec: &FeatureSpec, data: &DataArgs) -> Outcome<(Schema, ReadOptions)> {
+) -> Outcome<(Schema, ReadOptions)> {
     let mut schema = ingest::with_kinds(schema.clone(), &data.events);
-    let mut read = HashSet::new();
+    let mut read: HashSet<usize> = also.iter().copied().collect();
     for feature in &spec.features {
         read.extend(resolve::columns(&schema, TablesPresent::ALL, feature).bad_data()?);
     }

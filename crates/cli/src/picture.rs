@@ -13,6 +13,8 @@ pub(crate) struct Picture {
     /// A line to look at, and its name.
     pub(crate) threshold: Option<(f64, String)>,
     pub(crate) axis: String,
+    /// Whether decimals stand behind a comma.
+    pub(crate) has_comma: bool,
     pub(crate) bars: Vec<Bar>,
 }
 
@@ -65,9 +67,10 @@ impl Picture {
             }
             let _ = writeln!(
                 out,
-                "<text x=\"{at:.1}\" y=\"{y}\" font-size=\"11\" fill=\"{colour}\" text-anchor=\"{}\">{} {value:.2}</text>",
+                "<text x=\"{at:.1}\" y=\"{y}\" font-size=\"11\" fill=\"{colour}\" text-anchor=\"{}\">{} {}</text>",
                 if at > WIDTH - RIGHT - 120.0 { "end" } else { "start" },
-                escape(name)
+                escape(name),
+                self.decimal(format!("{value:.2}"))
             );
         };
         upright(self.start.0, "#888", "", 78.0);
@@ -89,11 +92,10 @@ impl Picture {
             );
             let _ = writeln!(
                 out,
-                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"12\" fill=\"{colour}\">{:+.2} ({:+.2} %)</text>",
+                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"12\" fill=\"{colour}\">{}</text>",
                 from.max(to) + 6.0,
                 y + 32.0,
-                bar.log_odds,
-                100.0 * bar.probability
+                self.decimal(format!("{:+.2} ({:+.2} %)", bar.log_odds, 100.0 * bar.probability))
             );
             at += bar.log_odds;
         }
@@ -108,7 +110,7 @@ impl Picture {
                 out,
                 "<text x=\"{at:.1}\" y=\"{:.1}\" font-size=\"11\" text-anchor=\"middle\">{}</text>",
                 y + 17.0,
-                (tick * 1e6).round() / 1e6
+                self.decimal(((tick * 1e6).round() / 1e6).to_string())
             );
         }
         let _ = writeln!(
@@ -118,6 +120,10 @@ impl Picture {
             escape(&self.axis)
         );
         out + "</svg>\n"
+    }
+
+    fn decimal(&self, text: String) -> String {
+        if self.has_comma { text.replace('.', ",") } else { text }
     }
 
     /// From the lowest to the highest point that a bar reaches, and a little more.
@@ -134,7 +140,7 @@ impl Picture {
 }
 
 /// Round numbers between two others, five or so.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
+pub(crate) fn ticks(low: f64, high: f64) -> Vec<f64> {
     let rough = (high - low) / 5.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= rough).unwrap_or(rough);
@@ -150,7 +156,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Text of an element: no mark-up, no control characters.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -178,6 +184,7 @@ mod tests {
             end: (1.0, "to".into()),
             threshold: Some((0.5, "threshold".into())),
             axis: "log-odds".into(),
+            has_comma: false,
             bars: vec![bar(5.0, "up"), bar(-1.0, &"long ".repeat(60))],
         };
         let svg = picture.svg();

@@ -69,7 +69,7 @@ fn open_for_model(args: &RowsArgs, with_history: bool, console: &Console) -> Out
     let loaded = model_data::load(path, &args.data, history, &args.tables, console)?;
     let model = loaded.model;
     let sources = ingest::open(&args.data.data, &args.data.events, args.data.delimiter)?;
-    let (schema, options) = model_data::reading(&model.schema, &model.spec, &args.data)?;
+    let (schema, options) = model_data::reading(&model.schema, &model.spec, &[], &args.data)?;
     let wanted = Wanted { spec: model.spec, extractor: loaded.extractor, state: loaded.state, off: Vec::new() };
     let basis = Basis::Model(Box::new(wanted));
     Ok(Opened { sources, schema, options, key: loaded.key, span: loaded.events, remarks: Vec::new(), basis })

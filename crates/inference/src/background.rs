@@ -1,5 +1,5 @@
-//! What training rows were to a model: rows per node, mean contributions and quantiles of the raw score. Reasons and drift are
-//! measured against it; scoring does without.
+//! What training rows were to a model: rows per node, mean contributions and quantiles of the raw score. Reasons are measured against
+//! it; scoring does without.
 
 use orderguard_features::matrix::Matrix;
 

@@ -69,6 +69,13 @@ pub fn decide(threshold: &Threshold, tiers: &[Tier], raw_score: f64) -> Decision
     reached.map_or(Decision::Approve, |tier| tier.decision)
 }
 
+/// The raw score at which the decision of `raw_score` was made: that of the tier it reached, or of the mildest tier, below which it
+/// stayed; without tiers the threshold's. `tiers` as for [`decide`]; a NaN score, which reaches none, stayed below.
+pub fn bound(threshold: &Threshold, tiers: &[Tier], raw_score: f64) -> f64 {
+    let Some(mildest) = tiers.first() else { return threshold.raw_score };
+    tiers.iter().take_while(|tier| raw_score >= tier.raw_score).last().unwrap_or(mildest).raw_score
+}
+
 /// The smallest raw score whose calibrated probability is at least `wanted`, which lies between 0 and 1; infinite where no finite
 /// score reaches it. By bisection over the numbers of f64: at most 64 steps.
 pub fn raw_score_of(calibration: &Calibration, wanted: f64) -> f64 {
@@ -138,6 +145,18 @@ mod tests {
         ] {
             assert_eq!(decide(&threshold, &tiers, raw), decision, "{raw}");
         }
+        // What decided is the tier's bound, and never that of the model's threshold.
+        for (raw, at) in [
+            (f64::NEG_INFINITY, -1.0),
+            (-1.0, -1.0),
+            (0.6, -1.0),
+            (1.0, 1.0),
+            (1e300, 1.0),
+            (f64::INFINITY, f64::INFINITY),
+        ] {
+            assert_eq!(bound(&threshold, &tiers, raw), at, "{raw}");
+        }
+        assert_eq!(bound(&threshold, &[], 7.0), 0.5);
     }
 
     #[test]

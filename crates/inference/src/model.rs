@@ -5,6 +5,7 @@ use orderguard_features::schema::Schema;
 
 pub use crate::background::Background;
 pub use crate::decision::Tier;
+pub use crate::drift::DriftReference;
 pub use crate::reasons::ReasonTexts;
 
 /// Everything that scoring needs except entity history.
@@ -24,10 +25,12 @@ pub struct Model {
     pub tiers: Vec<Tier>,
     /// Where the model comes from and what it showed.
     pub card: ModelCard,
-    /// Quantiles of each feature in training, in feature order; for drift.
+    /// Quantiles of each feature in training, in feature order.
     pub reference: Vec<FeatureReference>,
-    /// What training rows were to the model; for reasons and drift.
+    /// What training rows were to the model; for reasons.
     pub background: Background,
+    /// How orders were distributed over bins when the model was made; for drift.
+    pub drift: DriftReference,
     /// The words in which reasons are given; empty for the proposed ones.
     pub reasons: ReasonTexts,
     /// Made-up rows with the raw scores they must give, checked on load.

@@ -17,6 +17,7 @@ use crate::error::{ModelError, ScoreError};
 use crate::explain::{ExplainScratch, ModelExplainer};
 use crate::model::{FeatureReference, Model};
 use groups::Unit;
+pub(crate) use groups::may_be_first_seen;
 use pattern::{Filling, PatternError};
 
 /// In which language reasons are given.
@@ -134,6 +135,8 @@ pub struct Reasoner {
     explainer: ModelExplainer,
     texts: ReasonTexts,
     units: Vec<Unit>,
+    /// Whether -1 means of a feature that its entity was never seen before.
+    may_be_first_seen: Vec<bool>,
     reference: Vec<FeatureReference>,
     levels: Vec<Vec<String>>,
 }
@@ -173,6 +176,7 @@ impl Reasoner {
             explainer,
             texts,
             units: model.spec.features.iter().map(groups::unit).collect(),
+            may_be_first_seen: model.spec.features.iter().map(groups::may_be_first_seen).collect(),
             reference: model.reference.clone(),
             levels: model.spec.features.iter().map(|feature| levels(feature).unwrap_or_default()).collect(),
         })
@@ -235,14 +239,16 @@ impl Reasoner {
         };
         let unit = self.units[at];
         let is_no = unit == Unit::Flag && x == 0.0;
-        let is_first = unit.may_be_first_seen() && is_first_seen(x);
+        let may_be_first_seen = self.may_be_first_seen[at];
+        let is_first = may_be_first_seen && is_first_seen(x);
         let text = match (x.is_nan(), is_first, is_no) {
             (true, ..) => &pattern.missing,
             (_, true, _) if !pattern.first_seen.is_empty() => &pattern.first_seen,
             (.., true) => &pattern.no,
             _ => &pattern.text,
         };
-        let filling = Filling { x, unit, language, levels: &self.levels[at], reference: self.reference.get(at) };
+        let (levels, reference) = (&self.levels[at], self.reference.get(at));
+        let filling = Filling { x, unit, may_be_first_seen, language, levels, reference };
         pattern::fill(text, &filling, out);
     }
 

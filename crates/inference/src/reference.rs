@@ -1,4 +1,4 @@
-//! How features were distributed in training: the reference that drift is measured against.
+//! How features were distributed in training: what is usual.
 
 use orderguard_features::language::spec::FeatureKind;
 use orderguard_features::matrix::Matrix;

@@ -138,65 +138,82 @@ pub struct Verdict {
     pub error: Option<OrderError>,
 }
 
-/// A scorer with rules, and perhaps a shadow model. Immutable, `Send + Sync`.
+/// Rules bound to a model: what decides beside it. Immutable, `Send + Sync`.
 #[derive(Clone, Debug)]
-pub struct Decider {
-    scorer: OrderScorer,
-    lists: Vec<CompiledList>,
-    first_order: Option<CompiledLimit>,
+pub struct RuleSet {
+    lists: Vec<BoundList>,
+    first_order: Option<BoundLimit>,
     fallback: Decision,
-    shadow: Option<Shadow>,
 }
 
+/// A list whose identifiers are hashed as those of orders are.
 #[derive(Clone, Debug)]
-struct CompiledList {
+pub struct BoundList {
     name: String,
-    position: usize,
+    column: usize,
     role: Role,
     trusted: bool,
     keys: HashSet<EntityKey>,
 }
 
 #[derive(Clone, Debug)]
-struct CompiledLimit {
+struct BoundLimit {
     limit: FirstOrderLimit,
     amount: usize,
     /// How many orders the account made.
     account: usize,
 }
 
-/// A second model that is judged on the same features.
-#[derive(Clone, Debug)]
-struct Shadow {
-    scorer: Scorer,
-    /// Where each of its features stands in the deciding model's row.
-    columns: Vec<u32>,
-}
-
-impl Decider {
-    /// Binds rules to a scorer that was made of `model` for orders with the columns `names`.
-    pub fn new(scorer: OrderScorer, model: &Model, names: &[&str], rules: &Rules) -> Result<Self, RulesError> {
-        let key = scorer.extractor().key().clone();
-        let lists = rules
-            .lists
-            .iter()
-            .map(|list| CompiledList::new(list, &model.schema, names, &key))
-            .collect::<Result<_, _>>()?;
-        let first_order = rules.first_order.map(|limit| CompiledLimit::new(limit, model)).transpose()?;
-        Ok(Self { scorer, lists, first_order, fallback: rules.fallback, shadow: None })
+impl RuleSet {
+    /// Binds rules to a model whose identifiers are hashed with `key`.
+    pub fn bind(rules: &Rules, model: &Model, key: &IdentityKey) -> Result<Self, RulesError> {
+        let lists =
+            rules.lists.iter().map(|list| BoundList::new(list, &model.schema, key)).collect::<Result<_, _>>()?;
+        let first_order = rules.first_order.map(|limit| BoundLimit::new(limit, model)).transpose()?;
+        Ok(Self { lists, first_order, fallback: rules.fallback })
     }
 
-    /// The same with a shadow model whose features are among those of `model`.
-    pub fn with_shadow(mut self, model: &Model, shadow: &Model) -> Result<Self, RulesError> {
-        let columns = shadow_columns(model, shadow)?;
-        let scorer = Scorer::compile(shadow).map_err(RulesError::Shadow)?;
-        self.shadow = Some(Shadow { scorer, columns });
-        Ok(self)
+    /// The lists, in their order.
+    pub fn lists(&self) -> &[BoundList] {
+        &self.lists
     }
 
-    /// The scorer.
-    pub fn scorer(&self) -> &OrderScorer {
-        &self.scorer
+    /// What is done with an order that cannot be read.
+    pub fn fallback(&self) -> Decision {
+        self.fallback
+    }
+
+    /// What is to be done with an order of feature row `row`, and what made the decision. `is_listed` says whether the list at a
+    /// position holds the order's entity.
+    pub fn decide(&self, is_listed: impl Fn(usize) -> bool, row: &[f32], score: &Score) -> (Decision, Ground) {
+        if let Some(found) = self.listed(&is_listed, false).or_else(|| self.listed(&is_listed, true)) {
+            return found;
+        }
+        match self.first_order_decision(row, score) {
+            Some(decision) => (decision, Ground::FirstOrder),
+            None => (score.decision, Ground::Model),
+        }
+    }
+
+    /// The same for an order that cannot be read.
+    pub fn decide_unread(&self, is_listed: impl Fn(usize) -> bool) -> (Decision, Ground) {
+        // Who is blocked is blocked, whatever else the order says.
+        self.listed(&is_listed, false).unwrap_or((self.fallback, Ground::Unreadable))
+    }
+
+    /// The decision of the first list of a kind that holds an entity of the order.
+    fn listed(&self, is_listed: impl Fn(usize) -> bool, trusted: bool) -> Option<(Decision, Ground)> {
+        let at = (0..self.lists.len()).find(|&at| self.lists[at].trusted == trusted && is_listed(at))?;
+        Some((self.lists[at].decision(), Ground::List(at)))
+    }
+
+    /// The decision of the limit of first orders, where it is stricter than the score's.
+    pub fn first_order_decision(&self, row: &[f32], score: &Score) -> Option<Decision> {
+        let BoundLimit { limit, amount, account } = self.first_order.as_ref()?;
+        // An account may have signed up, or failed to pay, before it orders for the first time.
+        let is_first = row[*account] == 0.0 || is_first_seen(row[*account]);
+        let is_above = row[*amount] > limit.max_amount && limit.decision > score.decision;
+        (is_first && is_above).then_some(limit.decision)
     }
 
     /// Name of what made a decision: `model`, `list NAME`, `first order`, `unreadable`.
@@ -209,78 +226,47 @@ impl Decider {
         }
     }
 
-    /// What is to be done with an order; one that cannot be read has the configured fallback, unless it is of a blocked entity. The state is not changed; the order
-    /// that `scratch` then holds can be learned unless [`Verdict::error`] is there.
-    pub fn decide(&self, state: &State, values: &[Value<'_>], arrival: UnixMillis, scratch: &mut Scratch) -> Verdict {
-        let score = match self.scorer.score(state, values, arrival, scratch) {
-            Ok(score) => score,
-            Err(error) => {
-                // Who is blocked is blocked, whatever else the order says.
-                let (decision, ground) = match self.listed(values, false) {
-                    Some(at) => (Decision::Decline, Ground::List(at)),
-                    None => (self.fallback, Ground::Unreadable),
-                };
-                return Verdict { decision, ground, score: None, shadow: None, error: Some(error) };
-            }
-        };
-        let shadow = self.shadow.as_ref().map(|shadow| shadow.score(scratch));
-        let (decision, ground) = self.rule(values, scratch.row(), &score);
-        Verdict { decision, ground, score: Some(score), shadow, error: None }
-    }
-
-    fn rule(&self, values: &[Value<'_>], row: &[f32], score: &Score) -> (Decision, Ground) {
-        if let Some(at) = self.listed(values, false) {
-            return (Decision::Decline, Ground::List(at));
-        }
-        if let Some(at) = self.listed(values, true) {
-            return (Decision::Approve, Ground::List(at));
-        }
-        // An account may have signed up, or failed to pay, before it orders for the first time.
-        if let Some(CompiledLimit { limit, amount, account }) = &self.first_order
-            && (row[*account] == 0.0 || is_first_seen(row[*account]))
-            && row[*amount] > limit.max_amount
-            && limit.decision > score.decision
-        {
-            return (limit.decision, Ground::FirstOrder);
-        }
-        (score.decision, Ground::Model)
+    /// What a name of [`Self::ground_name`] means; none where no such rule is there.
+    pub fn ground_of(&self, name: &str) -> Option<Ground> {
+        let all = [Ground::Model, Ground::Unreadable].into_iter();
+        let all = all.chain(self.first_order.is_some().then_some(Ground::FirstOrder));
+        all.chain((0..self.lists.len()).map(Ground::List)).find(|&ground| self.ground_name(ground) == name)
     }
 }
 
-impl Decider {
-    /// The first list that holds an entity of the order.
-    fn listed(&self, values: &[Value<'_>], trusted: bool) -> Option<usize> {
-        let key = self.scorer.extractor().key();
-        self.lists.iter().position(|list| list.trusted == trusted && list.holds(values, key))
-    }
-}
-
-impl CompiledList {
-    fn new(list: &EntityList, schema: &Schema, names: &[&str], key: &IdentityKey) -> Result<Self, RulesError> {
+impl BoundList {
+    fn new(list: &EntityList, schema: &Schema, key: &IdentityKey) -> Result<Self, RulesError> {
         let refuse = || RulesError::NotAnEntity { list: list.name.clone(), column: list.column.clone() };
-        let column = &schema.columns[resolve::column(schema, &list.column).map_err(|_| refuse())?];
-        let position = names.iter().position(|name| *name == column.name).filter(|_| column.role.is_entity());
-        let position = position.ok_or_else(refuse)?;
+        let at = resolve::column(schema, &list.column).map_err(|_| refuse())?;
+        let column = &schema.columns[at];
+        if !column.role.is_entity() {
+            return Err(refuse());
+        }
         let mut keys = HashSet::with_capacity(list.ids.len());
         for (at, id) in list.ids.iter().enumerate() {
             let found = key.entity(column.role, id);
             keys.insert(found.ok_or_else(|| RulesError::NoIdentifier { list: list.name.clone(), at })?);
         }
-        Ok(Self { name: list.name.clone(), position, role: column.role, trusted: list.trusted, keys })
+        Ok(Self { name: list.name.clone(), column: at, role: column.role, trusted: list.trusted, keys })
     }
 
-    fn holds(&self, values: &[Value<'_>], key: &IdentityKey) -> bool {
-        let found = match values.get(self.position) {
-            Some(Value::Text(text)) => key.entity(self.role, text),
-            // A whole number is an identifier too.
-            Some(Value::Number(x)) => key.entity(self.role, &x.to_string()),
-            _ => None,
-        };
-        found.is_some_and(|found| self.keys.contains(&found))
+    /// Position of its column in the model's schema.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What it does with the orders of its entities.
+    pub fn decision(&self) -> Decision {
+        if self.trusted { Decision::Approve } else { Decision::Decline }
+    }
+
+    /// Whether it holds the entity of an identifier as the shop has it.
+    pub fn holds(&self, key: &IdentityKey, id: &str) -> bool {
+        key.entity(self.role, id).is_some_and(|found| self.keys.contains(&found))
     }
 }
 
-impl CompiledLimit {
+impl BoundLimit {
     fn new(limit: FirstOrderLimit, model: &Model) -> Result<Self, RulesError> {
         let features = &model.spec.features;
         let find = |is_it: &dyn Fn(&Feature) -> bool, expected| {
@@ -303,6 +289,87 @@ impl CompiledLimit {
         let amount = find(&|feature| *feature == Feature::Amount, "amount")?;
         let account = find(&of_account, "count(order) by customer")?;
         Ok(Self { limit, amount, account })
+    }
+}
+
+/// A scorer with rules, and perhaps a shadow model. Immutable, `Send + Sync`.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    scorer: OrderScorer,
+    rules: RuleSet,
+    /// Where the column of each list stands among the values of an order.
+    positions: Vec<usize>,
+    shadow: Option<Shadow>,
+}
+
+/// A second model that is judged on the same features.
+#[derive(Clone, Debug)]
+struct Shadow {
+    scorer: Scorer,
+    /// Where each of its features stands in the deciding model's row.
+    columns: Vec<u32>,
+}
+
+impl Decider {
+    /// Binds rules to a scorer that was made of `model` for orders with the columns `names`.
+    pub fn new(scorer: OrderScorer, model: &Model, names: &[&str], rules: &Rules) -> Result<Self, RulesError> {
+        let bound = RuleSet::bind(rules, model, scorer.extractor().key())?;
+        let position = |(list, given): (&BoundList, &EntityList)| {
+            let found = names.iter().position(|name| *name == model.schema.columns[list.column].name);
+            found.ok_or_else(|| RulesError::NotAnEntity { list: list.name.clone(), column: given.column.clone() })
+        };
+        let positions = bound.lists.iter().zip(&rules.lists).map(position).collect::<Result<_, _>>()?;
+        Ok(Self { scorer, rules: bound, positions, shadow: None })
+    }
+
+    /// The same with a shadow model whose features are among those of `model`.
+    pub fn with_shadow(mut self, model: &Model, shadow: &Model) -> Result<Self, RulesError> {
+        let columns = shadow_columns(model, shadow)?;
+        let scorer = Scorer::compile(shadow).map_err(RulesError::Shadow)?;
+        self.shadow = Some(Shadow { scorer, columns });
+        Ok(self)
+    }
+
+    /// The scorer.
+    pub fn scorer(&self) -> &OrderScorer {
+        &self.scorer
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// As [`RuleSet::ground_name`].
+    pub fn ground_name(&self, ground: Ground) -> String {
+        self.rules.ground_name(ground)
+    }
+
+    /// What is to be done with an order; one that cannot be read has the configured fallback, unless it is of a blocked entity. The
+    /// state is not changed; the order that `scratch` then holds can be learned unless [`Verdict::error`] is there.
+    pub fn decide(&self, state: &State, values: &[Value<'_>], arrival: UnixMillis, scratch: &mut Scratch) -> Verdict {
+        let is_listed = |at: usize| self.is_listed(at, values);
+        let score = match self.scorer.score(state, values, arrival, scratch) {
+            Ok(score) => score,
+            Err(error) => {
+                let (decision, ground) = self.rules.decide_unread(is_listed);
+                return Verdict { decision, ground, score: None, shadow: None, error: Some(error) };
+            }
+        };
+        let shadow = self.shadow.as_ref().map(|shadow| shadow.score(scratch));
+        let (decision, ground) = self.rules.decide(is_listed, scratch.row(), &score);
+        Verdict { decision, ground, score: Some(score), shadow, error: None }
+    }
+
+    /// Whether a list holds the order's entity.
+    fn is_listed(&self, at: usize, values: &[Value<'_>]) -> bool {
+        let (list, key) = (&self.rules.lists[at], self.scorer.extractor().key());
+        match values.get(self.positions[at]) {
+            Some(Value::Text(text)) => list.holds(key, text),
+            // A whole number is an identifier too.
+            Some(Value::Number(x)) => list.holds(key, &x.to_string()),
+            _ => false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use orderguard_features::matrix::Matrix;
 
 use crate::calibrate::probability;
-use crate::decision::{Decision, Tier, decide};
+use crate::decision::{Decision, Tier, bound, decide};
 use crate::engine::{Choice, CompiledForest, Engine, EngineScratch};
 use crate::error::{ModelError, ScoreError};
 use crate::linear;
@@ -61,9 +61,19 @@ impl Scorer {
         self.raw.n_features()
     }
 
-    /// From which raw score on an order is stopped.
+    /// From which raw score on an order is stopped where there are no tiers.
     pub fn threshold(&self) -> &Threshold {
         &self.threshold
+    }
+
+    /// The tiers, rising; empty where the threshold alone decides.
+    pub fn tiers(&self) -> &[Tier] {
+        &self.tiers
+    }
+
+    /// At which raw score the decision of this one was made: see [`bound`].
+    pub fn bound(&self, raw_score: f64) -> f64 {
+        bound(&self.threshold, &self.tiers, raw_score)
     }
 
     /// Raw score, probability and decision of one row of feature values, NaN = missing; any bits give a score.

@@ -38,6 +38,7 @@ pub fn check(model: &Model) -> Result<(), ModelError> {
     check_reference(&model.reference, &kinds)?;
     model.reasons.check(kinds.len())?;
     crate::background::check(&model.background, &model.predictor, kinds.len())?;
+    crate::drift::check(model)?;
     for (i, golden) in model.golden.iter().enumerate() {
         check_len(|| format!("golden row {i}"), golden.row.len(), kinds.len())?;
     }

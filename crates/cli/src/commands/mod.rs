@@ -5,6 +5,7 @@ pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod features;
 pub(crate) mod inspect;
+pub(crate) mod monitor;
 pub(crate) mod reasons;
 pub(crate) mod replay_check;
 pub(crate) mod schema;

@@ -1,16 +1,19 @@
 //! `orderguard reasons`: the words in which a model gives reasons, to read and to edit.
 
-use std::path::Path;
-
 use orderguard_inference::model::Model;
-use orderguard_inference::reasons::{FeatureTexts, Pattern, ReasonTexts};
+use orderguard_inference::reasons::pattern::check;
+use orderguard_inference::reasons::{FeatureTexts, MAX_TEXT, Pattern, ReasonTexts};
+use toml::Spanned;
+use toml::de::DeValue;
 
 use crate::args::ReasonsArgs;
 use crate::console::Console;
-use crate::failure::{Blame, Outcome, data};
+use crate::failure::{Outcome, data};
+use crate::params_file::nearest;
+use crate::toml_text::TomlText;
 use crate::{input, output};
 
-/// The largest model, or file of words, that is read.
+/// The largest model that is read.
 const MAX_BYTES: u64 = 1 << 30;
 
 pub(crate) fn run(args: &ReasonsArgs, console: &Console) -> Outcome {
@@ -22,8 +25,7 @@ pub(crate) fn run(args: &ReasonsArgs, console: &Console) -> Outcome {
     let Some(path) = &args.set else {
         return output::print(&write(&model));
     };
-    let text = String::from_utf8(input::read(path, MAX_BYTES)?).unwrap_or_default();
-    let n_changed = read(&text, &mut model, path)?;
+    let n_changed = read(&TomlText::read(path)?, &mut model)?;
     let bytes = model.to_bytes().or_else(|error| data(format_args!("{}: {error}", path.display())))?;
     let out = args.output.as_deref().unwrap_or(&args.model);
     output::write(out, &bytes)?;
@@ -41,7 +43,7 @@ fn texts_of(pattern: &mut Pattern) -> [&mut String; 4] {
 fn write(model: &Model) -> String {
     let mut out = String::from(
         "# The words of each feature. {value}, {value:one/many}, {usual} and {share} are filled in; features with the same group\n\
-         # are one reason. Edit, then: orderguard reasons --model MODEL --set THIS_FILE\n",
+         # are one reason. What is left out stays as it is; \"\" takes words away. Edit, then: orderguard reasons --model MODEL --set THIS_FILE\n",
     );
     for (name, texts) in model.spec.names().iter().zip(&model.reasons.features) {
         let mut table = toml::Table::new();
@@ -65,43 +67,19 @@ fn write(model: &Model) -> String {
     out
 }
 
-/// Takes over the words of a file; features that it does not name keep theirs. Returns how many changed.
-fn read(text: &str, model: &mut Model, path: &Path) -> Outcome<usize> {
-    let place = path.display();
-    let whole: toml::Table =
-        text.parse().or_else(|error: toml::de::Error| data(format_args!("{place}: {}", error.message())))?;
-    let Some(list) = whole.get("reason").and_then(toml::Value::as_array).filter(|_| whole.len() == 1) else {
-        return data(format_args!("{place}: expected entries [[reason]] and nothing else"));
-    };
+/// Takes over the words of a file; what it does not name stays as it is. Returns how many features changed.
+fn read(file: &TomlText<'_>, model: &mut Model) -> Outcome<usize> {
+    let whole = file.parse()?;
     let names = model.spec.names();
     let mut groups: Vec<String> =
         model.reasons.features.iter().map(|texts| model.reasons.groups[texts.group as usize].clone()).collect();
     let before = (groups.clone(), model.reasons.features.clone());
-    for (i, entry) in list.iter().enumerate() {
-        let expect = |what: &str| data(format_args!("{place}: reason {i}: expected {what}"));
-        let Some(entry) = entry.as_table() else { return expect("a table") };
-        let feature = entry.get("feature").and_then(toml::Value::as_str);
-        let Some(at) = feature.and_then(|name| names.iter().position(|other| other == name)) else {
-            return expect("feature, one of the model's");
-        };
-        let texts: &mut FeatureTexts = &mut model.reasons.features[at];
-        for (key, value) in entry {
-            match (key.as_str(), value) {
-                ("feature", _) => {}
-                ("group", toml::Value::String(name)) => groups[at].clone_from(name),
-                ("english" | "polish", toml::Value::Table(words)) => {
-                    let pattern = if key == "english" { &mut texts.english } else { &mut texts.polish };
-                    *pattern = Pattern::default();
-                    for (kind, text) in words {
-                        let slot = KINDS.iter().position(|known| known == kind);
-                        let (Some(slot), Some(text)) = (slot, text.as_str()) else {
-                            return expect("text, no, first_seen and missing, each a text");
-                        };
-                        text.clone_into(texts_of(pattern)[slot]);
-                    }
-                }
-                _ => return expect("feature, group, english and polish"),
-            }
+    for (key, list) in &whole {
+        if key.get_ref() != "reason" {
+            return file.unknown(key, "entries [[reason]] and nothing else");
+        }
+        for entry in file.list("reason", list)? {
+            read_entry(file, entry, &names, &mut groups, model)?;
         }
     }
     // Numbers of groups in the order of their first feature.
@@ -114,8 +92,59 @@ fn read(text: &str, model: &mut Model, path: &Path) -> Outcome<usize> {
         });
         texts.group = at as u32;
     }
-    model.reasons.check(names.len()).bad_data()?;
+    model.reasons.check(names.len()).or_else(|error| data(format_args!("{}: {error}", file.path().display())))?;
     let same_words = |a: &FeatureTexts, b: &FeatureTexts| a.english == b.english && a.polish == b.polish;
     let changed = |&i: &usize| groups[i] != before.0[i] || !same_words(&model.reasons.features[i], &before.1[i]);
     Ok((0..names.len()).filter(changed).count())
+}
+
+/// One entry `[[reason]]`: the words and the group of a feature, as far as they are named.
+fn read_entry(
+    file: &TomlText<'_>,
+    entry: &Spanned<DeValue<'_>>,
+    names: &[String],
+    groups: &mut [String],
+    model: &mut Model,
+) -> Outcome {
+    let table = file.table("reason", entry)?;
+    let Some(feature) = table.get("feature") else {
+        return file.refuse(&entry.span(), "reason: expected feature, found none");
+    };
+    let name = file.text("feature", feature)?;
+    let Some(at) = names.iter().position(|other| other == name) else {
+        let hint = nearest(name, names.iter().map(String::as_str));
+        let hint = hint.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        return file.refuse(&feature.span(), &format!("expected a feature of the model, found {name:?}{hint}"));
+    };
+    let texts: &mut FeatureTexts = &mut model.reasons.features[at];
+    for (key, value) in table {
+        match key.get_ref().as_ref() {
+            "feature" => {}
+            "group" => {
+                let group = file.text("group", value)?;
+                if group.is_empty() || group.len() > MAX_TEXT {
+                    let found = group.len();
+                    let message = format!("feature {name:?}: group: expected 1 to {MAX_TEXT} bytes, found {found}");
+                    return file.refuse(&value.span(), &message);
+                }
+                group.clone_into(&mut groups[at]);
+            }
+            language @ ("english" | "polish") => {
+                let pattern = if language == "english" { &mut texts.english } else { &mut texts.polish };
+                for (kind, text) in file.table(language, value)? {
+                    let Some(slot) = KINDS.iter().position(|known| known == kind.get_ref()) else {
+                        return file.unknown(kind, "text, no, first_seen or missing");
+                    };
+                    let words = file.text(kind.get_ref(), text)?;
+                    check(words).or_else(|error| {
+                        let message = format!("feature {name:?}, {language}, {}: {error}", kind.get_ref());
+                        file.refuse(&text.span(), &message)
+                    })?;
+                    words.clone_into(texts_of(pattern)[slot]);
+                }
+            }
+            _ => return file.unknown(key, "feature, group, english or polish"),
+        }
+    }
+    Ok(())
 }

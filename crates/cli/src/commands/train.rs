@@ -221,6 +221,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         &fitted,
         &fitted.predictor,
         &fitted.importance,
+        &parts.validation,
         Card::new(&report, &params, &earlier_fact(earlier), &key, false),
     )
     .bad_data()?;
@@ -228,7 +229,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     let mut refit_bytes = None;
     if args.refit {
         refit_bytes = Some(refit(
-            &params, &learner, facts, &orders, &spec, &matrix, &parts, &fitted, &report, &key, &watch, earlier,
+            &params, &learner, facts, &orders, &spec, &matrix, &parts, &fitted, &report, &key, &watch, earlier, &model,
         )?);
     }
     interrupt::end_fit();

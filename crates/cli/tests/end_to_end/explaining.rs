@@ -34,6 +34,15 @@ fn reasons_of_an_order_add_up_to_its_score() {
     assert!(place.ok(&explain).out.contains(words));
     let polish = place.ok(&format!("{explain} --language pl")).out;
     assert!(polish.contains("prawdopodobieństwo oszustwa") && !polish.contains(words), "{polish}");
+    // Nothing of it is English, not even the decision or a decimal point.
+    for word in ["approve", "challenge", "review", "decline", "usually", "order ", "threshold", " of ", "seen"] {
+        assert!(!polish.contains(word), "{word}: {polish}");
+    }
+    let digits = |pair: &[u8]| pair[0].is_ascii_digit() && pair[1] == b'.' && pair[2].is_ascii_digit();
+    assert!(!polish.as_bytes().windows(3).any(digits), "{polish}");
+    place.ok(&format!("{explain} --language pl --svg dlaczego.svg"));
+    let svg = place.text("dlaczego.svg");
+    assert!(!svg.contains("review") && !svg.contains("decline") && svg.contains("średni wynik"), "{svg}");
     assert!(table.csv().contains(id.as_str()));
 
     place.fails(&explain.replace(id.as_str(), "nobody's"), 1, &["new.csv: no order has the id"]);
@@ -54,16 +63,33 @@ fn words_can_be_edited() {
     let edit = "[[reason]]\nfeature = \"amount\"\ngroup = \"money\"\nenglish = { text = \"costs {value}!\" }\n";
     place.write("edit.toml", edit);
     place.ok("reasons --model out/model.ogm --set edit.toml -o edited.ogm");
-    assert!(place.ok("reasons --model edited.ogm").out.contains("costs {value}!"));
+    let printed = place.ok("reasons --model edited.ogm").out;
+    assert!(printed.contains("costs {value}!"));
+    // What is not named stays: the words for a missing amount, and the Polish ones.
+    let amount = printed.split("[[reason]]").find(|entry| entry.contains("feature = \"amount\"")).unwrap();
+    assert!(amount.contains("missing = \"not known") && amount.contains("kwota zamówienia"), "{amount}");
+    place.write("clear.toml", "[[reason]]\nfeature = \"amount\"\nenglish = { missing = \"\" }\n");
+    place.ok("reasons --model edited.ogm --set clear.toml -o cleared.ogm");
+    let printed = place.ok("reasons --model cleared.ogm").out;
+    let amount = printed.split("[[reason]]").find(|entry| entry.contains("feature = \"amount\"")).unwrap();
+    assert!(!amount.contains("not known") && amount.contains("costs {value}!"), "{amount}");
     let score = |model: &str| place.ok(&format!("score --model {model} --state out/state.ogs --data new.csv")).out;
     assert_eq!(cells(&score("edited.ogm")), cells(&score("out/model.ogm")));
 
     for (text, says) in [
-        (edit.replace("{value}", "{price}"), "byte 6: expected {value}"),
-        (edit.replace("amount", "amounts"), "reason 0: expected feature, one of the model's"),
-        (edit.replace("text", "words"), "expected text, no, first_seen and missing"),
-        ("a = 1".into(), "expected entries [[reason]]"),
-        ("[[reason".into(), "bad.toml"),
+        (
+            edit.replace("{value}", "{price}"),
+            "bad.toml, line 4: feature \"amount\", english, text: byte 6: expected {value}",
+        ),
+        (
+            edit.replace("amount", "amounts"),
+            "bad.toml, line 2: expected a feature of the model, found \"amounts\"; did you mean \"amount\"?",
+        ),
+        (edit.replace("text", "words"), "bad.toml, line 4: expected text, no, first_seen or missing, found words"),
+        (edit.replace("\"money\"", "\"\""), "bad.toml, line 3: feature \"amount\": group: expected 1 to 1000 bytes"),
+        ("a = 1".into(), "bad.toml, line 1: expected entries [[reason]]"),
+        ("\n[[reason".into(), "bad.toml, line 2: "),
+        ("[[reason]]\ngroup = \"x\"".into(), "bad.toml, line 1: reason: expected feature, found none"),
     ] {
         place.write("bad.toml", text);
         place.fails("reasons --model out/model.ogm --set bad.toml -o bad.ogm", 1, &[says]);

@@ -25,10 +25,12 @@ pub(super) const GOLDEN: Tag = *b"gold";
 pub(super) const CARD: Tag = *b"card";
 /// Reference distributions. Optional for scoring.
 pub(super) const REFERENCE: Tag = *b"refr";
-/// Rows per node, mean contributions and quantiles of scores. Optional: without it there are no reasons and no drift.
+/// Rows per node, mean contributions and quantiles of scores. Optional: without it there are no reasons.
 pub(super) const BACKGROUND: Tag = *b"back";
 /// Tiers of decisions. Required where it is there, because it decides.
 pub(super) const TIERS: Tag = *b"tier";
+/// Bins of features and score with their orders. Optional: without it drift cannot be measured.
+pub(super) const DRIFT: Tag = *b"drft";
 /// Words of the reasons. Optional: without it the proposed ones are taken.
 pub(super) const REASONS: Tag = *b"rsns";
 
@@ -38,8 +40,8 @@ pub(super) const ROWS: Tag = *b"rows";
 pub(super) const WIDE: Tag = *b"wide";
 
 /// Every section of a model with features of orders.
-pub(super) const KNOWN: [Tag; 13] =
-    [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE, BACKGROUND, REASONS, TIERS];
+pub(super) const KNOWN: [Tag; 14] =
+    [HEAD, SCHEMA, SPEC, TREES, TERMS, POINTS, DECISION, GOLDEN, CARD, REFERENCE, BACKGROUND, DRIFT, REASONS, TIERS];
 
 /// Kind: boosted trees.
 pub(super) const KIND_GBT: u8 = 1;

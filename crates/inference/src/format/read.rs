@@ -9,18 +9,18 @@ use orderguard_features::language::spec::{FeatureSpec, TableRef, Vocabulary};
 use orderguard_features::schema::Schema;
 
 use super::header::{
-    ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32,
+    ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, DRIFT, FORMAT_VERSION, GOLDEN, HEAD, Head, INPUT_F32,
     KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, KNOWN, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
     NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TIERS, TREES,
 };
 use super::wire::{
-    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire, SpecWire,
-    TiersWire, Wire, decode,
+    BackgroundWire, CardWire, DecisionWire, DriftWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire,
+    SpecWire, TiersWire, Wire, decode,
 };
 use crate::error::{LoadError, ModelError};
 use crate::model::{
-    Background, FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor, ReasonTexts,
-    Scorecard, Tree,
+    Background, DriftReference, FeatureReference, Forest, GoldenRow, LinearModel, Model, ModelCard, Node, Predictor,
+    ReasonTexts, Scorecard, Tree,
 };
 use crate::scorer::Scorer;
 
@@ -62,6 +62,10 @@ impl Model {
             Some(_) => read_section::<BackgroundWire>(&container, BACKGROUND, "back")?.into_background(&predictor)?,
             None => Background::default(),
         };
+        let drift = match container.section(DRIFT) {
+            Some(_) => read_section::<DriftWire>(&container, DRIFT, "drft")?.into_reference()?,
+            None => DriftReference::default(),
+        };
 
         let tiers = match container.section(TIERS) {
             Some(_) => read_section::<TiersWire>(&container, TIERS, "tier")?.into_tiers()?,
@@ -82,6 +86,7 @@ impl Model {
             card: ModelCard::from(card),
             reference: reference.into_iter().map(FeatureReference::from).collect(),
             background,
+            drift,
             reasons,
             golden: golden.into_iter().map(GoldenRow::from).collect(),
         };

@@ -8,6 +8,7 @@
 use bincode::{Decode, Encode, config};
 
 use crate::decision::{Decision, Tier};
+use crate::drift::{DriftReference, FeatureBins, ScoreBins};
 use crate::error::ModelError;
 use crate::model::{
     Background, Calibration, Characteristic, FeatureReference, GoldenRow, LinearModel, LinearTerm, ModelCard,
@@ -192,6 +193,31 @@ pub(super) struct BackgroundWire {
     means: Vec<f64>,
     scores: Vec<f64>,
 }
+
+#[derive(Encode, Decode)]
+pub(super) struct DriftWire {
+    /// [`DRIFT_VERSION`].
+    version: u16,
+    features: Vec<FeatureBinsWire>,
+    score: Option<ScoreBinsWire>,
+}
+
+#[derive(Encode, Decode)]
+struct FeatureBinsWire {
+    edges: Vec<f32>,
+    counts: Vec<u32>,
+    first_seen: u32,
+    missing: u32,
+}
+
+#[derive(Encode, Decode)]
+struct ScoreBinsWire {
+    edges: Vec<f64>,
+    counts: Vec<u32>,
+}
+
+/// The layout of the section that is read and written.
+const DRIFT_VERSION: u16 = 1;
 
 /// Decision (1 challenge, 2 review, 3 decline) and the raw score from which on it is made.
 #[derive(Encode, Decode)]
@@ -435,6 +461,43 @@ impl BackgroundWire {
         };
         let node_rows = trees.iter().map(|tree| of_tree(tree.nodes.len())).collect();
         Ok(Background { n_rows, node_rows, means, scores })
+    }
+}
+
+impl From<&DriftReference> for DriftWire {
+    fn from(reference: &DriftReference) -> Self {
+        let feature = |bins: &FeatureBins| {
+            let FeatureBins { edges, counts, first_seen, missing } = bins.clone();
+            FeatureBinsWire { edges, counts, first_seen, missing }
+        };
+        let score = |bins: &ScoreBins| ScoreBinsWire { edges: bins.edges.clone(), counts: bins.counts.clone() };
+        Self {
+            version: DRIFT_VERSION,
+            features: reference.features.iter().map(feature).collect(),
+            score: reference.score.as_ref().map(score),
+        }
+    }
+}
+
+impl DriftWire {
+    /// # Errors
+    /// If the section has another version, or says that nothing was counted.
+    pub(super) fn into_reference(self) -> Result<DriftReference, ModelError> {
+        if self.version != DRIFT_VERSION {
+            let (found, expected) = (f64::from(self.version), "1");
+            return Err(ModelError::Value { place: "drift".into(), field: "version", found, expected });
+        }
+        let feature = |wire: FeatureBinsWire| {
+            let FeatureBinsWire { edges, counts, first_seen, missing } = wire;
+            FeatureBins { edges, counts, first_seen, missing }
+        };
+        let score = |ScoreBinsWire { edges, counts }| ScoreBins { edges, counts };
+        let reference =
+            DriftReference { features: self.features.into_iter().map(feature).collect(), score: self.score.map(score) };
+        if reference.is_empty() {
+            return Err(ModelError::Empty { of: "drift" });
+        }
+        Ok(reference)
     }
 }
 

@@ -3,13 +3,13 @@
 use orderguard_features::container::{ContainerWriter, KIND_MODEL};
 
 use super::header::{
-    ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head,
+    ARRAY_ALIGNMENT, BACKGROUND, CARD, COMPARE_AT_MOST, DECISION, DRIFT, FORMAT_VERSION, GOLDEN, HEAD, HEAD_LEN, Head,
     INPUT_F32, KIND_GBT, KIND_LOGISTIC, KIND_SCORECARD, MISSING_DEFAULT_SIDE, NODE_CATEGORICAL, NODE_LEAF,
     NODE_MISSING_LEFT, NODE_NUMERIC, POINTS, REASONS, REFERENCE, SCHEMA, SPEC, TERMS, TIERS, TREES,
 };
 use super::wire::{
-    BackgroundWire, CardWire, DecisionWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire, SpecWire,
-    TiersWire, VocabularyWire, encode,
+    BackgroundWire, CardWire, DecisionWire, DriftWire, GoldenWire, LinearWire, PointsWire, ReasonsWire, ReferenceWire,
+    SpecWire, TiersWire, VocabularyWire, encode,
 };
 use crate::error::WriteError;
 use crate::model::{Forest, Model, Node, Predictor};
@@ -62,6 +62,9 @@ impl Model {
         }
         if self.background.n_rows > 0 {
             writer = writer.section(BACKGROUND, false, encode(&BackgroundWire::from(&self.background)));
+        }
+        if !self.drift.is_empty() {
+            writer = writer.section(DRIFT, false, encode(&DriftWire::from(&self.drift)));
         }
         if !self.reasons.features.is_empty() {
             writer = writer.section(REASONS, false, encode(&ReasonsWire::from(&self.reasons)));

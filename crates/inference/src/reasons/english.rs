@@ -282,13 +282,15 @@ impl Words<'_> {
                 let many = kinds(*kind).1;
                 format!("{{value}} of the {many} {of} {when} are of one kind{only}, {usual}")
             }
-            Aggregate::Rate { of: kind, per, norm, .. } => {
+            Aggregate::Rate { of: kind, per, norm, shrink } => {
                 let over = if norm.is_empty() {
                     format!("per {}", kinds(*per).0)
                 } else {
                     format!("per {}, against those {}", kinds(*per).0, self.of(norm))
                 };
-                format!("{{value}} {} {over}, {usual}", those(*kind))
+                // Drawn to the shop's rate: nothing that could be counted.
+                let estimated = if *shrink > 0 { "an estimated " } else { "" };
+                format!("{estimated}{{value}} {} {over}, {usual}", those(*kind))
             }
             Aggregate::SinceFirst(kind) => {
                 format!("the first {}{only} {of} was {{value}} ago, {usual}", kinds(*kind).0)
@@ -306,7 +308,13 @@ impl Words<'_> {
             Aggregate::OrdersSinceFraud => {
                 format!("{{value:order/orders}} {of} settled since the last known fraud {when}, {usual}")
             }
-            Aggregate::FraudRate { .. } => format!("{{value}} of the orders {of} settled {when} were fraud, {usual}"),
+            Aggregate::FraudRate { shrink: 0 } => {
+                format!("{{value}} of the orders {of} settled {when} were fraud, {usual}")
+            }
+            // Drawn to the shop's share: no share of these orders.
+            Aggregate::FraudRate { .. } => {
+                format!("estimated share of fraud among the orders {of} settled {when}: {{value}}, {usual}")
+            }
             Aggregate::IsNew => String::new(),
         }
     }
@@ -338,7 +346,7 @@ fn several(role: Option<Role>, part: &EntityPart) -> (&'static str, &'static str
 }
 
 /// ` (amount < 5)`, or nothing.
-pub(super) fn conditions(history: &History) -> String {
+fn conditions(history: &History) -> String {
     if history.conditions.is_empty() {
         return String::new();
     }

@@ -23,10 +23,13 @@ pub(super) enum Unit {
     Weekday,
 }
 
-impl Unit {
-    /// Whether -1 can mean "seen for the first time".
-    pub(super) fn may_be_first_seen(self) -> bool {
-        !matches!(self, Self::Flag | Self::Level | Self::Weekday)
+/// Whether -1 means "seen for the first time": of what history and the network say, yes-or-no features aside. The number of a
+/// column may be -1 too.
+pub(crate) fn may_be_first_seen(feature: &Feature) -> bool {
+    match feature {
+        Feature::History(history) => history.aggregate != Aggregate::IsNew,
+        Feature::Network(_) => true,
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Texts with gaps: `{value}` is the order's value, `{usual}` the middle one of training, `{share}` how many training orders have the
 //! same level. `{value:order/orders}` is the value with the word that fits it: one form for one and another for more, or the three
-//! of Polish (`{value:zamówienie/zamówienia/zamówień}`). Other braces are refused.
+//! of Polish (`{value:zamówienie/zamówienia/zamówień}`), perhaps with a fourth for fractions. Other braces are refused.
 
 use std::fmt::{self, Write};
 
@@ -88,7 +88,7 @@ fn pieces(pattern: &str) -> impl Iterator<Item = Result<Piece<'_>, PatternError>
             "value" => Ok(Piece::Value),
             "usual" => Ok(Piece::Usual),
             "share" => Ok(Piece::Share),
-            gap => match gap.strip_prefix("value:").filter(|forms| matches!(forms.split('/').count(), 2 | 3)) {
+            gap => match gap.strip_prefix("value:").filter(|forms| matches!(forms.split('/').count(), 2..=4)) {
                 Some(forms) => Ok(Piece::Counted(forms)),
                 None => Err(PatternError::UnknownGap { at: start }),
             },
@@ -100,6 +100,8 @@ fn pieces(pattern: &str) -> impl Iterator<Item = Result<Piece<'_>, PatternError>
 pub(super) struct Filling<'a> {
     pub(super) x: f32,
     pub(super) unit: Unit,
+    /// Whether -1 means that the entity was never seen before.
+    pub(super) may_be_first_seen: bool,
     pub(super) language: Language,
     pub(super) levels: &'a [String],
     pub(super) reference: Option<&'a FeatureReference>,
@@ -123,20 +125,22 @@ pub(super) fn fill(pattern: &str, with: &Filling<'_>, out: &mut String) {
 }
 
 /// The form of a word that stands behind a number: of two the first for 1; of three the first for 1, the second for 2 to 4 but 12
-/// to 14, and for fractions, the third for all others.
+/// to 14, and for fractions unless a fourth is there, the third for all others.
 fn form(forms: &str, x: f32) -> &str {
     let mut all = forms.split('/');
     let one = all.next().unwrap_or("");
-    let (second, third) = (all.next().unwrap_or(one), all.next());
-    let is_whole = x == x.trunc();
+    let (few, many) = (all.next().unwrap_or(one), all.next());
+    let fraction = all.next().unwrap_or(few);
     let n = x.abs();
-    let Some(third) = third else { return if n == 1.0 { one } else { second } };
+    let Some(many) = many else { return if n == 1.0 { one } else { few } };
     if n == 1.0 {
         one
-    } else if !is_whole || (2.0..=4.0).contains(&(n % 10.0)) && !(12.0..=14.0).contains(&(n % 100.0)) {
-        second
+    } else if x != x.trunc() {
+        fraction
+    } else if (2.0..=4.0).contains(&(n % 10.0)) && !(12.0..=14.0).contains(&(n % 100.0)) {
+        few
     } else {
-        third
+        many
     }
 }
 
@@ -183,13 +187,18 @@ impl Filling<'_> {
 
     /// Seconds in the largest unit of which there are at least two.
     fn push_span(&self, seconds: f64, out: &mut String) {
+        let polish = self.language == Language::Polish;
         let (size, unit) = match seconds.abs() {
-            s if s >= 2.0 * 86_400.0 => (86_400.0, if self.language == Language::Polish { " dni" } else { " days" }),
-            s if s >= 2.0 * 3_600.0 => (3_600.0, " h"),
+            s if s >= 2.0 * 86_400.0 => (86_400.0, if polish { " dni" } else { " days" }),
+            s if s >= 2.0 * 3_600.0 => (3_600.0, if polish { " godz." } else { " h" }),
             s if s >= 120.0 => (60.0, " min"),
             _ => (1.0, " s"),
         };
-        self.push_number(seconds / size, usize::from(seconds.abs() / size < 10.0), true, unit, out);
+        let start = out.len();
+        self.push_number(seconds / size, usize::from(seconds.abs() / size < 10.0), true, "", out);
+        // Two and a half of a day.
+        let unit = if unit == " dni" && out[start..].contains(',') { " dnia" } else { unit };
+        out.push_str(unit);
     }
 
     fn level(&self, x: f32) -> &str {
@@ -215,12 +224,13 @@ impl Filling<'_> {
             out.push_str(self.level(most.map_or(f32::NAN, |code| code as f32)));
             return;
         }
-        match reference.quantiles.get(reference.quantiles.len() / 2) {
-            None => out.push_str(if polish { "brak" } else { "none" }),
-            Some(&x) if self.unit.may_be_first_seen() && is_first_seen(x) => {
-                out.push_str(if polish { "pierwszy raz" } else { "seen for the first time" });
-            }
+        // Of what has history: that an entity is new is no amount, count or time.
+        let is_new = |x: &&f32| self.may_be_first_seen && is_first_seen(**x);
+        let n_known = reference.quantiles.iter().filter(|x| !is_new(x)).count();
+        match reference.quantiles.iter().filter(|x| !is_new(x)).nth(n_known / 2) {
             Some(&x) => self.push(x, out),
+            None if reference.quantiles.is_empty() => out.push_str(if polish { "brak" } else { "none" }),
+            None => out.push_str(if polish { "pierwszy raz" } else { "seen for the first time" }),
         }
     }
 
@@ -251,10 +261,36 @@ mod tests {
             level_shares: vec![0.75, 0.25],
             importance: 0.0,
         };
+        with_reference(pattern, x, (unit, false), language, &reference)
+    }
+
+    fn with_reference(
+        pattern: &str,
+        x: f32,
+        (unit, may_be_first_seen): (Unit, bool),
+        language: Language,
+        reference: &FeatureReference,
+    ) -> String {
         let levels = ["PL".to_owned()];
         let mut out = String::new();
-        fill(pattern, &Filling { x, unit, language, levels: &levels, reference: Some(&reference) }, &mut out);
+        let with = Filling { x, unit, may_be_first_seen, language, levels: &levels, reference: Some(reference) };
+        fill(pattern, &with, &mut out);
         out
+    }
+
+    #[test]
+    fn usual_is_the_middle_of_those_with_history() {
+        let usual = |quantiles: &[f32], may_be_first_seen| {
+            let quantiles = quantiles.to_vec();
+            let reference = FeatureReference { missing_share: 0.0, quantiles, level_shares: vec![], importance: 0.0 };
+            with_reference("{usual}", 0.0, (Unit::Count, may_be_first_seen), Language::English, &reference)
+        };
+        assert_eq!(usual(&[-1.0, -1.0, -1.0, 2.0, 3.0, 7.0], true), "3");
+        assert_eq!(usual(&[-1_000.0, 4.0], true), "4");
+        assert_eq!(usual(&[-1.0, -1.0], true), "seen for the first time");
+        // Of a column of the order -1 is a number.
+        assert_eq!(usual(&[-1.0, -1.0, 5.0], false), "-1");
+        assert_eq!(usual(&[], true), "none");
     }
 
     #[test]
@@ -292,6 +328,10 @@ mod tests {
             assert_eq!(polish(x), text);
         }
         assert_eq!(filled("{value}", 864_000.0, Unit::Seconds, Language::Polish), "10 dni");
+        assert_eq!(filled("{value}", 216_000.0, Unit::Seconds, Language::Polish), "2,5 dnia");
+        assert_eq!(filled("{value}", 9_000.0, Unit::Seconds, Language::Polish), "2,5 godz.");
+        let fourth = filled("{value:zwrot/zwroty/zwrotów/zwrotu}", 2.5, Unit::Count, Language::Polish);
+        assert_eq!(fourth, "2,5 zwrotu");
     }
 
     #[test]
@@ -302,7 +342,7 @@ mod tests {
             ("{va{lue}", PatternError::Unclosed { at: 0 }),
             ("ab {price}", PatternError::UnknownGap { at: 3 }),
             ("{value:one}", PatternError::UnknownGap { at: 0 }),
-            ("{value:a/b/c/d}", PatternError::UnknownGap { at: 0 }),
+            ("{value:a/b/c/d/e}", PatternError::UnknownGap { at: 0 }),
         ] {
             assert_eq!(check(pattern), Err(error), "{pattern}");
         }

@@ -2,83 +2,127 @@
 
 use orderguard_features::kind::EventKind;
 use orderguard_features::language::feature::{
-    Aggregate, EntityPart, Feature, History, NetworkFeature, Place, Point, TextFunction, Value, ValueOf, Window,
+    Aggregate, Condition, EntityPart, Feature, History, NetworkFeature, Place, Point, TextFunction, Value, ValueOf,
+    Window,
 };
 use orderguard_features::language::resolve;
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::time::Span;
 
 use super::Pattern;
-use super::english::{conditions, escaped, parts};
+use super::english::{escaped, parts};
 
 /// The words for a feature.
 pub(super) fn pattern(schema: &Schema, feature: &Feature) -> Pattern {
     let words = Words { schema };
-    let missing = format!("brak danych: {}", escaped(&feature.to_string()));
-    let plain = |text: String| Pattern { text, no: String::new(), first_seen: String::new(), missing: missing.clone() };
-    let flag = |text: String, no: String| Pattern { no, ..plain(text) };
-    match feature {
-        Feature::Amount => plain("kwota zamówienia: {value}, zwykle {usual}".into()),
-        Feature::Number(name) => plain(format!("{}: {{value}}, zwykle {{usual}}", words.noun(name))),
-        Feature::Category(place) => plain(format!("{}: {{value}}, jak w {{share}} zamówień", words.place(place))),
-        Feature::Hour => plain("godzina zamówienia: {value}, zwykle {usual}".into()),
-        Feature::Weekday => plain("dzień zamówienia: {value}".into()),
-        Feature::Night => flag("zamówienie złożono w nocy".into(), "zamówienia nie złożono w nocy".into()),
-        Feature::Weekend => flag("zamówienie złożono w weekend".into(), "zamówienie złożono w dzień roboczy".into()),
-        Feature::Since(name) => plain(format!("{}: {{value}} wcześniej, zwykle {{usual}}", words.noun(name))),
-        Feature::Text { function, column } => {
-            let noun = words.noun(column);
-            let (yes, no) = match function {
-                TextFunction::Valid => ("zapis poprawny", "zapis niepoprawny"),
-                TextFunction::Free => ("darmowy dostawca poczty", "inny niż darmowy dostawca poczty"),
-                TextFunction::Disposable => ("jednorazowa skrzynka pocztowa", "zwykła skrzynka pocztowa"),
-                TextFunction::Private => ("sieć prywatna", "sieć publiczna"),
-                TextFunction::V6 => ("wersja 6", "wersja 4"),
-                TextFunction::Bot => ("narzędzie automatyczne", "nie jest narzędziem automatycznym"),
-                TextFunction::Mobile => ("telefon lub tablet", "inne urządzenie niż telefon lub tablet"),
-                TextFunction::Length => ("długość {value:znak/znaki/znaków}, zwykle {usual}", ""),
-                TextFunction::DigitShare => ("udział cyfr {value}, zwykle {usual}", ""),
-                TextFunction::Entropy => ("losowość znaków {value} bita na znak, zwykle {usual}", ""),
-                TextFunction::LongestRun => {
-                    ("najdłuższy ciąg jednego rodzaju {value:znak/znaki/znaków}, zwykle {usual}", "")
-                }
-            };
-            let no = if no.is_empty() { String::new() } else { format!("{noun}: {no}") };
-            flag(format!("{noun}: {yes}"), no)
-        }
-        Feature::Similarity(a, b) => {
-            plain(format!("podobieństwo ({} i {}): {{value}}, zwykle {{usual}}", words.noun(a), words.noun(b)))
-        }
-        Feature::Mismatch(a, b) => {
-            let pair = format!("{} i {}", words.place(a), words.place(b));
-            flag(format!("różne: {pair}"), format!("zgodne: {pair}"))
-        }
-        Feature::Km(a, b) => plain(format!("odległość ({} – {}): {{value}}, zwykle {{usual}}", point(*a), point(*b))),
-        Feature::History(history) => {
-            let first_seen = words.first_seen(&history.entity);
-            if history.aggregate == Aggregate::IsNew {
-                return Pattern { no: words.seen_before(&history.entity), ..plain(first_seen) };
+    let Said { text, no, first_seen, topic } = words.feature(feature);
+    Pattern { text, no, first_seen, missing: format!("brak danych: {topic}") }
+}
+
+/// What is said of a feature, and what it is about: in the nominative, for missing values.
+struct Said {
+    text: String,
+    no: String,
+    first_seen: String,
+    topic: String,
+}
+
+impl Said {
+    /// A topic with its value behind it.
+    fn value(topic: String) -> Self {
+        Self::of(format!("{topic}: {{value}}, zwykle {{usual}}"), topic)
+    }
+
+    fn of(text: String, topic: String) -> Self {
+        Self { text, no: String::new(), first_seen: String::new(), topic }
+    }
+
+    fn flag(yes: String, no: String, topic: String) -> Self {
+        Self { no, ..Self::of(yes, topic) }
+    }
+}
+
+impl Words<'_> {
+    fn feature(&self, feature: &Feature) -> Said {
+        let time = || "czas zamówienia".to_owned();
+        match feature {
+            Feature::Amount => Said::value("kwota zamówienia".into()),
+            Feature::Number(name) => Said::value(self.noun(name)),
+            Feature::Category(place) => {
+                Said::of(format!("{}: {{value}}, jak w {{share}} zamówień", self.place(place)), self.place(place))
             }
-            Pattern { first_seen, ..plain(words.history(history)) }
+            Feature::Hour => Said::value("godzina zamówienia".into()),
+            Feature::Weekday => Said::of("dzień zamówienia: {value}".into(), "dzień zamówienia".into()),
+            Feature::Night => {
+                Said::flag("zamówienie złożono w nocy".into(), "zamówienia nie złożono w nocy".into(), time())
+            }
+            Feature::Weekend => {
+                Said::flag("zamówienie złożono w weekend".into(), "zamówienie złożono w dzień roboczy".into(), time())
+            }
+            Feature::Since(name) => {
+                Said::of(format!("{}: {{value}} wcześniej, zwykle {{usual}}", self.noun(name)), self.noun(name))
+            }
+            Feature::Text { function, column } => {
+                let noun = self.noun(column);
+                match text_function(*function) {
+                    (yes, Some(no)) => Said::flag(format!("{noun}: {yes}"), format!("{noun}: {no}"), noun),
+                    (text, None) => Said::of(format!("{noun}: {text}, zwykle {{usual}}"), noun),
+                }
+            }
+            Feature::Similarity(a, b) => Said::value(format!("podobieństwo ({} i {})", self.noun(a), self.noun(b))),
+            Feature::Mismatch(a, b) => {
+                let pair = format!("{} i {}", self.place(a), self.place(b));
+                Said::flag(format!("różne: {pair}"), format!("zgodne: {pair}"), format!("zgodność ({pair})"))
+            }
+            Feature::Km(a, b) => Said::value(format!("odległość ({} – {})", point(*a), point(*b))),
+            Feature::History(history) => {
+                let first_seen = self.first_seen(&history.entity);
+                if history.aggregate == Aggregate::IsNew {
+                    let topic = format!("czy widzieliśmy już {}", self.seen(&history.entity));
+                    return Said::flag(first_seen, self.seen_before(&history.entity), topic);
+                }
+                Said { first_seen, ..self.history(history) }
+            }
+            Feature::Network(network) => {
+                let said = match network {
+                    NetworkFeature::ClusterSize => Said::of(
+                        "{value:konto/konta/kont} w grupie połączonej wspólnymi danymi, zwykle {usual}".into(),
+                        "liczba kont w grupie połączonej wspólnymi danymi".into(),
+                    ),
+                    NetworkFeature::ClusterFrauds => Said::of(
+                        "{value:znane oszustwo/znane oszustwa/znanych oszustw} na powiązanych kontach, zwykle {usual}"
+                            .into(),
+                        "liczba znanych oszustw na powiązanych kontach".into(),
+                    ),
+                    NetworkFeature::ClusterNewLinks => {
+                        Said::value("dane nowe dla tego konta, a znane z innych kont".into())
+                    }
+                    NetworkFeature::AccountsPer(name) => {
+                        let noun = self.noun(name);
+                        let text = format!("{noun}: dotąd na {{value:koncie/kontach/kontach}}, zwykle {{usual}}");
+                        Said::of(text, format!("liczba kont ({noun})"))
+                    }
+                };
+                Said { first_seen: "to konto widzimy po raz pierwszy".into(), ..said }
+            }
         }
-        Feature::Network(network) => {
-            let text = match network {
-                NetworkFeature::ClusterSize => {
-                    "{value:konto/konta/kont} w grupie połączonej wspólnymi danymi, zwykle {usual}".to_owned()
-                }
-                NetworkFeature::ClusterFrauds => {
-                    "{value:znane oszustwo/znane oszustwa/znanych oszustw} na powiązanych kontach, zwykle {usual}"
-                        .to_owned()
-                }
-                NetworkFeature::ClusterNewLinks => {
-                    "dane nowe dla tego konta, a znane z innych kont: {value}, zwykle {usual}".to_owned()
-                }
-                NetworkFeature::AccountsPer(name) => {
-                    format!("{}: dotąd na {{value:koncie/kontach/kontach}}, zwykle {{usual}}", words.noun(name))
-                }
-            };
-            Pattern { first_seen: "to konto widzimy po raz pierwszy".into(), ..plain(text) }
-        }
+    }
+}
+
+/// What a text is, and is not; or what is measured of it.
+fn text_function(function: TextFunction) -> (&'static str, Option<&'static str>) {
+    match function {
+        TextFunction::Valid => ("zapis poprawny", Some("zapis niepoprawny")),
+        TextFunction::Free => ("darmowy dostawca poczty", Some("inny niż darmowy dostawca poczty")),
+        TextFunction::Disposable => ("jednorazowa skrzynka pocztowa", Some("zwykła skrzynka pocztowa")),
+        TextFunction::Private => ("sieć prywatna", Some("sieć publiczna")),
+        TextFunction::V6 => ("wersja 6", Some("wersja 4")),
+        TextFunction::Bot => ("narzędzie automatyczne", Some("nie jest narzędziem automatycznym")),
+        TextFunction::Mobile => ("telefon lub tablet", Some("inne urządzenie niż telefon lub tablet")),
+        TextFunction::Length => ("długość {value:znak/znaki/znaków}", None),
+        TextFunction::DigitShare => ("udział cyfr {value}", None),
+        TextFunction::Entropy => ("losowość w bitach na znak {value}", None),
+        TextFunction::LongestRun => ("najdłuższy ciąg jednego rodzaju {value:znak/znaki/znaków}", None),
     }
 }
 
@@ -195,102 +239,129 @@ impl Words<'_> {
         }
     }
 
-    fn history(&self, history: &History) -> String {
+    fn history(&self, history: &History) -> Said {
         let of = self.of(&history.entity);
         let when = window(&history.window);
-        let only = conditions(history);
+        let only = self.conditions(history);
         let those = |kind: EventKind| format!("{}{only} {of} {when}", kinds(kind).2);
         if let Some(versus) = history.window.versus {
             let longer = window(&Window { over: Some(versus), ..history.window });
+            let part = |what: String| {
+                let falls = falls_on(&history.window);
+                Said::of(
+                    format!("{{value}} {what} {longer} przypada {falls}, zwykle {{usual}}"),
+                    format!("jaka część {what} {longer} przypada {falls}"),
+                )
+            };
             return match &history.aggregate {
-                Aggregate::Count(kind) => {
-                    let many = kinds(*kind).2;
-                    format!("{{value}} {many}{only} {of} {longer} przypada {when}, zwykle {{usual}}")
-                }
-                Aggregate::Sum(value) => {
-                    let (many, of_it) = (kinds(value.kind).2, Self::value(value));
-                    format!("{{value}} {of_it} {many}{only} {of} {longer} przypada {when}, zwykle {{usual}}")
-                }
+                Aggregate::Count(kind) => part(format!("{}{only} {of}", kinds(*kind).2)),
+                Aggregate::Sum(value) => part(format!("{} {}{only} {of}", Self::value(value), kinds(value.kind).2)),
                 Aggregate::Mean(value) | Aggregate::Deviation(value) => {
                     let what = if matches!(history.aggregate, Aggregate::Mean(_)) { "średniej" } else { "rozrzutu" };
                     let (many, of_it) = (kinds(value.kind).2, Self::value(value));
-                    format!(
-                        "stosunek {what} {of_it} {many}{only} {of} {when} do tej {longer}: {{value}}, zwykle {{usual}}"
-                    )
+                    Said::value(format!("stosunek {what} {of_it} {many}{only} {of} {when} do wartości {longer}"))
                 }
                 _ => {
-                    let what = escaped(&Feature::History(history.clone()).to_string());
-                    format!("{what}: {{value}}, zwykle {{usual}}")
+                    let short = Window { versus: None, ..history.window };
+                    let short = self.history(&History { window: short, ..history.clone() });
+                    Said::value(format!("stosunek do wartości {longer} ({})", short.topic))
                 }
             };
         }
-        let usual = "zwykle {usual}";
         match &history.aggregate {
             Aggregate::Count(kind) => {
                 let (one, few, many) = kinds(*kind);
-                format!("{{value:{one}/{few}/{many}}}{only} {of} {when}, {usual}")
+                Said::of(
+                    format!("{{value:{one}/{few}/{many}}}{only} {of} {when}, zwykle {{usual}}"),
+                    format!("liczba {}", those(*kind)),
+                )
             }
             Aggregate::DecayedCount(kind) => {
-                format!("liczba ostatnich {} (starsze liczą się mniej): {{value}}, {usual}", those(*kind))
+                Said::value(format!("liczba ostatnich {} (starsze liczą się mniej)", those(*kind)))
             }
             Aggregate::Sum(value) | Aggregate::DecayedSum(value) => {
-                format!("suma {} {}: {{value}}, {usual}", Self::value(value), those(value.kind))
+                Said::value(format!("suma {} {}", Self::value(value), those(value.kind)))
             }
-            Aggregate::Mean(value) => {
-                format!("średnia {} {}: {{value}}, {usual}", Self::value(value), those(value.kind))
-            }
-            Aggregate::Deviation(value) => {
-                format!("rozrzut {} {}: {{value}}, {usual}", Self::value(value), those(value.kind))
-            }
+            Aggregate::Mean(value) => Said::value(format!("średnia {} {}", Self::value(value), those(value.kind))),
+            Aggregate::Deviation(value) => Said::value(format!("rozrzut {} {}", Self::value(value), those(value.kind))),
             Aggregate::Min(value) => {
-                format!("najmniejsza wartość {} {}: {{value}}, {usual}", Self::value(value), those(value.kind))
+                Said::value(format!("najmniejsza wartość {} {}", Self::value(value), those(value.kind)))
             }
             Aggregate::Max(value) => {
-                format!("największa wartość {} {}: {{value}}, {usual}", Self::value(value), those(value.kind))
+                Said::value(format!("największa wartość {} {}", Self::value(value), those(value.kind)))
             }
-            Aggregate::ZScore(value) => format!(
-                "odchylenie {} tego zamówienia od średniej {}: {{value}} odchylenia standardowego, {usual}",
+            Aggregate::ZScore(value) => Said::value(format!(
+                "odchylenie {} tego zamówienia od średniej {}, w odchyleniach standardowych",
                 Self::value(value),
                 those(value.kind)
-            ),
-            Aggregate::Ratio(value) => format!(
-                "stosunek {} tego zamówienia do średniej {}: {{value}}, {usual}",
+            )),
+            Aggregate::Ratio(value) => Said::value(format!(
+                "stosunek {} tego zamówienia do średniej {}",
                 Self::value(value),
                 those(value.kind)
-            ),
+            )),
             Aggregate::Distinct(part, kind) => {
-                format!("liczba różnych wartości ({}) wśród {}: {{value}}, {usual}", self.name_of(part), those(*kind))
+                Said::value(format!("liczba różnych wartości ({}) wśród {}", self.name_of(part), those(*kind)))
             }
-            Aggregate::Share(kind) => format!("udział{only} wśród {} {of} {when}: {{value}}, {usual}", kinds(*kind).2),
-            Aggregate::Rate { of: kind, per, norm, .. } => {
+            Aggregate::Share(kind) => {
+                Said::value(format!("udział spełniających warunek{only} wśród {} {of} {when}", kinds(*kind).2))
+            }
+            Aggregate::Rate { of: kind, per, norm, shrink } => {
                 let against =
                     if norm.is_empty() { String::new() } else { format!(", wobec średniej {}", self.of(norm)) };
-                format!("liczba {} w przeliczeniu na {}{against}: {{value}}, {usual}", those(*kind), kinds(*per).0)
+                let estimated = if *shrink > 0 { "szacowana " } else { "" };
+                let per = accusative(*per);
+                Said::value(format!("{estimated}liczba {} w przeliczeniu na {per}{against}", those(*kind)))
             }
-            Aggregate::SinceFirst(kind) => {
-                format!("{}{only} {of}, pierwszy raz: {{value}} temu, {usual}", kinds(*kind).0)
-            }
-            Aggregate::SinceLast(kind) => {
-                format!("{}{only} {of}, ostatni raz: {{value}} temu, {usual}", kinds(*kind).0)
-            }
-            Aggregate::GapVariation(kind) => {
-                format!("nierówność odstępów czasu {}: {{value}} (0 to jak w zegarku), {usual}", those(*kind))
-            }
-            Aggregate::Speed(place) => format!(
-                "prędkość od miejsca ostatniego zamówienia {of} do tego zamówienia ({}): {{value}}, {usual}",
-                point(*place)
+            Aggregate::SinceFirst(kind) => since(*kind, &only, &of, "pierwszy raz"),
+            Aggregate::SinceLast(kind) => since(*kind, &only, &of, "ostatni raz"),
+            Aggregate::GapVariation(kind) => Said::of(
+                format!("nierówność odstępów czasu {}: {{value}} (0 to jak w zegarku), zwykle {{usual}}", those(*kind)),
+                format!("nierówność odstępów czasu {}", those(*kind)),
             ),
-            Aggregate::FraudCount => {
-                format!("{{value:znane oszustwo/znane oszustwa/znanych oszustw}} {of} {when}, {usual}")
-            }
+            Aggregate::Speed(place) => Said::value(format!(
+                "prędkość od miejsca ostatniego zamówienia {of} do tego zamówienia ({})",
+                point(*place)
+            )),
+            Aggregate::FraudCount => Said::of(
+                format!("{{value:znane oszustwo/znane oszustwa/znanych oszustw}} {of} {when}, zwykle {{usual}}"),
+                format!("liczba znanych oszustw {of} {when}"),
+            ),
             Aggregate::OrdersSinceFraud => {
-                format!("zamówienia {of} rozliczone od ostatniego znanego oszustwa {when}: {{value}}, {usual}")
+                Said::value(format!("zamówienia {of} rozliczone od ostatniego znanego oszustwa {when}"))
             }
-            Aggregate::FraudRate { .. } => {
-                format!("udział oszustw wśród zamówień {of} rozliczonych {when}: {{value}}, {usual}")
+            Aggregate::FraudRate { shrink } => {
+                let estimated = if *shrink > 0 { "szacowany " } else { "" };
+                Said::value(format!("{estimated}udział oszustw wśród zamówień {of} rozliczonych {when}"))
             }
-            Aggregate::IsNew => String::new(),
+            Aggregate::IsNew => Said::of(String::new(), String::new()),
         }
+    }
+
+    /// ` (kwota < 5)`, or nothing.
+    fn conditions(&self, history: &History) -> String {
+        if history.conditions.is_empty() {
+            return String::new();
+        }
+        let one = |condition: &Condition| match condition {
+            Condition::Compare { value, op, thousandths } => {
+                let what = match value {
+                    ValueOf::Amount => "kwota".to_owned(),
+                    ValueOf::Age => "czas od zamówienia".to_owned(),
+                    ValueOf::Number(name) => Self::quoted(name),
+                };
+                let number = match value {
+                    ValueOf::Age => length(Span(*thousandths)),
+                    _ => (*thousandths as f64 / 1_000.0).to_string().replace('.', ","),
+                };
+                format!("{what} {} {number}", op.sign())
+            }
+            Condition::Level { column, equal, level } => {
+                format!("{} {} {}", self.noun(column), if *equal { "=" } else { "≠" }, Self::quoted(level))
+            }
+        };
+        let all: Vec<String> = history.conditions.iter().map(one).collect();
+        format!(" ({})", all.join(", "))
     }
 
     fn name_of(&self, part: &EntityPart) -> String {
@@ -304,13 +375,18 @@ impl Words<'_> {
     }
 }
 
+fn since(kind: EventKind, only: &str, of: &str, which: &str) -> Said {
+    let topic = format!("{}{only} {of}, {which}", kinds(kind).0);
+    Said::of(format!("{topic}: {{value}} temu, zwykle {{usual}}"), topic)
+}
+
 fn window(window: &Window) -> String {
     let delayed = (window.delayed != Span::default()).then(|| ago(window.delayed));
     match (window.over, delayed) {
         (None, None) => "dotąd".into(),
-        (None, Some(delay)) => format!("do chwili {delay} przed zamówieniem"),
+        (None, Some(delay)) => format!("do chwili na {delay} przed zamówieniem"),
         (Some(over), None) => last(over),
-        (Some(over), Some(delay)) => format!("{}, do chwili {delay} przed zamówieniem", last(over)),
+        (Some(over), Some(delay)) => format!("{}, do chwili na {delay} przed zamówieniem", last(over)),
     }
 }
 
@@ -324,7 +400,29 @@ fn last(span: Span) -> String {
     format!("w ciągu ostatnich {n} {}", ["sekund", "minut", "godzin", "dni"][unit])
 }
 
-/// `1 dzień`, `2 godziny`, `30 dni`.
+/// On which time something falls: `na ostatnie 24 godziny`.
+fn falls_on(window: &Window) -> String {
+    match window.over {
+        Some(over) if window.delayed == Span::default() => {
+            let (n, unit) = parts(over);
+            if n == 1 {
+                let unit = ["ostatnią sekundę", "ostatnią minutę", "ostatnią godzinę", "ostatni dzień"][unit];
+                return format!("na {unit}");
+            }
+            format!("na ostatnie {}", ago(over))
+        }
+        _ => self::window(window),
+    }
+}
+
+/// `1 dzień`, `14 dni`, `2 godz.`
+fn length(span: Span) -> String {
+    let (n, unit) = parts(span);
+    let unit = ["s", "min", "godz.", if n == 1 { "dzień" } else { "dni" }][unit];
+    format!("{n} {unit}")
+}
+
+/// In the accusative: `1 dzień`, `2 godziny`, `30 dni`.
 fn ago(span: Span) -> String {
     let (n, unit) = parts(span);
     let forms = [
@@ -334,16 +432,20 @@ fn ago(span: Span) -> String {
         ["dzień", "dni", "dni"],
     ][unit];
     let few = (2..=4).contains(&(n % 10)) && !(12..=14).contains(&(n % 100));
-    format!(
-        "{n} {}",
-        forms[if n == 1 {
-            0
-        } else if few {
-            1
-        } else {
-            2
-        }]
-    )
+    let form = if n == 1 { 0 } else { 1 + usize::from(!few) };
+    format!("{n} {}", forms[form])
+}
+
+/// One, in the accusative: `w przeliczeniu na ...`.
+fn accusative(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::PaymentFailed => "odrzuconą płatność",
+        EventKind::Signup => "rejestrację",
+        EventKind::Review => "opinię",
+        EventKind::Verification => "weryfikację",
+        EventKind::PaymentChange => "zmianę danych płatności",
+        other => kinds(other).0,
+    }
 }
 
 /// Nominative.

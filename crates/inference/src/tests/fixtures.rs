@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use super::drift::with_drift;
 use super::hostile::{changed, with_extra_section, with_section, with_tree};
 use super::samples::{gbt, logistic, scorecard};
 use crate::model::{Calibration, Characteristic, Model, Node, Predictor};
@@ -15,8 +16,9 @@ fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/golden").join(name)
 }
 
-fn good() -> [(&'static str, Model); 3] {
-    [("gbt", gbt()), ("logistic", logistic()), ("scorecard", scorecard())]
+fn good() -> [(&'static str, Model); 4] {
+    // The first three have no section of drift, as files of before it had none.
+    [("gbt", gbt()), ("logistic", logistic()), ("scorecard", scorecard()), ("drift", with_drift(gbt()))]
 }
 
 /// Name, bytes, and the beginning of the message with which they are refused.
@@ -72,6 +74,11 @@ fn bad() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "bins-out-of-order",
             disordered,
             "model: characteristic 0: upper: expected a finite number above the one before",
+        ),
+        (
+            "drift-out-of-order",
+            changed(with_drift(gbt()), |m| m.drift.features[0].edges.swap(0, 1)),
+            "model: drift, feature 0: edges: expected a finite number above the one before",
         ),
         ("flat-calibration", changed(gbt(), |m| m.calibration = flat.clone()), "model: calibration, knot 1: log-odds"),
         (

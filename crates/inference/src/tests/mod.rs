@@ -2,6 +2,7 @@
 
 mod background;
 mod card;
+mod drift;
 mod engines;
 mod explain;
 mod file;

@@ -82,7 +82,7 @@ fn words_hold_numbers_of_the_order() {
             "count(order) by customer + card over 7d where amount < 5",
             2.0,
             "2 orders (amount < 5) by this customer and with this card in the last 7 days, usually 3",
-            "2 zamówienia (amount < 5) tego klienta i tą kartą w ciągu ostatnich 7 dni, zwykle 3",
+            "2 zamówienia (kwota < 5) tego klienta i tą kartą w ciągu ostatnich 7 dni, zwykle 3",
         ),
         (
             "count(order) by ip over 1d",
@@ -94,13 +94,13 @@ fn words_hold_numbers_of_the_order() {
             "count(order) by card over 1d",
             f32::NAN,
             "not known: how many orders the card had in the 24 hours before",
-            "brak danych: count(order) by card over 1d",
+            "brak danych: liczba zamówień tą kartą w ciągu ostatnich 24 godzin",
         ),
         (
             "count(order) by customer over 1d / 30d",
             0.5,
             "50 % of the orders by this customer in the last 30 days came in the last 24 hours, usually 300 %",
-            "50 % zamówień tego klienta w ciągu ostatnich 30 dni przypada w ciągu ostatnich 24 godzin, zwykle 300 %",
+            "50 % zamówień tego klienta w ciągu ostatnich 30 dni przypada na ostatnie 24 godziny, zwykle 300 %",
         ),
         (
             "is_new by customer + device",
@@ -124,20 +124,40 @@ fn words_hold_numbers_of_the_order() {
         (
             "fraud_rate by ip24 over 30d shrink 20",
             0.25,
-            "25 % of the orders from this network settled in the last 30 days were fraud, usually 300 %",
-            "udział oszustw wśród zamówień z tej sieci rozliczonych w ciągu ostatnich 30 dni: 25 %, zwykle 300 %",
+            "estimated share of fraud among the orders from this network settled in the last 30 days: 25 %, usually 300 %",
+            "szacowany udział oszustw wśród zamówień z tej sieci rozliczonych w ciągu ostatnich 30 dni: 25 %, zwykle 300 %",
         ),
         (
             "since_last(order) by email",
             7_200.0,
             "the latest order with this e-mail address was 2 h ago, usually 3 s",
-            "zamówienie z tym adresem e-mail, ostatni raz: 2 h temu, zwykle 3 s",
+            "zamówienie z tym adresem e-mail, ostatni raz: 2 godz. temu, zwykle 3 s",
         ),
         (
             "distinct(card) by device over 1d",
             9.0,
             "9 different cards in orders from this device in the last 24 hours, usually 3",
             "liczba różnych wartości (karta) wśród zamówień z tego urządzenia w ciągu ostatnich 24 godzin: 9, zwykle 3",
+        ),
+        (
+            "fraud_rate by ip24 over 30d",
+            0.25,
+            "25 % of the orders from this network settled in the last 30 days were fraud, usually 300 %",
+            "udział oszustw wśród zamówień z tej sieci rozliczonych w ciągu ostatnich 30 dni: 25 %, zwykle 300 %",
+        ),
+        (
+            "rate(return per signup) by customer over 90d shrink 10",
+            0.5,
+            "an estimated 0.5 returns by this customer in the last 90 days per sign-up, usually 3",
+            "szacowana liczba zwrotów towaru tego klienta w ciągu ostatnich 90 dni w przeliczeniu na rejestrację: 0,5, zwykle 3",
+        ),
+        // The number of a column may be -1.
+        ("number(n_items)", -1.0, "\"n_items\" is -1, usually 3", "„n_items”: -1, zwykle 3"),
+        (
+            "count(return) by customer over 90d where age >= 14d",
+            f32::NAN,
+            "not known: how many returns made at least 14 days after the order the customer had in the 90 days before",
+            "brak danych: liczba zwrotów towaru (czas od zamówienia >= 14 dni) tego klienta w ciągu ostatnich 90 dni",
         ),
         ("valid(email)", 0.0, "this e-mail address is not well formed", "adres e-mail: zapis niepoprawny"),
         (
@@ -201,6 +221,14 @@ fn every_kind_of_feature_has_words() {
         for pattern in [&texts.features[0].english, &texts.features[0].polish] {
             assert!(!pattern.text.is_empty() && !pattern.missing.is_empty(), "{text}");
             assert!(!pattern.text.contains("  "), "{text}: {}", pattern.text);
+        }
+        // Nothing of the feature language, which is English, stands in Polish words.
+        let Pattern { text: said, no, first_seen, missing } = &texts.features[0].polish;
+        for words in [said, no, first_seen, missing] {
+            for english in ["order", "over", " by ", "where", "amount", "count", "cluster", "age"] {
+                let gaps = words.replace("{usual}", "").replace("{value", "");
+                assert!(!gaps.contains(english), "{text}: {words}");
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
 use orderguard_features::time::{Span, UnixMillis};
 
 use super::samples::gbt;
-use crate::audit::{self, Record};
+use crate::audit::{self, Chain, Record, is_sealed};
 use crate::decision::{Decision, Tier};
-use crate::model::{Background, Forest, Model, Node, Predictor, Tree};
+use crate::model::{Background, DriftReference, Forest, Model, Node, Predictor, Tree};
 use crate::rules::{Decider, EntityList, FirstOrderLimit, Ground, Rules, RulesError};
 use crate::service::OrderScorer;
 
@@ -56,6 +56,7 @@ fn model() -> Model {
             Tier { decision: Decision::Decline, raw_score: 3.0 },
         ],
         background: Background::default(),
+        drift: DriftReference::default(),
         reference: Vec::new(),
         golden: Vec::new(),
         card,
@@ -198,29 +199,131 @@ fn a_record_is_one_line_of_json() {
     let score = crate::Scorer::compile(&model).unwrap().score(&[20.0, f32::NAN]).unwrap();
     let record = Record {
         order: "o \"1\"\n",
-        time: ARRIVAL,
+        time: Some(ARRIVAL),
         model: "m",
         position: (3, 2, 1),
         score: Some(score),
-        threshold: 0.75,
+        threshold: Some(0.75),
         decision: score.decision,
         ground: "model",
         reasons: &["a\\b".to_owned(), "zażółć".to_owned()],
         shadow: Some(("s", score)),
         row: &[20.0, f32::NAN, f32::NEG_INFINITY, 0.1],
+        error: None,
     };
-    let mut out = String::new();
-    audit::write(&record, &mut out);
+    let (mut chain, mut out) = (Chain::default(), String::new());
+    chain.write(&record, &mut out);
     let p = score.probability;
+    let start = "0".repeat(32);
     let expected = format!(
-        "{{\"order\":\"o \\\"1\\\"\\u000a\",\"time\":1769853600000,\"model\":\"m\",\"position\":{{\"orders\":3,\"events\":2,\"labels\":1}},\
+        "{{\"number\":1,\"after\":\"{start}\",\"order\":\"o \\\"1\\\"\\u000a\",\"time\":1769853600000,\"model\":\"m\",\
+         \"position\":{{\"orders\":3,\"events\":2,\"labels\":1}},\
          \"raw_score\":-2.0,\"probability\":{p:?},\"threshold\":0.75,\"decision\":\"approve\",\"rule\":\"model\",\
          \"reasons\":[\"a\\\\b\",\"zażółć\"],\"shadow\":{{\"model\":\"s\",\"raw_score\":-2.0,\"probability\":{p:?},\"decision\":\"approve\"}},\
-         \"row\":[20.0,null,\"-inf\",0.10000000149011612]}}\n"
+         \"row\":[20.0,null,\"-inf\",0.10000000149011612]"
     );
-    assert_eq!(out, expected);
-    let unreadable = Record { score: None, shadow: None, row: &[], ground: "unreadable", reasons: &[], ..record };
-    out.clear();
-    audit::write(&unreadable, &mut out);
-    assert!(out.ends_with("\"rule\":\"unreadable\",\"reasons\":[],\"row\":[]}\n") && !out.contains("raw_score"));
+    let hash = &blake3::hash(expected.as_bytes()).to_hex()[..32];
+    assert_eq!(out, format!("{expected},\"hash\":\"{hash}\"}}\n"));
+    assert_eq!(chain.last(), (1, hash));
+    let unreadable = Record {
+        time: None,
+        score: None,
+        threshold: None,
+        shadow: None,
+        row: &[],
+        ground: "unreadable",
+        reasons: &[],
+        error: Some("line 7"),
+        ..record
+    };
+    let second = out.len();
+    chain.write(&unreadable, &mut out);
+    let line = &out[second..];
+    assert!(line.starts_with(&format!("{{\"number\":2,\"after\":\"{hash}\",")), "{line}");
+    assert!(line.contains("\"time\":null,") && !line.contains("raw_score") && !line.contains("threshold"), "{line}");
+    assert!(
+        line.contains("\"rule\":\"unreadable\",\"reasons\":[],\"error\":\"line 7\",\"row\":[],\"hash\":"),
+        "{line}"
+    );
+    // In a new file the chain goes on.
+    let mut after = String::new();
+    Chain::after(1, hash).write(&unreadable, &mut after);
+    assert_eq!(after, line);
+}
+
+#[test]
+fn every_changed_byte_breaks_the_seal() {
+    let record = Record {
+        order: "o,\"hash\":\"0\"}",
+        time: Some(ARRIVAL),
+        model: "m",
+        position: (3, 2, 1),
+        score: None,
+        threshold: None,
+        decision: Decision::Review,
+        ground: "unreadable",
+        reasons: &[],
+        shadow: None,
+        row: &[],
+        error: None,
+    };
+    let mut out = String::new();
+    Chain::default().write(&record, &mut out);
+    let line = out.trim_end();
+    assert!(is_sealed(line));
+    for at in 0..line.len() {
+        let mut changed = line.as_bytes().to_vec();
+        changed[at] ^= 1;
+        assert!(!String::from_utf8(changed).is_ok_and(|changed| is_sealed(&changed)), "byte {at}");
+        assert!(!is_sealed(&line[..at]));
+    }
+}
+
+/// Streams whose rows say what they are.
+fn streaming() -> Model {
+    let mut model = model();
+    let event = Column { name: "event".into(), role: Role::Event, available: Available::Order, format: None };
+    model.schema.columns.push(event);
+    // Only kinds that some feature asks for are remembered.
+    for text in ["count(signup) by customer", "count(payment_failed) by customer"] {
+        model.spec.features.push(Feature::parse(text).unwrap());
+    }
+    let Predictor::Gbt(forest) = &mut model.predictor else { unreachable!() };
+    forest.n_features = 4;
+    model
+}
+
+#[test]
+fn a_sign_up_is_no_order() {
+    let model = streaming();
+    let names = ["id", "time", "customer", "amount", "event"];
+    let rules = Rules {
+        first_order: Some(FirstOrderLimit { max_amount: 50.0, decision: Decision::Review }),
+        ..Rules::default()
+    };
+    let decider = Decider::new(OrderScorer::new(&model, key(), &names).unwrap(), &model, &names, &rules).unwrap();
+    let (scorer, mut state) = (decider.scorer(), decider.scorer().new_state());
+    let mut scratch = scorer.scratch();
+    let row = |id: &'static str, time: &'static str, amount: f64, kind: &'static str| {
+        [id.into(), time.into(), "anna".into(), Value::Number(amount), kind.into()]
+    };
+    let order = row("o-1", "2026-01-31T09:00:00Z", 60.0, "order");
+    let limited = (Decision::Review, Ground::FirstOrder);
+    let said = |state: &_, order: &[Value<'_>], scratch: &mut _| {
+        let verdict = decider.decide(state, order, ARRIVAL, scratch);
+        (verdict.decision, verdict.ground, scratch.row()[1])
+    };
+    assert_eq!(said(&state, &order, &mut scratch), (limited.0, limited.1, -1.0), "first seen");
+    // Signing up and failing to pay make history, but no order.
+    let yesterday = UnixMillis(ARRIVAL.0 - 82_800_000);
+    for (at, kind) in [("2026-01-30T09:00:00Z", "signup"), ("2026-01-30T10:00:00Z", "payment_failed")] {
+        let event = [Value::Missing, at.into(), "anna".into(), Value::Missing, kind.into()];
+        scorer.learn_event(&mut state, &event, yesterday, &mut scorer.scratch()).unwrap();
+    }
+    assert_eq!(said(&state, &order, &mut scratch), (limited.0, limited.1, 0.0), "history, but no order");
+    let earlier = row("o-0", "2026-01-30T10:30:00Z", 5.0, "order");
+    let mut own = scorer.scratch();
+    scorer.score(&state, &earlier, yesterday, &mut own).unwrap();
+    scorer.learn(&mut state, &own);
+    assert_eq!(said(&state, &order, &mut scratch), (Decision::Approve, Ground::Model, 1.0));
 }

@@ -269,6 +269,7 @@ pub(super) fn model(predictor: Predictor, calibration: Calibration) -> Model {
         },
         reference,
         background,
+        drift: crate::drift::DriftReference::default(),
         reasons: crate::reasons::ReasonTexts::default(),
         golden,
     }
