@@ -156,7 +156,10 @@ fn read_trees(container: &Container<'_>, head: &Head) -> Result<WideForest, Load
     let lefts = read_array(&mut reader, n_nodes)?.map(u32::from_le_bytes);
     let rights = read_array(&mut reader, n_nodes)?.map(u32::from_le_bytes);
     let mut words = read_array(&mut reader, n_words)?.map(u64::from_le_bytes);
-    let mut n_rows = read_array(&mut reader, if has_counts { n_nodes } else { 0 })?.map(u64::from_le_bytes);
+    // Where nobody kept counts there is no array, and no padding before it.
+    let n_rows: Vec<u64> =
+        if has_counts { read_array(&mut reader, n_nodes)?.map(u64::from_le_bytes).collect() } else { Vec::new() };
+    let mut n_rows = n_rows.into_iter();
     reader.finish()?;
 
     // From here on the claimed counts are those of bytes that exist.

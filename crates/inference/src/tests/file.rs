@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::samples::{any_calibration, any_predictor, any_row, gbt, logistic, model, scorecard};
+use super::samples::{any_calibration, any_predictor, any_row, converted, gbt, logistic, model, scorecard, spoken};
 use crate::model::Model;
+use crate::rows::RowModel;
 use crate::{LoadError, ModelError, Scorer};
 
 /// Models hold NaN in their golden rows, so equality is that of the debug text and of the bytes.
@@ -28,26 +29,34 @@ proptest! {
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    for model in [gbt(), logistic(), scorecard()] {
-        let bytes = model.to_bytes().unwrap();
-        assert!(bytes.len() < 4_096, "{}", bytes.len());
-        for bit in 0..bytes.len() * 8 {
-            let mut broken = bytes.clone();
+    let refused = |bytes: Vec<u8>, load: fn(&[u8]) -> bool| {
+        assert!(bytes.len() < 4_096 && load(&bytes), "{}", bytes.len());
+        let mut broken = bytes;
+        for bit in 0..broken.len() * 8 {
             broken[bit / 8] ^= 1 << (bit % 8);
-            assert!(Model::from_bytes(&broken).is_err(), "bit {bit}");
+            assert!(!load(&broken), "bit {bit}");
+            broken[bit / 8] ^= 1 << (bit % 8);
         }
+    };
+    for model in [gbt(), logistic(), scorecard(), spoken()] {
+        refused(model.to_bytes().unwrap(), |bytes| Model::from_bytes(bytes).is_ok());
     }
+    refused(converted().to_bytes().unwrap(), |bytes| RowModel::from_bytes(bytes).is_ok());
 }
 
 #[test]
 fn every_cut_is_refused() {
-    for model in [gbt(), logistic(), scorecard()] {
+    for model in [gbt(), logistic(), scorecard(), spoken()] {
         let bytes = model.to_bytes().unwrap();
         for len in 0..bytes.len() {
             assert!(matches!(Model::from_bytes(&bytes[..len]), Err(LoadError::Container(_))), "cut to {len}");
         }
         let longer = [&bytes[..], &[0]].concat();
         assert!(matches!(Model::from_bytes(&longer), Err(LoadError::Container(_))));
+    }
+    let bytes = converted().to_bytes().unwrap();
+    for len in 0..bytes.len() {
+        assert!(matches!(RowModel::from_bytes(&bytes[..len]), Err(LoadError::Container(_))), "cut to {len}");
     }
 }
 
@@ -84,5 +93,21 @@ fn honest_large_sections_stay_within_the_decoding_limit() {
         model.reference.clear();
         let bytes = model.to_bytes().unwrap();
         assert_same(&Model::from_bytes(&bytes).unwrap(), &model);
+    }
+}
+
+#[test]
+fn converted_trees_without_row_counts_are_written_and_read() {
+    let mut model = converted();
+    for n_words in 0..9 {
+        for tree in &mut model.forest.trees {
+            tree.n_rows.clear();
+        }
+        // Arrays that end at every place of a line of 64 bytes.
+        model.forest.trees[0].words.resize(2 + n_words, 0);
+        let bytes = model.to_bytes().unwrap();
+        let loaded = RowModel::from_bytes(&bytes).unwrap();
+        assert_eq!(loaded.forest, model.forest);
+        assert_eq!(loaded.to_bytes().unwrap(), bytes);
     }
 }

@@ -8,10 +8,14 @@ use orderguard_features::time::Span;
 use proptest::prelude::*;
 
 use crate::calibrate::probability;
+use crate::decision::{Decision, Tier};
 use crate::model::{
     Calibration, Characteristic, FeatureReference, Forest, LinearModel, LinearTerm, Model, ModelCard, Node, PointScale,
     Predictor, ScoreBin, Scorecard, Threshold, Tree,
 };
+use crate::reasons::{FeatureTexts, Pattern, ReasonTexts};
+use crate::rows::RowModel;
+use crate::wide::{Codes, Missing, WideForest, WideNode, WideTree};
 
 /// Known levels of the sample's category.
 pub(super) const N_LEVELS: usize = 3;
@@ -352,4 +356,77 @@ pub(super) fn scorecard() -> Model {
         characteristics: vec![amount, country, orders],
     };
     model(Predictor::Scorecard(card), Calibration::Platt { slope: 1.125, intercept: -0.25 })
+}
+
+/// The boosted model with tiers and with words of its own, in two languages: every section that a file may have.
+pub(super) fn spoken() -> Model {
+    let mut model = gbt();
+    model.tiers = vec![
+        Tier { decision: Decision::Challenge, raw_score: -0.5 },
+        Tier { decision: Decision::Review, raw_score: 0.75 },
+        Tier { decision: Decision::Decline, raw_score: 1.5 },
+    ];
+    let pattern = |text: &str, no: &str, first_seen: &str, missing: &str| Pattern {
+        text: text.into(),
+        no: no.into(),
+        first_seen: first_seen.into(),
+        missing: missing.into(),
+    };
+    let words = |group, english: &str, polish: &str| FeatureTexts {
+        group,
+        english: pattern(english, "", "new", "-"),
+        polish: pattern(polish, "", "nowe", "-"),
+    };
+    model.reasons = ReasonTexts {
+        groups: vec!["basket".into(), "place".into(), "habit".into()],
+        features: vec![
+            words(0, "{value} paid, usually {usual}", "zapłacono {value}, zwykle {usual}"),
+            words(0, "{value:item/items}", "{value:sztuka/sztuki/sztuk}"),
+            words(1, "from {value} ({share})", "z {value} ({share})"),
+            words(2, "at {value}", "o {value}"),
+            words(2, "{value:order/orders} a day", "{value:zakup/zakupy/zakupów} dziennie"),
+        ],
+    };
+    model
+}
+
+/// Another library's model as we keep it: wide thresholds, zeros that are missing, codes cut off, level sets of two lengths.
+pub(super) fn converted() -> RowModel {
+    let missing = |left, zero| Missing { left, zero };
+    let numeric =
+        |feature, threshold, missing, left, right| WideNode::Numeric { feature, threshold, missing, left, right };
+    let deep = WideTree {
+        nodes: vec![
+            numeric(0, 0.1 + 0.2, missing(true, false), 1, 2),
+            WideNode::Categorical { feature: 2, first_word: 0, n_words: 2, missing_left: false, left: 3, right: 4 },
+            numeric(1, 0.0, missing(false, true), 5, 6),
+            WideNode::Leaf { value: 1 << 40 },
+            WideNode::Leaf { value: -(1 << 41) },
+            WideNode::Leaf { value: 3 },
+            WideNode::Leaf { value: -77_777_777_777 },
+        ],
+        words: vec![0b1010, 1 << 63],
+        n_rows: vec![100, 60, 40, 20, 40, 30, 10],
+    };
+    let odd = WideTree {
+        nodes: vec![
+            numeric(1, f64::INFINITY, missing(false, false), 1, 2),
+            WideNode::Categorical { feature: 2, first_word: 0, n_words: 1, missing_left: true, left: 3, right: 4 },
+            WideNode::Leaf { value: 5_000_000_000_000 },
+            WideNode::Leaf { value: -1 },
+            WideNode::Leaf { value: 1 },
+        ],
+        words: vec![0b1],
+        n_rows: vec![100, 90, 10, 45, 45],
+    };
+    let forest =
+        WideForest { n_features: 3, base: -(1 << 42), scale_bits: 44, codes: Codes::Truncated, trees: vec![deep, odd] };
+    let model = RowModel {
+        names: ["amount", "since \"last\" order", "kraj"].map(str::to_owned).to_vec(),
+        forest,
+        calibration: Calibration::Platt { slope: 1.0, intercept: 0.0 },
+        facts: vec![("library".into(), "none: a sample".into())],
+        golden: Vec::new(),
+    };
+    model.with_golden_rows().unwrap()
 }
