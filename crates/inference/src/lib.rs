@@ -28,6 +28,7 @@ pub mod drift;
 pub mod engine;
 pub mod error;
 pub mod explain;
+pub mod export;
 pub mod format;
 pub mod golden;
 pub mod import;
