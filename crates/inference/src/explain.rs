@@ -13,6 +13,9 @@
 //! node's own feature divided out. All factors lie between 0 and 1, so nothing cancels; points stand side by side in registers.
 //! O(nodes x depth / 8) for one row.
 //!
+//! Numbers have 32 bits within some trees and 64 across them, which leaves an error of about 1e-8 for scores of a few log-odds. That is
+//! added to the largest part in the end, so that the parts sum to the score as far as 64 bits can say.
+//!
 //! # References
 //! Lundberg et al., Consistent Individualized Feature Attribution for Tree Ensembles (2018), for the values; Bifet, Read and Xu,
 //! Linear TreeShap (2022), for dividing a node's own factor out of sums over its leaves.
@@ -22,7 +25,7 @@
 mod model;
 mod quadrature;
 
-use crate::engine::{ColumnRanker, Kernel, Lanes, Width};
+use crate::engine::{Choice, ColumnRanker, CompiledForest, Kernel, Lanes, Width};
 use crate::error::{ModelError, ScoreError};
 use crate::tree::unit;
 use crate::wide::{WideForest, WideNode, WideTree};
@@ -33,7 +36,9 @@ use quadrature::Rule;
 /// Most different features on a path from a root to a leaf.
 pub const MAX_PATH: usize = 256;
 /// Smallest share of training rows that an edge counts with: rows may reach a leaf that no training row reached.
-const MIN_SHARE: f64 = 1e-100;
+const MIN_SHARE: f64 = 1e-30;
+/// Trees whose parts are added up in 32 bits.
+const TREES: usize = 32;
 
 /// A forest ready to say what each feature adds. Immutable, `Send + Sync`.
 #[derive(Clone, Debug)]
@@ -45,6 +50,7 @@ pub struct Explainer {
     /// Trees that need the same number of points.
     classes: Vec<Class>,
     expected: f64,
+    forest: CompiledForest<f64>,
     width: Width,
 }
 
@@ -60,51 +66,49 @@ pub struct ExplainScratch {
 #[derive(Clone, Debug)]
 struct Class {
     rule: Rule,
-    /// End of each tree's splits, and nodes of the tree.
-    trees: Vec<(u32, u32)>,
+    trees: Vec<Ends>,
     splits: Vec<PathSplit>,
 }
 
-/// A split and the edges to its children, the left one first. Splits of a tree stand in the model's order, parents first.
+/// Where a tree's splits end, those with a split below and then all.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    inner: u32,
+    all: u32,
+}
+
+/// A split and the edges to its children, the left one first. Splits of a tree stand parents first, those whose children are both
+/// leaves behind all others.
+///
+/// A node of a tree has the place 2 s + 1 or 2 s + 2 as left or right child of the tree's split s, and the root place 0.
 #[derive(Clone, Copy, Debug)]
 struct PathSplit {
-    /// Positions in the tree: of the split, of its children, and of the last node above whose edge is of the same feature; the
-    /// root where there is none.
+    /// Places of the split, and of the last node above whose edge is of the same feature; the root where there is none.
     node: u32,
-    children: [u32; 2],
     before: u32,
     column: u32,
-    rank: u8,
     /// Position among [`Explainer::features`].
     slot: u32,
     /// Share of training rows that go a child's way at all splits of the feature down to it, and down to `before`.
-    shares: [f64; 2],
-    before_share: f64,
+    shares: [f32; 2],
+    before_share: f32,
     /// The values of children that are leaves; 1 for splits.
-    values: [f64; 2],
+    values: [f32; 2],
+    /// By what a product changes on the way to a child where the row does not go the way of `before`.
+    off: [f32; 2],
+    rank: u8,
 }
 
-/// What two passes keep of each node of a tree, and of each feature, at `N` points.
+/// What is kept of each node of a tree by its place, and of each feature, at `N` points.
 #[derive(Clone, Debug, Default)]
 struct Memory<const N: usize> {
-    nodes: Vec<NodeMemory<N>>,
-    features: Vec<[f64; N]>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct NodeMemory<const N: usize> {
     /// Downwards the product of the path's factors, with a leaf its value too; upwards the sum over the leaves below.
-    product: [f64; N],
+    products: Vec<[f32; N]>,
     /// One over the factor of the edge's feature down to here, where the row takes it.
-    inverse: [f64; N],
+    inverses: Vec<[f32; N]>,
     /// `o`: whether the row goes this way at all splits of the edge's feature.
-    taken: bool,
-    /// Of a split: which child the row goes to.
-    right: bool,
-}
-
-impl<const N: usize> NodeMemory<N> {
-    const ROOT: Self = Self { product: [1.0; N], inverse: [1.0; N], taken: true, right: false };
+    taken: Vec<bool>,
+    features: Vec<[f32; N]>,
 }
 
 impl Explainer {
@@ -142,11 +146,12 @@ impl Explainer {
                 classes.len() - 1
             });
             classes[class].splits.extend(path.splits);
-            let end = classes[class].splits.len() as u32;
-            classes[class].trees.push((end, tree.nodes.len() as u32));
+            let all = classes[class].splits.len() as u32;
+            classes[class].trees.push(Ends { inner: all - path.n_outer as u32, all });
         }
         let n_features = forest.n_features as usize;
-        Ok(Self { n_features, ranker, features, classes, expected, width: Width::best() })
+        let forest = CompiledForest::new(forest, Choice::default());
+        Ok(Self { n_features, ranker, features, classes, expected, forest, width: Width::best() })
     }
 
     /// The same with the widest instructions of the caller's choice: the same bits.
@@ -164,8 +169,8 @@ impl Explainer {
 
     /// What each feature adds to the raw score of a row of n values, NaN = missing: `out[i]` of feature i, in log-odds.
     ///
-    /// Allocates nothing once `scratch` has been used with this forest. Within 1e-9 of exact arithmetic for leaves of
-    /// magnitude up to 1.
+    /// Allocates nothing once `scratch` has been used with this forest. Within 1e-6 of exact arithmetic for scores of magnitude up to
+    /// 10; with [`Self::expected`] they sum to the raw score but for the rounding of one sum.
     pub fn explain(&self, row: &[f64], scratch: &mut ExplainScratch, out: &mut [f64]) -> Result<(), ScoreError> {
         let expected = self.n_features;
         if row.len() != expected {
@@ -193,6 +198,10 @@ impl Explainer {
                 self.width.run(Points { explainer: self, class, first, bytes: &scratch.bytes, memory, out });
             }
         }
+        let largest = (0..out.len()).reduce(|a, b| if out[b].abs() > out[a].abs() { b } else { a });
+        if let Some(largest) = largest {
+            out[largest] += self.forest.raw_score(row) - self.expected - out.iter().sum::<f64>();
+        }
         Ok(())
     }
 }
@@ -200,6 +209,8 @@ impl Explainer {
 /// A tree as splits with their edges.
 struct Path {
     splits: Vec<PathSplit>,
+    /// How many splits, the last ones, have two leaves below.
+    n_outer: usize,
     /// Most different features on a path.
     longest: usize,
     expected: f64,
@@ -209,6 +220,7 @@ struct Path {
 #[derive(Clone, Copy, Debug)]
 struct Above {
     parent: u32,
+    place: u32,
     /// Feature of the edge to it, and share of training rows that go its way at all splits of that feature.
     slot: u32,
     share: f64,
@@ -220,13 +232,15 @@ struct Above {
 
 impl Path {
     fn new(tree: &WideTree, columns: &[(u32, u8)], features: &[u32], unit: f64) -> Self {
-        let root = Above { parent: 0, slot: 0, share: 1.0, length: 0, reach: 1.0 };
+        let root = Above { parent: 0, place: 0, slot: 0, share: 1.0, length: 0, reach: 1.0 };
         let mut above = vec![root; tree.nodes.len()];
-        let mut path = Self { splits: Vec::with_capacity(tree.nodes.len() / 2), longest: 0, expected: 0.0 };
+        let mut path = Self { splits: Vec::new(), n_outer: 0, longest: 0, expected: 0.0 };
         let value_of = |node: &WideNode| match *node {
             WideNode::Leaf { value } => Some(value as f64 * unit),
             _ => None,
         };
+        let is_leaf = |node: u32| tree.nodes[node as usize].children().is_none();
+        let mut outer = Vec::new();
         for (at, node) in tree.nodes.iter().enumerate() {
             let here = above[at];
             path.longest = path.longest.max(here.length);
@@ -241,33 +255,40 @@ impl Path {
             }
             let before_share = above[before].share;
             let mut split = PathSplit {
-                node: at as u32,
-                children: [left, right],
-                before: before as u32,
+                node: here.place,
+                before: above[before].place,
                 column: columns[at].0,
-                rank: columns[at].1,
                 slot,
                 shares: [0.0; 2],
-                before_share,
+                before_share: before_share as f32,
                 values: [1.0; 2],
+                off: [0.0; 2],
+                rank: columns[at].1,
             };
-            for (i, child) in [left, right].into_iter().map(|child| child as usize).enumerate() {
+            for (side, child) in [left, right].into_iter().map(|child| child as usize).enumerate() {
                 let share = match tree.n_rows[at] {
                     0 => 0.5,
                     n => tree.n_rows[child] as f64 / n as f64,
                 };
-                split.shares[i] = (before_share * share).max(MIN_SHARE);
-                split.values[i] = value_of(&tree.nodes[child]).unwrap_or(1.0);
+                let down = (before_share * share).max(MIN_SHARE);
+                let value = value_of(&tree.nodes[child]).unwrap_or(1.0);
+                split.shares[side] = down as f32;
+                split.values[side] = value as f32;
+                split.off[side] = (down / before_share * value) as f32;
                 above[child] = Above {
                     parent: at as u32,
+                    // Nobody asks for the place of a leaf below an outer split.
+                    place: (2 * path.splits.len() + 1 + side) as u32,
                     slot,
-                    share: split.shares[i],
+                    share: down,
                     length: here.length + usize::from(before == 0),
                     reach: here.reach * share,
                 };
             }
-            path.splits.push(split);
+            if is_leaf(left) && is_leaf(right) { outer.push(split) } else { path.splits.push(split) }
         }
+        path.n_outer = outer.len();
+        path.splits.append(&mut outer);
         path
     }
 }
@@ -287,79 +308,145 @@ impl<const N: usize> Kernel for Points<'_, N> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        let (points, _) = self.class.rule.points[self.first..].as_chunks::<N>();
-        let points = points[0];
+        let narrow = |numbers: &[f64]| -> [f32; N] { std::array::from_fn(|lane| numbers[self.first + lane] as f32) };
+        let points = narrow(&self.class.rule.points);
         let rest = points.map(|t| 1.0 - t);
-        let features = &mut self.memory.features;
+        let one_over_rest = rest.map(|rest| 1.0 / rest);
+        let (weights, _) = self.class.rule.weights[self.first..].as_chunks::<N>();
+        let Memory { products, inverses, taken, features } = self.memory;
         features.clear();
         features.resize(self.explainer.features.len(), [0.0; N]);
-        let one_over_rest = rest.map(|rest| 1.0 / rest);
         let mut start = 0;
-        for &(end, n_nodes) in &self.class.trees {
-            let splits = &self.class.splits[start as usize..end as usize];
-            start = end;
-            if self.memory.nodes.len() < n_nodes as usize {
-                self.memory.nodes.resize(n_nodes as usize, NodeMemory::ROOT);
+        for trees in self.class.trees.chunks(TREES) {
+            for &Ends { inner, all } in trees {
+                let (inner, outer) = self.class.splits[start as usize..all as usize].split_at((inner - start) as usize);
+                start = all;
+                let n_nodes = 2 * inner.len() + 1;
+                if products.len() < n_nodes {
+                    products.resize(n_nodes, [1.0; N]);
+                    inverses.resize(n_nodes, [1.0; N]);
+                    taken.resize(n_nodes, true);
+                }
+                products[0] = [1.0; N];
+                let (products, inverses) = (&mut products[..n_nodes], &mut inverses[..n_nodes]);
+                let taken = &mut taken[..n_nodes];
+                down(inner, self.bytes, &points, &rest, products, inverses, taken);
+                turn(outer, self.bytes, &points, &rest, products, inverses, taken, features);
+                up(inner, self.bytes, &one_over_rest, products, inverses, taken, features);
             }
-            let memory = &mut self.memory.nodes[..n_nodes as usize];
-            memory[0] = NodeMemory::ROOT;
-            for split in splits {
-                let product = memory[split.node as usize].product;
-                let right = self.bytes[split.column as usize] > split.rank;
-                memory[split.node as usize].right = right;
-                let before = &memory[split.before as usize];
-                if !before.taken {
-                    // Off the row's way already: only the share changes.
-                    for i in 0..2 {
-                        let scale = split.shares[i] / split.before_share * split.values[i];
-                        let child = &mut memory[split.children[i] as usize];
-                        child.taken = false;
-                        child.product = product.map(|x| x * scale);
-                    }
-                    continue;
+            for (feature, parts) in self.explainer.features.iter().zip(&mut *features) {
+                for (part, weight) in parts.iter().zip(weights[0]) {
+                    self.out[*feature as usize] += f64::from(*part) * weight;
                 }
-                let (taken, other) = (usize::from(right), usize::from(!right));
-                let (share, value) = (split.shares[taken], split.values[taken]);
-                let other_scale = split.shares[other] * split.values[other];
-                let mut inverse = [0.0; N];
-                let mut products = [[0.0; N]; 2];
-                for lane in 0..N {
-                    let product = product[lane] * before.inverse[lane];
-                    let factor = rest[lane] * share + points[lane];
-                    inverse[lane] = 1.0 / factor;
-                    products[0][lane] = product * (factor * value);
-                    products[1][lane] = product * (rest[lane] * other_scale);
-                }
-                let child = &mut memory[split.children[taken] as usize];
-                (child.taken, child.inverse, child.product) = (true, inverse, products[0]);
-                let child = &mut memory[split.children[other] as usize];
-                (child.taken, child.product) = (false, products[1]);
-            }
-            for split in splits.iter().rev() {
-                let right = memory[split.node as usize].right;
-                let (taken, other) = (usize::from(right), usize::from(!right));
-                let with = &memory[split.children[taken] as usize];
-                let without = &memory[split.children[other] as usize];
-                let before = &memory[split.before as usize];
-                let sum: [f64; N] = std::array::from_fn(|lane| with.product[lane] + without.product[lane]);
-                if before.taken {
-                    // `(o - z) / factor` of the edges, less that of the edge before, which the leaves below had so far.
-                    let (gain, before_gain) = (1.0 - split.shares[taken], 1.0 - split.before_share);
-                    let feature = &mut features[split.slot as usize];
-                    for lane in 0..N {
-                        let parts = with.product[lane] * (gain * with.inverse[lane])
-                            - without.product[lane] * one_over_rest[lane];
-                        feature[lane] += parts - sum[lane] * (before_gain * before.inverse[lane]);
-                    }
-                }
-                memory[split.node as usize].product = sum;
+                *parts = [0.0; N];
             }
         }
-        let (weights, _) = self.class.rule.weights[self.first..].as_chunks::<N>();
-        for (feature, parts) in self.explainer.features.iter().zip(&self.memory.features) {
-            for (part, weight) in parts.iter().zip(weights[0]) {
-                self.out[*feature as usize] += part * weight;
+    }
+}
+
+/// Products from the root to the leaves.
+#[inline(always)]
+fn down<const N: usize>(
+    splits: &[PathSplit],
+    bytes: &[u8],
+    points: &[f32; N],
+    rest: &[f32; N],
+    products: &mut [[f32; N]],
+    inverses: &mut [[f32; N]],
+    taken: &mut [bool],
+) {
+    for (at, split) in splits.iter().enumerate() {
+        let product = products[split.node as usize];
+        let left = 2 * at + 1;
+        if !taken[split.before as usize] {
+            // Off the row's way already: only the share changes.
+            for side in 0..2 {
+                taken[left + side] = false;
+                products[left + side] = product.map(|x| x * split.off[side]);
+            }
+            continue;
+        }
+        let right = usize::from(bytes[split.column as usize] > split.rank);
+        let (with, without) = (left + right, left + 1 - right);
+        let (share, value) = (split.shares[right], split.values[right]);
+        let other_scale = split.shares[1 - right] * split.values[1 - right];
+        let before = inverses[split.before as usize];
+        let mut inverse = [0.0; N];
+        let mut both = [[0.0; N]; 2];
+        for lane in 0..N {
+            let product = product[lane] * before[lane];
+            let factor = rest[lane] * share + points[lane];
+            inverse[lane] = 1.0 / factor;
+            both[0][lane] = product * (factor * value);
+            both[1][lane] = product * (rest[lane] * other_scale);
+        }
+        (taken[with], inverses[with], products[with]) = (true, inverse, both[0]);
+        (taken[without], products[without]) = (false, both[1]);
+    }
+}
+
+/// Down and up again below splits with two leaves: `down` and then `up`, with what both have in common taken out.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "what both passes have")]
+fn turn<const N: usize>(
+    splits: &[PathSplit],
+    bytes: &[u8],
+    points: &[f32; N],
+    rest: &[f32; N],
+    products: &mut [[f32; N]],
+    inverses: &[[f32; N]],
+    taken: &[bool],
+    features: &mut [[f32; N]],
+) {
+    for split in splits {
+        let product = &mut products[split.node as usize];
+        if !taken[split.before as usize] {
+            let off = split.off[0] + split.off[1];
+            *product = product.map(|x| x * off);
+            continue;
+        }
+        let right = usize::from(bytes[split.column as usize] > split.rank);
+        let (share, value) = (split.shares[right], split.values[right]);
+        let other = split.shares[1 - right] * split.values[1 - right];
+        let (both, gain) = (share * value + other, (1.0 - share) * value - other);
+        let before_gain = 1.0 - split.before_share;
+        let before = &inverses[split.before as usize];
+        let feature = &mut features[split.slot as usize];
+        for lane in 0..N {
+            let here = product[lane] * before[lane];
+            let sum = here * (rest[lane] * both + points[lane] * value);
+            feature[lane] += here * gain - sum * (before_gain * before[lane]);
+            product[lane] = sum;
+        }
+    }
+}
+
+/// Sums from the leaves to the root, and what they add to features.
+#[inline(always)]
+fn up<const N: usize>(
+    splits: &[PathSplit],
+    bytes: &[u8],
+    one_over_rest: &[f32; N],
+    products: &mut [[f32; N]],
+    inverses: &[[f32; N]],
+    taken: &[bool],
+    features: &mut [[f32; N]],
+) {
+    for (at, split) in splits.iter().enumerate().rev() {
+        let right = usize::from(bytes[split.column as usize] > split.rank);
+        let (with, without) = (2 * at + 1 + right, 2 * at + 2 - right);
+        let (with_products, without_products) = (products[with], products[without]);
+        let sum: [f32; N] = std::array::from_fn(|lane| with_products[lane] + without_products[lane]);
+        if taken[split.before as usize] {
+            // `(o - z) / factor` of the edges, less that of the edge before, which the leaves below had so far.
+            let (gain, before_gain) = (1.0 - split.shares[right], 1.0 - split.before_share);
+            let (inverse, before) = (inverses[with], inverses[split.before as usize]);
+            let feature = &mut features[split.slot as usize];
+            for lane in 0..N {
+                let parts = with_products[lane] * (gain * inverse[lane]) - without_products[lane] * one_over_rest[lane];
+                feature[lane] += parts - sum[lane] * (before_gain * before[lane]);
             }
         }
+        products[split.node as usize] = sum;
     }
 }

@@ -20,7 +20,7 @@ pub struct ModelExplainer {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Trees(Explainer),
+    Trees(Box<Explainer>),
     Additive { predictor: Predictor, means: Vec<f64> },
 }
 
@@ -44,7 +44,7 @@ impl ModelExplainer {
                 }
                 let explainer = Explainer::compile(&wide)?;
                 let expected = explainer.expected();
-                (Kind::Trees(explainer), expected)
+                (Kind::Trees(Box::new(explainer)), expected)
             }
             other => {
                 let means = background.means.clone();
