@@ -31,21 +31,24 @@ def labels(rng, x):
     return (rng.random(len(x)) < 1 / (1 + numpy.exp(-risk))).astype(float)
 
 
-def make(folder, n_trees, n_leaves):
-    stem = folder / f"{n_trees}x{n_leaves}"
-    model, rows, raw = stem.with_suffix(".txt"), folder / "rows.f64", stem.with_suffix(".raw")
+def make(folder, n_trees, n_leaves, n_train, rate=0.05, n_rows=N_ROWS):
+    stem = folder / f"{n_trees}x{n_leaves}-{n_train}-{rate}"
+    model, rows, raw = Path(f"{stem}.txt"), folder / "rows.f64", Path(f"{stem}.raw")
     rng = numpy.random.default_rng(5)
-    x = table(rng, N_TRAIN)
+    x = table(rng, n_train)
     y = labels(rng, x)
     if not model.exists():
-        params = {"objective": "binary", "num_leaves": n_leaves, "learning_rate": 0.05, "verbose": -1, "num_threads": 1, "seed": 1,
+        params = {"objective": "binary", "num_leaves": n_leaves, "learning_rate": rate, "verbose": -1, "num_threads": 1, "seed": 1,
                   "deterministic": True, "force_col_wise": True}
         lightgbm.train(params, lightgbm.Dataset(x, y, params=params), n_trees).save_model(model)
-    test = table(numpy.random.default_rng(6), N_ROWS)
+    test = table(numpy.random.default_rng(6), N_ROWS)[:n_rows]
     rows.write_bytes(test.tobytes())
     booster = lightgbm.Booster(model_file=str(model))
     raw.write_bytes(booster.predict(test, raw_score=True, num_threads=2).tobytes())
-    return model, rows, raw, test, (x, y)
+    parts = Path(f"{stem}.parts")
+    if not parts.exists():
+        parts.write_bytes(booster.predict(test[:200], pred_contrib=True, num_threads=2).tobytes())
+    return model, rows, raw, parts, test, (x, y)
 
 
 def quantiles(times):
@@ -88,9 +91,9 @@ def timed(run):
 def lleaves_object(model):
     import lleaves
 
-    shared = model.with_suffix(".lleaves.so")
+    shared = Path(f"{model}.lleaves.so")
     if not shared.exists():
-        path = model.with_suffix(".lleaves.o")
+        path = Path(f"{model}.lleaves.o")
         lleaves.Model(model_file=str(model)).compile(cache=str(path), raw_score=True)
         subprocess.run(["cc", "-shared", "-o", shared, path], check=True)
     return shared
@@ -100,7 +103,7 @@ def tl2cgen_object(model):
     import tl2cgen
     import treelite
 
-    shared = model.with_suffix(".tl2cgen.so")
+    shared = Path(f"{model}.tl2cgen.so")
     if not shared.exists():
         forest = treelite.frontend.load_lightgbm_model(model)
         tl2cgen.export_lib(forest, toolchain="gcc", libpath=str(shared), params={"parallel_comp": 16},
@@ -125,6 +128,33 @@ def ydf_speed(train):
     print(f"ydf {ydf.__version__}, its own model of {model.num_trees()} trees: {result}")
 
 
+def early_exit(folder):
+    """How many trees must be seen until the bounds of all others leave only one decision."""
+    print("trees of 500 that are seen until the rest can no longer change the decision, 50,000 training rows, 31 leaves")
+    print("learning rate   stopped   in boosting order: mean, p90   widest trees first: mean, p90   decided by 256 of these")
+    for rate in (0.02, 0.05, 0.1, 0.2):
+        model, _, raw, _, test, _ = make(folder, 500, 31, 50_000, rate)
+        booster = lightgbm.Booster(model_file=str(model))
+        scores = numpy.frombuffer(raw.read_bytes())
+        leaves = booster.predict(test, pred_leaf=True, num_threads=2)
+        tables = [numpy.array([booster.get_leaf_output(t, leaf) for leaf in range(leaves[:, t].max() + 1)]) for t in range(500)]
+        values = numpy.stack([table[leaves[:, t]] for t, table in enumerate(tables)], axis=1)
+        low = numpy.array([min(table) for table in tables])
+        high = numpy.array([max(table) for table in tables])
+        for stopped in (0.05, 0.01, 0.001):
+            threshold = numpy.quantile(scores, 1 - stopped)
+            found = []
+            for order in (numpy.arange(500), numpy.argsort(low - high, kind="stable")):
+                sums = numpy.cumsum(values[:, order], axis=1)
+                rest_low = numpy.append(numpy.cumsum(low[order][::-1])[::-1][1:], 0.0)
+                rest_high = numpy.append(numpy.cumsum(high[order][::-1])[::-1][1:], 0.0)
+                decided = (sums + rest_low >= threshold) | (sums + rest_high < threshold)
+                found.append(numpy.where(decided.any(axis=1), decided.argmax(axis=1) + 1, 500))
+            boosted, widest = found
+            print(f"{rate:<15} {stopped:>7.1%} {boosted.mean():>23.0f} {numpy.quantile(boosted, 0.9):>6.0f} "
+                  f"{widest.mean():>25.0f} {numpy.quantile(widest, 0.9):>6.0f} {(widest <= 256).mean():>25.1%}", flush=True)
+
+
 def attempt(name, run):
     try:
         return run()
@@ -139,18 +169,23 @@ def main():
     parser.add_argument("--peers", required=True)
     parser.add_argument("--folder", required=True)
     parser.add_argument("--shape", default="500x31")
-    parser.add_argument("--only", choices=["ours", "peers", "ydf", "make"])
+    parser.add_argument("--train-rows", type=int, default=N_TRAIN)
+    parser.add_argument("--rows", type=int, default=N_ROWS)
+    parser.add_argument("--only", choices=["ours", "peers", "ydf", "make", "exit"])
     args = parser.parse_args()
     folder = Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if args.only == "exit":
+        early_exit(folder)
+        return
     n_trees, n_leaves = map(int, args.shape.split("x"))
-    model, rows, raw, test, train = make(folder, n_trees, n_leaves)
+    model, rows, raw, parts, test, train = make(folder, n_trees, n_leaves, args.train_rows, n_rows=args.rows)
     if args.only == "make":
         return
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    print(f"## {args.shape} leaves, {N_FEATURES} features, {N_TRAIN:,} training rows; {cpu}, one thread", flush=True)
+    print(f"## {args.shape} leaves, {N_FEATURES} features, {args.train_rows:,} training rows; {cpu}, one thread", flush=True)
     if args.only in (None, "ours"):
-        subprocess.run([args.program, model, rows, raw], check=True)
+        subprocess.run([args.program, model, rows, raw, parts], check=True)
     if args.only in (None, "peers"):
         libraries = [Path(lightgbm.__file__).parent / "lib" / "lib_lightgbm.so"]
         libraries.append(attempt("lleaves", lambda: lleaves_object(model)) or "-")

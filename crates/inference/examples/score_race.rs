@@ -1,7 +1,8 @@
 //! How long one row and many rows take with a model of another library, for each engine and vector width.
 //!
-//! `cargo run --release -p orderguard-inference --example score_race -- MODEL.txt ROWS.f64 [RAW.f64]`: a LightGBM text, rows of
-//! little-endian f64, and the raw scores of the library. `scripts/bench/score` makes them.
+//! `cargo run --release -p orderguard-inference --example score_race -- MODEL.txt ROWS.f64 [RAW.f64 [PARTS.f64]]`: a LightGBM text,
+//! rows of little-endian f64, the library's raw scores, and its contributions of some of the first rows, each with the expected
+//! value behind them. `scripts/bench/score` makes them.
 
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
@@ -33,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("engine  width     one f64: p50  p99 us   one f32: p50  p99 us   cold p50 us   batch f64, f32 us per row");
     let mut reference: Option<Vec<u64>> = None;
     for width in Width::available() {
-        for engine in [Engine::Walk, Engine::Quick, Engine::Masks] {
+        for engine in [Engine::Walk, Engine::Quick, Engine::Scan] {
             let scorer = RowScorer::compile_with(&model, Choice { engine: Some(engine), width })?;
             if scorer.engine() != engine {
                 continue;
@@ -54,16 +55,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let default = RowScorer::compile(&model)?;
     println!("by default: {:?}, {}", default.engine(), Width::best().name());
     two_threads(&default, &rows)?;
-    explain(&model, &default, &rows)
+    let parts: Vec<f64> = rest.get(1).map(std::fs::read).transpose()?.map_or(Vec::new(), |bytes| numbers(&bytes));
+    explain(&model, &default, &rows, &parts)
 }
 
 /// What each value adds, for one row at a time.
-fn explain(model: &RowModel, scorer: &RowScorer, rows: &[f64]) -> Result<(), Box<dyn Error>> {
+fn explain(model: &RowModel, scorer: &RowScorer, rows: &[f64], expected: &[f64]) -> Result<(), Box<dyn Error>> {
     let (time, explainer) = timed(|| Explainer::compile(&model.forest));
     let explainer = explainer?;
     print("lay out for reasons", time, 1);
     let mut parts = vec![0.0; model.names.len()];
     let mut scratch = ExplainScratch::default();
+    let mut error = 0.0f64;
+    for (row, expected) in rows.chunks_exact(parts.len()).zip(expected.chunks_exact(parts.len() + 1)) {
+        explainer.explain(row, &mut scratch, &mut parts)?;
+        error = parts.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(error, f64::max);
+    }
+    if !expected.is_empty() {
+        println!("reasons of {} rows within {error:.1e} of the library's", expected.len() / (parts.len() + 1));
+    }
     for width in Width::available() {
         let explainer = explainer.clone().with_width(width);
         let (mut times, mut worst) = (Vec::new(), 0.0f64);

@@ -79,7 +79,7 @@ fn a_warm_scorer_allocates_nothing() {
     let mut out = vec![0.0; rows.len() / n];
     let mut parts = vec![0.0; n];
     for width in Width::available() {
-        for engine in [Engine::Walk, Engine::Quick, Engine::Masks] {
+        for engine in [Engine::Walk, Engine::Quick, Engine::Scan] {
             let scorer = RowScorer::compile_with(&model, Choice { engine: Some(engine), width }).unwrap();
             let (mut scratch, mut reasons) = (RowScratch::default(), ExplainScratch::default());
             let mut all = || {

@@ -1,15 +1,14 @@
 //! Ways to run trees fast; all give the bits of the naive walks.
 //!
 //! `plan.rs` turns every split into a comparison of two bytes, `rank.rs` a row into bytes. What then runs over the trees is an
-//! [`Engine`]: `masks.rs` where the processor has AVX-512, `quick.rs` where it has not, `walk.rs` for trees of more than 64 leaves.
+//! [`Engine`]: mostly `scan.rs`.
 
 #![allow(clippy::inline_always, reason = "what is not inlined into a kernel stays at the baseline's instructions")]
 
-#[cfg(target_arch = "x86_64")]
-mod masks;
 mod plan;
 mod quick;
 mod rank;
+mod scan;
 mod vector;
 mod walk;
 
@@ -22,6 +21,7 @@ use crate::wide::WideForest;
 use plan::{Plan, PlanNode};
 use quick::QuickForest;
 use rank::{Ranker, Value};
+use scan::{RowsForest, ScanForest};
 pub(crate) use vector::{Kernel, Lanes};
 use walk::WalkForest;
 
@@ -32,8 +32,30 @@ pub enum Engine {
     Walk,
     /// QuickScorer, only the splits that say right: trees of at most 64 leaves.
     Quick,
-    /// All splits of 64 trees at a time: AVX-512, trees of at most 64 leaves, 256 columns, 65,536 trees.
-    Masks,
+    /// All splits, those of 64 trees at a time: trees of at most 256 leaves, 256 columns.
+    Scan,
+}
+
+impl Engine {
+    fn runs(self, plan: &Plan) -> bool {
+        match self {
+            Self::Walk => true,
+            Self::Quick => plan.max_leaves() <= quick::MAX_LEAVES,
+            Self::Scan => plan.max_leaves() <= scan::MAX_LEAVES && plan.columns.len() <= scan::MAX_COLUMNS,
+        }
+    }
+
+    /// What `scripts/bench/score` measures to be fastest for one row: with vector instructions the scan, without them that of
+    /// small trees alone.
+    fn best(plan: &Plan, width: Width) -> Self {
+        if Self::Scan.runs(plan) && (width.has_avx2() || plan.max_leaves() <= 8) {
+            Self::Scan
+        } else if Self::Quick.runs(plan) {
+            Self::Quick
+        } else {
+            Self::Walk
+        }
+    }
 }
 
 /// Which engine and which instructions a scorer uses.
@@ -52,7 +74,7 @@ impl Default for Choice {
 }
 
 /// Rows whose bytes lie in memory at a time.
-const BATCH: usize = 64;
+const BATCH: usize = scan::ROWS;
 /// Bytes of all rows of a batch together, where there are very many columns.
 const MAX_BATCH_BYTES: usize = 1 << 22;
 /// Columns of a row that is ranked on the stack.
@@ -62,7 +84,7 @@ const MAX_STACK_COLUMNS: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct EngineScratch {
     bytes: Vec<u8>,
-    abreast: Vec<[u8; quick::ROWS]>,
+    abreast: Vec<[u8; scan::ROWS]>,
 }
 
 /// A forest ready to score rows of `T`.
@@ -79,10 +101,10 @@ pub(crate) struct CompiledForest<T> {
 
 #[derive(Clone, Debug)]
 enum Trees {
-    Walk(WalkForest),
-    Quick(QuickForest),
-    #[cfg(target_arch = "x86_64")]
-    Masks(masks::MaskForest, vector::Avx512),
+    /// For one row, and for many where that is faster.
+    Walk(WalkForest, Option<RowsForest>),
+    Quick(QuickForest, Option<RowsForest>),
+    Scan(ScanForest, Option<RowsForest>),
 }
 
 impl<T: Value> CompiledForest<T> {
@@ -112,10 +134,9 @@ impl<T: Value> CompiledForest<T> {
     /// The engine that was picked.
     pub(crate) fn engine(&self) -> Engine {
         match &*self.trees {
-            Trees::Walk(_) => Engine::Walk,
-            Trees::Quick(_) => Engine::Quick,
-            #[cfg(target_arch = "x86_64")]
-            Trees::Masks(..) => Engine::Masks,
+            Trees::Walk(..) => Engine::Walk,
+            Trees::Quick(..) => Engine::Quick,
+            Trees::Scan(..) => Engine::Scan,
         }
     }
 
@@ -153,8 +174,8 @@ impl<T: Value> CompiledForest<T> {
         let stride = self.stride();
         let batch = (MAX_BATCH_BYTES / stride).clamp(1, BATCH);
         scratch.bytes.resize(stride * batch, 0);
-        if matches!(*self.trees, Trees::Quick(_)) {
-            scratch.abreast.resize(self.n_columns, [0; quick::ROWS]);
+        if self.trees.rows().is_some() {
+            scratch.abreast.resize(self.n_columns, [0; scan::ROWS]);
         }
         for (block, out) in out.chunks_mut(batch).enumerate() {
             let bytes = &mut scratch.bytes[..stride * out.len()];
@@ -181,22 +202,23 @@ pub(crate) fn compile_both(forest: &WideForest, choice: Choice) -> (CompiledFore
 }
 
 impl Trees {
-    /// The engine that was asked for, or where that is none or cannot run these trees: masks where they can run, then
-    /// QuickScorer, then the walk. `scripts/bench/score` measures what each gives.
+    /// The engine that was asked for, or where that is none or cannot run these trees, the one that [`Engine::best`] names.
     fn new(plan: &Plan, choice: Choice) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if matches!(choice.engine, None | Some(Engine::Masks))
-            && let Some(token) = choice.width.avx512()
-            && let Some(forest) = masks::MaskForest::new(plan)
-        {
-            return Self::Masks(forest, token);
+        let best = Engine::best(plan, choice.width);
+        let asked = choice.engine.filter(|engine| engine.runs(plan)).unwrap_or(best);
+        // A scan of AVX-512 is faster for many rows too.
+        let rows = || if choice.width.has_avx512() { None } else { RowsForest::new(plan) };
+        match asked {
+            Engine::Scan => Self::Scan(ScanForest::new(plan), rows()),
+            Engine::Quick => Self::Quick(QuickForest::new(plan), RowsForest::new(plan)),
+            Engine::Walk => Self::Walk(WalkForest::new(plan), RowsForest::new(plan)),
         }
-        if matches!(choice.engine, None | Some(Engine::Quick))
-            && let Some(forest) = QuickForest::new(plan)
-        {
-            return Self::Quick(forest);
+    }
+
+    fn rows(&self) -> Option<&RowsForest> {
+        match self {
+            Self::Walk(_, rows) | Self::Quick(_, rows) | Self::Scan(_, rows) => rows.as_ref(),
         }
-        Self::Walk(WalkForest::new(plan))
     }
 }
 
@@ -228,14 +250,9 @@ impl<T: Value> Kernel for OneRow<'_, T> {
     fn run<L: Lanes>(self, lanes: L) -> i64 {
         self.forest.ranker.rank(lanes, self.row, self.bytes);
         match &*self.forest.trees {
-            Trees::Walk(trees) => trees.sum(self.bytes),
-            Trees::Quick(trees) => trees.sum(self.bytes),
-            #[cfg(target_arch = "x86_64")]
-            Trees::Masks(trees, token) => {
-                let mut sum = [0];
-                token.mask_sums(trees, self.bytes, &mut sum);
-                sum[0]
-            }
+            Trees::Walk(trees, _) => trees.sum(self.bytes),
+            Trees::Quick(trees, _) => trees.sum(self.bytes),
+            Trees::Scan(trees, _) => lanes.scan_sum(trees, self.bytes),
         }
     }
 }
@@ -243,7 +260,7 @@ impl<T: Value> Kernel for OneRow<'_, T> {
 struct Rows<'a, T> {
     forest: &'a CompiledForest<T>,
     bytes: &'a [u8],
-    abreast: &'a mut [[u8; quick::ROWS]],
+    abreast: &'a mut [[u8; scan::ROWS]],
     sums: &'a mut [i64],
 }
 
@@ -251,27 +268,29 @@ impl<T: Value> Kernel for Rows<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _: L) {
+    fn run<L: Lanes>(self, lanes: L) {
         let stride = self.forest.stride();
-        match &*self.forest.trees {
-            Trees::Walk(trees) => trees.sums(self.bytes, stride, self.sums),
-            Trees::Quick(trees) => {
-                let blocks = self.bytes.chunks(stride * quick::ROWS).zip(self.sums.chunks_mut(quick::ROWS));
-                for (bytes, sums) in blocks {
-                    for (i, row) in bytes.chunks_exact(stride).enumerate() {
-                        for (column, &byte) in self.abreast.iter_mut().zip(row) {
-                            column[i] = byte;
-                        }
-                    }
-                    let mut all = [0; quick::ROWS];
-                    trees.sums(self.abreast, &mut all);
-                    for (sum, more) in sums.iter_mut().zip(all) {
-                        *sum += more;
-                    }
+        if let Some(trees) = self.forest.trees.rows() {
+            for (i, row) in self.bytes.chunks_exact(stride).enumerate() {
+                for (column, &byte) in self.abreast.iter_mut().zip(row) {
+                    column[i] = byte;
                 }
             }
-            #[cfg(target_arch = "x86_64")]
-            Trees::Masks(trees, token) => token.mask_sums(trees, self.bytes, self.sums),
+            let mut all = [0; scan::ROWS];
+            trees.sums(self.abreast, &mut all);
+            for (sum, more) in self.sums.iter_mut().zip(all) {
+                *sum += more;
+            }
+            return;
+        }
+        match &*self.forest.trees {
+            Trees::Walk(trees, _) => trees.sums(self.bytes, stride, self.sums),
+            Trees::Scan(trees, _) => lanes.scan_sums(trees, self.bytes, self.sums),
+            Trees::Quick(trees, _) => {
+                for (row, sum) in self.bytes.chunks_exact(stride).zip(self.sums) {
+                    *sum += trees.sum(row);
+                }
+            }
         }
     }
 }

@@ -120,6 +120,11 @@ impl Plan {
         plan
     }
 
+    /// Leaves of the largest tree.
+    pub(super) fn max_leaves(&self) -> usize {
+        self.trees.iter().map(|tree| tree.n_leaves).max().unwrap_or(1)
+    }
+
     fn find(&self, feature: u32, threshold: f64) -> (u32, usize) {
         let slot = self.cuts.binary_search_by_key(&feature, |cuts| cuts.0).expect("every feature split on has cuts");
         let at = self.cuts[slot].1.partition_point(|&cut| cut < threshold);
@@ -159,14 +164,7 @@ impl PlanTree {
     /// Column and rank of each split of a tree of at most 64 leaves, with the leaves from left to right that its left
     /// side does not hold: those that are left when it sends a row right.
     pub(super) fn masks(&self) -> Vec<(u32, u8, u64)> {
-        // Children stand after their parent: backwards, the leaves below a child are known before its parent comes.
-        let mut n_below = vec![0u32; self.nodes.len()];
-        for (at, node) in self.nodes.iter().enumerate().rev() {
-            n_below[at] = match *node {
-                PlanNode::Leaf { .. } => 1,
-                PlanNode::Split { left, right, .. } => n_below[left as usize] + n_below[right as usize],
-            };
-        }
+        let n_below = self.leaves_below();
         let mut masks = Vec::with_capacity(self.nodes.len() / 2);
         let mut first_leaf = vec![0u32; self.nodes.len()];
         for (at, node) in self.nodes.iter().enumerate() {
@@ -179,5 +177,35 @@ impl PlanTree {
             }
         }
         masks
+    }
+
+    /// Column and rank of each split from left to right, with the last leaf below it.
+    pub(super) fn in_order(&self) -> Vec<(u32, u8, u32)> {
+        let n_below = self.leaves_below();
+        let mut splits = vec![(0, 0, 0); self.n_leaves - 1];
+        let mut first_leaf = vec![0u32; self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            if let PlanNode::Split { column, rank, left, right } = *node {
+                let first = first_leaf[at];
+                let first_of_right = first + n_below[left as usize];
+                first_leaf[left as usize] = first;
+                first_leaf[right as usize] = first_of_right;
+                splits[first_of_right as usize - 1] = (column, rank, first + n_below[at] - 1);
+            }
+        }
+        splits
+    }
+
+    /// How many leaves are below each node.
+    fn leaves_below(&self) -> Vec<u32> {
+        // Children stand after their parent: backwards, the leaves below a child are known before its parent comes.
+        let mut n_below = vec![0u32; self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            n_below[at] = match *node {
+                PlanNode::Leaf { .. } => 1,
+                PlanNode::Split { left, right, .. } => n_below[left as usize] + n_below[right as usize],
+            };
+        }
+        n_below
     }
 }

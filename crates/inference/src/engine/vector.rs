@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::rank::Block;
+use super::scan::{self, ScanForest};
 
 /// Vector instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +64,14 @@ impl Width {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn avx512(self) -> Option<Avx512> {
-        match self.0 {
-            Level::Avx512(token) => Some(token),
-            _ => None,
-        }
+    /// Whether AVX2 is there and to be used.
+    pub(super) fn has_avx2(self) -> bool {
+        self.0 != Level::Scalar
+    }
+
+    /// Whether AVX-512 is there and to be used.
+    pub(super) fn has_avx512(self) -> bool {
+        self.name() == "avx512"
     }
 
     /// Runs a kernel compiled for this width.
@@ -98,6 +101,17 @@ pub(crate) trait Kernel {
 pub(crate) trait Lanes: Copy {
     fn count_below_f32(self, block: &Block<f32>, x: f32) -> u32;
     fn count_below_f64(self, block: &Block<f64>, x: f64) -> u32;
+
+    /// Sum of the leaves of one row.
+    fn scan_sum(self, forest: &ScanForest, bytes: &[u8]) -> i64;
+
+    /// Adds to `sums[i]` the leaves of row i, whose bytes begin at 256 i.
+    #[inline(always)]
+    fn scan_sums(self, forest: &ScanForest, bytes: &[u8], sums: &mut [i64]) {
+        for (bytes, sum) in bytes.chunks_exact(scan::MAX_COLUMNS).zip(sums) {
+            *sum += self.scan_sum(forest, bytes);
+        }
+    }
 }
 
 /// No vector instructions beyond the target's baseline.
@@ -114,6 +128,11 @@ impl Lanes for Scalar {
     fn count_below_f64(self, block: &Block<f64>, x: f64) -> u32 {
         count_below(&block.0, x)
     }
+
+    #[inline(always)]
+    fn scan_sum(self, forest: &ScanForest, bytes: &[u8]) -> i64 {
+        forest.sum(bytes)
+    }
 }
 
 /// How many of sixteen ascending numbers are below another, in four steps and a last one without branches.
@@ -127,17 +146,19 @@ fn count_below<T: PartialOrd + Copy>(block: &[T; 16], x: T) -> u32 {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512, load_u8, load_u32, load_u64, store_u32, store_u64};
+pub(super) use x86::{Avx2, Avx512, load_half, load_twice, load_u8, store_half, store_u8};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m512i, _CMP_LT_OQ, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_movemask_pd,
-        _mm256_movemask_ps, _mm256_set1_pd, _mm256_set1_ps, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_loadu_pd,
-        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_pd, _mm512_set1_ps, _mm512_storeu_si512,
+        __m256i, __m512i, _CMP_LT_OQ, _mm_loadu_si128, _mm256_broadcastsi128_si256, _mm256_cmp_pd, _mm256_cmp_ps,
+        _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_set1_pd,
+        _mm256_set1_ps, _mm256_storeu_si256, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_loadu_pd, _mm512_loadu_ps,
+        _mm512_loadu_si512, _mm512_set1_pd, _mm512_set1_ps, _mm512_storeu_si512,
     };
 
     use super::{Block, Kernel, Lanes};
+    use crate::engine::scan::{self, ScanForest};
 
     /// AVX2, BMI1 and POPCNT are there.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +190,12 @@ mod x86 {
             // SAFETY: the token says that AVX2 is there.
             unsafe { f64_avx2(block, x) }
         }
+
+        #[inline(always)]
+        fn scan_sum(self, forest: &ScanForest, bytes: &[u8]) -> i64 {
+            // SAFETY: the token says that AVX2, BMI1 and POPCNT are there.
+            unsafe { scan::sum_avx2(forest, bytes) }
+        }
     }
 
     impl Lanes for Avx512 {
@@ -182,6 +209,19 @@ mod x86 {
         fn count_below_f64(self, block: &Block<f64>, x: f64) -> u32 {
             // SAFETY: the token says that AVX-512 F is there.
             unsafe { f64_avx512(block, x) }
+        }
+
+        #[inline(always)]
+        fn scan_sum(self, forest: &ScanForest, bytes: &[u8]) -> i64 {
+            let mut sum = [0];
+            self.scan_sums(forest, bytes, &mut sum);
+            sum[0]
+        }
+
+        #[inline(always)]
+        fn scan_sums(self, forest: &ScanForest, bytes: &[u8], sums: &mut [i64]) {
+            // SAFETY: the token says that all of these are there.
+            unsafe { scan::sums_avx512(forest, bytes, sums) }
         }
     }
 
@@ -232,50 +272,44 @@ mod x86 {
         (below(&parts[0]) | below(&parts[1]) << 8).count_ones()
     }
 
-    /// The 64 bytes of an array.
-    macro_rules! load {
-        ($name:ident, $array:ty) => {
-            #[inline]
-            #[target_feature(enable = "avx512f")]
-            pub(in crate::engine) fn $name(array: &$array) -> __m512i {
-                const { assert!(size_of::<$array>() == 64) };
-                // SAFETY: the array is 64 bytes long, as the line above checks.
-                unsafe { _mm512_loadu_si512(array.as_ptr().cast()) }
-            }
-        };
+    /// The bytes of an array.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(in crate::engine) fn load_u8(array: &[u8; 64]) -> __m512i {
+        // SAFETY: the array is 64 bytes long.
+        unsafe { _mm512_loadu_si512(array.as_ptr().cast()) }
     }
-    load!(load_u8, [u8; 64]);
-    load!(load_u32, [u32; 16]);
-    load!(load_u64, [u64; 8]);
 
-    /// Writes 64 bytes to an array.
-    macro_rules! store {
-        ($name:ident, $array:ty) => {
-            #[inline]
-            #[target_feature(enable = "avx512f")]
-            pub(in crate::engine) fn $name(array: &mut $array, value: __m512i) {
-                const { assert!(size_of::<$array>() == 64) };
-                // SAFETY: the array is 64 bytes long, as the line above checks.
-                unsafe { _mm512_storeu_si512(array.as_mut_ptr().cast(), value) }
-            }
-        };
+    /// The bytes of an array.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in crate::engine) fn load_half(array: &[u8; 32]) -> __m256i {
+        // SAFETY: the array is 32 bytes long.
+        unsafe { _mm256_loadu_si256(array.as_ptr().cast()) }
     }
-    store!(store_u32, [u32; 16]);
-    store!(store_u64, [u64; 8]);
 
-    impl Avx512 {
-        /// Sums of the leaves of some rows; see [`super::super::masks`].
-        #[inline]
-        #[expect(clippy::unused_self, reason = "to have the token is what is asked")]
-        pub(in crate::engine) fn mask_sums(
-            self,
-            forest: &crate::engine::masks::MaskForest,
-            bytes: &[u8],
-            sums: &mut [i64],
-        ) {
-            // SAFETY: the token says that all of these are there.
-            unsafe { crate::engine::masks::sums(forest, bytes, sums) }
-        }
+    /// The bytes of an array, twice.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in crate::engine) fn load_twice(array: &[u8; 16]) -> __m256i {
+        // SAFETY: the array is 16 bytes long.
+        _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(array.as_ptr().cast()) })
+    }
+
+    /// Writes the bytes of an array.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(in crate::engine) fn store_u8(array: &mut [u8; 64], value: __m512i) {
+        // SAFETY: the array is 64 bytes long.
+        unsafe { _mm512_storeu_si512(array.as_mut_ptr().cast(), value) }
+    }
+
+    /// Writes the bytes of an array.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in crate::engine) fn store_half(array: &mut [u8; 32], value: __m256i) {
+        // SAFETY: the array is 32 bytes long.
+        unsafe { _mm256_storeu_si256(array.as_mut_ptr().cast(), value) }
     }
 }
 

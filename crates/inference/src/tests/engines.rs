@@ -52,6 +52,10 @@ fn threshold(draw: &mut Draw, shape: Shape, feature: u64) -> f64 {
 
 fn tree(draw: &mut Draw, shape: Shape) -> WideTree {
     let n_leaves = 1 + draw.below(shape.max_leaves);
+    tree_of(draw, shape, n_leaves)
+}
+
+fn tree_of(draw: &mut Draw, shape: Shape, n_leaves: u64) -> WideTree {
     let mut tree = WideTree { nodes: vec![WideNode::Leaf { value: 0 }], words: Vec::new(), n_rows: Vec::new() };
     // Splits the newest leaf every other time, so that some trees are chains.
     let mut leaves = vec![0u32];
@@ -106,23 +110,25 @@ fn rows(shape: Shape, n: usize) -> Vec<f64> {
 
 /// Every engine that can run a forest, at every width.
 fn choices() -> Vec<Choice> {
-    let engines = [None, Some(Engine::Walk), Some(Engine::Quick), Some(Engine::Masks)];
+    let engines = [None, Some(Engine::Walk), Some(Engine::Quick), Some(Engine::Scan)];
     Width::available().into_iter().flat_map(|width| engines.map(|engine| Choice { engine, width })).collect()
 }
 
 fn check(shape: Shape, n_rows: usize) {
-    let forest = forest(shape);
+    check_forest(&forest(shape), shape, n_rows);
+}
+
+fn check_forest(forest: &WideForest, shape: Shape, n_rows: usize) {
     forest.check().unwrap();
     let n = shape.n_features as usize;
     let rows = rows(shape, n_rows);
     let narrow: Vec<f32> = rows.iter().map(|&x| x as f32).collect();
-    let bits = |rows: &[f64]| -> Vec<u64> {
-        rows.chunks_exact(n).map(|row| raw_score_naive(&forest, row).to_bits()).collect()
-    };
+    let bits =
+        |rows: &[f64]| -> Vec<u64> { rows.chunks_exact(n).map(|row| raw_score_naive(forest, row).to_bits()).collect() };
     let expected = bits(&rows);
     let expected_narrow = bits(&narrow.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
     for choice in choices() {
-        let (of_f32, of_f64): (CompiledForest<f32>, CompiledForest<f64>) = compile_both(&forest, choice);
+        let (of_f32, of_f64): (CompiledForest<f32>, CompiledForest<f64>) = compile_both(forest, choice);
         let name = format!("{shape:?}, {:?} at {}", of_f64.engine(), choice.width.name());
         for (i, row) in rows.chunks_exact(n).enumerate() {
             assert_eq!(of_f64.raw_score(row).to_bits(), expected[i], "{name}, row {i}");
@@ -163,7 +169,7 @@ proptest! {
         seed in any::<u64>(),
         n_features in 1u64..50,
         n_trees in 0u64..140,
-        max_leaves in prop_oneof![Just(1u64), 2u64..33, 33u64..65, 65u64..256],
+        max_leaves in prop_oneof![Just(1u64), 2u64..33, 33u64..65, 65u64..257, Just(400)],
         n_cuts in prop_oneof![Just(1u64), Just(20), Just(400)],
         categories in prop_oneof![Just(0u64), Just(1), Just(6)],
         zeros_missing in any::<bool>(),
@@ -178,6 +184,15 @@ proptest! {
 fn many_trees_give_the_same_bits() {
     check(Shape { n_trees: 5000, max_leaves: 8, ..PLAIN }, 7);
     check(Shape { n_trees: 1025, max_leaves: 64, seed: 2, ..PLAIN }, 5);
+}
+
+#[test]
+fn trees_of_as_many_leaves_as_a_byte_counts_give_the_same_bits() {
+    for n_leaves in [1, 2, 255, 256, 257] {
+        let mut draw = Draw(n_leaves);
+        let trees = (0..70).map(|_| tree_of(&mut draw, PLAIN, n_leaves)).collect();
+        check_forest(&WideForest { trees, ..forest(PLAIN) }, PLAIN, 30);
+    }
 }
 
 #[test]
@@ -200,16 +215,18 @@ fn wide_rows_and_many_level_sets_give_the_same_bits() {
 fn the_engine_follows_the_trees_and_the_width() {
     let engine = |shape: Shape, width| compile_both(&forest(shape), Choice { engine: None, width }).0.engine();
     for width in Width::available() {
-        let vector = width.name() == "avx512";
-        let small = if vector { Engine::Masks } else { Engine::Quick };
-        assert_eq!(engine(PLAIN, width), small);
-        assert_eq!(engine(Shape { max_leaves: 64, ..PLAIN }, width), small);
+        let vector = width.name() != "scalar";
+        let or = |otherwise| if vector { Engine::Scan } else { otherwise };
+        assert_eq!(engine(Shape { max_leaves: 8, ..PLAIN }, width), Engine::Scan);
+        assert_eq!(engine(PLAIN, width), or(Engine::Quick));
+        assert_eq!(engine(Shape { max_leaves: 64, ..PLAIN }, width), or(Engine::Quick));
+        assert_eq!(engine(Shape { max_leaves: 255, ..PLAIN }, width), or(Engine::Walk));
         assert_eq!(engine(Shape { n_features: 1000, n_trees: 300, ..PLAIN }, width), Engine::Quick);
-        assert_eq!(engine(Shape { max_leaves: 255, ..PLAIN }, width), Engine::Walk);
+        assert_eq!(engine(Shape { max_leaves: 400, ..PLAIN }, width), Engine::Walk);
     }
     // Asked for what cannot run it, the default does.
     let choice = Choice { engine: Some(Engine::Quick), width: Width::best() };
-    assert_eq!(compile_both(&forest(Shape { max_leaves: 255, ..PLAIN }), choice).1.engine(), Engine::Walk);
+    assert_eq!(compile_both(&forest(Shape { max_leaves: 400, ..PLAIN }), choice).1.engine(), Engine::Walk);
 }
 
 #[test]
