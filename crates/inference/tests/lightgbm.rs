@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
+use orderguard_inference::engine::{Choice, Engine, Width};
 use orderguard_inference::explain::{ExplainScratch, Explainer};
 use orderguard_inference::import::{ImportError, lightgbm};
-use orderguard_inference::rows::RowModel;
-use orderguard_inference::wide::{leaf_of, raw_score_naive};
+use orderguard_inference::rows::{RowModel, RowScorer};
+use orderguard_inference::wide::{WideNode, leaf_of, raw_score_naive};
 
 const NAMES: [&str; 7] =
     ["infinite-threshold", "missing-nan", "missing-zero", "missing-none", "one-hot", "many-thresholds", "one-leaf"];
@@ -59,6 +60,69 @@ fn rows_reach_the_librarys_leaves_and_scores() {
             assert!((found - expected.raw_score).abs() <= 1e-9, "{name}, row {i}: {found} {}", expected.raw_score);
         }
     }
+}
+
+/// A row, its raw score and the leaf of each tree.
+type Cut = (Vec<f64>, f64, Vec<usize>);
+
+fn cuts(name: &str) -> Vec<Cut> {
+    let text = String::from_utf8(text(&format!("{name}.cuts.txt"))).unwrap();
+    let numbers = |text: &str| -> Vec<f64> {
+        text.split_whitespace().map(|bits| f64::from_bits(u64::from_str_radix(bits, 16).unwrap())).collect()
+    };
+    let read = |line: &str| {
+        let groups: Vec<&str> = line.split(';').collect();
+        let leaves = groups[2].split_whitespace().map(|leaf| leaf.parse().unwrap()).collect();
+        (numbers(groups[0]), numbers(groups[1])[0], leaves)
+    };
+    text.lines().map(read).collect()
+}
+
+#[test]
+fn every_threshold_and_its_neighbours_reach_the_librarys_leaves_in_every_engine() {
+    let mut n_of_one_feature = 0;
+    for name in NAMES.into_iter().filter(|name| *name != "one-leaf") {
+        let model = model(name);
+        let rows = cuts(name);
+        let mut held: Vec<Vec<u64>> =
+            (0..model.names.len()).map(|f| rows.iter().map(|row| row.0[f].to_bits()).collect()).collect();
+        for held in &mut held {
+            held.sort_unstable();
+        }
+        let mut thresholds = vec![Vec::new(); model.names.len()];
+        for node in model.forest.trees.iter().flat_map(|tree| &tree.nodes) {
+            if let WideNode::Numeric { feature, threshold, .. } = node {
+                for x in [*threshold, threshold.next_up(), threshold.next_down()].map(f64::to_bits) {
+                    // Above the largest number the library knows nothing but that number again.
+                    let is_held = held[*feature as usize].binary_search(&x).is_ok();
+                    assert!(is_held || !threshold.is_finite(), "{name}: no row holds {:?}", f64::from_bits(x));
+                }
+                thresholds[*feature as usize].push(threshold.to_bits());
+            }
+        }
+        for mut of_one in thresholds {
+            of_one.sort_unstable();
+            of_one.dedup();
+            n_of_one_feature = n_of_one_feature.max(of_one.len());
+        }
+        let choices = Width::available().into_iter().flat_map(|width| {
+            let engines = [Engine::Walk, Engine::Quick, Engine::Scan];
+            engines.map(|engine| Choice { engine: Some(engine), width })
+        });
+        let scorers: Vec<RowScorer> = choices.map(|choice| RowScorer::compile_with(&model, choice).unwrap()).collect();
+        for (i, (row, raw_score, leaves)) in rows.iter().enumerate() {
+            for (tree, &leaf) in model.forest.trees.iter().zip(leaves) {
+                let n_splits = tree.nodes.iter().filter(|node| node.children().is_some()).count();
+                assert_eq!(leaf_of(&model.forest, tree, row), Some(n_splits + leaf), "{name}, row {i}");
+            }
+            let expected = raw_score_naive(&model.forest, row);
+            assert!((expected - raw_score).abs() <= 1e-9, "{name}, row {i}: {expected} {raw_score}");
+            for scorer in &scorers {
+                assert_eq!(scorer.raw_score(row).unwrap().to_bits(), expected.to_bits(), "{name}, row {i}");
+            }
+        }
+    }
+    assert!(n_of_one_feature > 254, "no feature needs 16-bit bins: {n_of_one_feature} thresholds");
 }
 
 #[test]

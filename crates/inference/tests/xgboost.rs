@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
-use orderguard_inference::engine::Choice;
+use orderguard_inference::engine::{Choice, Engine, Width};
 use orderguard_inference::explain::{ExplainScratch, Explainer};
 use orderguard_inference::import::xgboost::{self, Rounds};
 use orderguard_inference::import::{ImportError, Place};
 use orderguard_inference::rows::{RowModel, RowScorer};
-use orderguard_inference::wide::{WideNode, leaf_of};
+use orderguard_inference::wide::{WideNode, leaf_of, raw_score_naive};
 
 const NAMES: [&str; 10] = [
     "numeric",
@@ -66,6 +66,91 @@ fn lefts(name: &str) -> (Vec<Vec<i64>>, Vec<Vec<i64>>) {
     (lists("left_children"), lists("right_children"))
 }
 
+/// The library's thresholds of a numeric feature in the trees that are taken, by a second, plain reading.
+fn conditions(name: &str, feature: usize) -> Vec<f32> {
+    let text = text(&format!("{name}.json"));
+    let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let booster = &file["learner"]["gradient_booster"];
+    let booster = if booster["gbtree"].is_null() { booster } else { &booster["gbtree"] };
+    let trees = booster["model"]["trees"].as_array().unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let mut found = Vec::new();
+    for tree in &trees[..model(name).forest.trees.len()] {
+        for (node, left) in tree["left_children"].as_array().unwrap().iter().enumerate() {
+            let is_numeric = number(left) != -1.0 && number(&tree["split_type"][node]) == 0.0;
+            if is_numeric && number(&tree["split_indices"][node]) == feature as f64 {
+                found.push(number(&tree["split_conditions"][node]) as f32);
+            }
+        }
+    }
+    found
+}
+
+/// Where each node of the file stands in our trees, and how many have no place there: those that pruning left behind.
+fn places(name: &str) -> (Vec<Vec<usize>>, usize) {
+    let (lefts, rights) = lefts(name);
+    let mut n_left_behind = 0;
+    let of_tree = |(lefts, rights): (&Vec<i64>, &Vec<i64>)| {
+        let is_reached = |node: usize| node == 0 || [lefts, rights].iter().any(|c| c.contains(&(node as i64)));
+        let reached: Vec<bool> = (0..lefts.len()).map(is_reached).collect();
+        n_left_behind += reached.iter().filter(|&&reached| !reached).count();
+        (0..lefts.len()).map(|node| reached[..node].iter().filter(|&&reached| reached).count()).collect()
+    };
+    let places = lefts.iter().zip(&rights).map(of_tree).collect();
+    (places, n_left_behind)
+}
+
+#[test]
+fn every_threshold_and_its_neighbours_reach_the_librarys_leaves_in_every_engine() {
+    let mut n_of_one_feature = 0;
+    for name in NAMES.into_iter().filter(|name| !["one-leaf", "names"].contains(name)) {
+        let model = model(name);
+        let text = String::from_utf8(text(&format!("{name}.cuts.txt"))).unwrap();
+        let numbers = |text: &str| -> Vec<f64> {
+            text.split_whitespace().map(|bits| f64::from_bits(u64::from_str_radix(bits, 16).unwrap())).collect()
+        };
+        let rows: Vec<(Vec<f64>, f64, Vec<usize>)> = text
+            .lines()
+            .map(|line| {
+                let groups: Vec<&str> = line.split(';').collect();
+                let leaves = groups[2].split_whitespace().map(|leaf| leaf.parse().unwrap()).collect();
+                (numbers(groups[0]), numbers(groups[1])[0], leaves)
+            })
+            .collect();
+        let mut n_thresholds = vec![0; model.names.len()];
+        for (feature, n_thresholds) in n_thresholds.iter_mut().enumerate() {
+            // The library's thresholds, to the right of which a value lies that equals them.
+            let mut cuts: Vec<f32> = conditions(name, feature);
+            cuts.sort_by(f32::total_cmp);
+            cuts.dedup();
+            for cut in &cuts {
+                for x in [*cut, cut.next_up(), cut.next_down()].map(f64::from) {
+                    assert!(rows.iter().any(|row| row.0[feature] == x), "{name}: no row holds {x:?}");
+                }
+            }
+            *n_thresholds = cuts.len();
+        }
+        n_of_one_feature = n_thresholds.into_iter().fold(n_of_one_feature, usize::max);
+        let (places, _) = places(name);
+        let choices = Width::available().into_iter().flat_map(|width| {
+            let engines = [Engine::Walk, Engine::Quick, Engine::Scan];
+            engines.map(|engine| Choice { engine: Some(engine), width })
+        });
+        let scorers: Vec<RowScorer> = choices.map(|choice| RowScorer::compile_with(&model, choice).unwrap()).collect();
+        for (i, (row, raw_score, leaves)) in rows.iter().enumerate() {
+            for (t, (tree, &leaf)) in model.forest.trees.iter().zip(leaves).enumerate() {
+                assert_eq!(leaf_of(&model.forest, tree, row), Some(places[t][leaf]), "{name}, row {i}, tree {t}");
+            }
+            let expected = raw_score_naive(&model.forest, row);
+            assert!((expected - raw_score).abs() <= 1e-5, "{name}, row {i}: {expected} {raw_score}");
+            for scorer in &scorers {
+                assert_eq!(scorer.raw_score(row).unwrap().to_bits(), expected.to_bits(), "{name}, row {i}");
+            }
+        }
+    }
+    assert!(n_of_one_feature > 254, "no feature needs 16-bit bins: {n_of_one_feature} thresholds");
+}
+
 #[test]
 fn rows_reach_the_librarys_leaves_and_scores() {
     let mut n_left_behind = 0;
@@ -74,18 +159,8 @@ fn rows_reach_the_librarys_leaves_and_scores() {
         let scorer = RowScorer::compile_with(&model, Choice::default()).unwrap();
         let rows = expected(name);
         assert_eq!(rows.len(), 100, "{name}");
-        let (lefts, rights) = lefts(name);
-        // Nodes that pruning left behind have no place in our trees.
-        let places: Vec<Vec<usize>> = lefts
-            .iter()
-            .zip(&rights)
-            .map(|(lefts, rights)| {
-                let is_reached = |node: usize| node == 0 || [lefts, rights].iter().any(|c| c.contains(&(node as i64)));
-                let reached: Vec<bool> = (0..lefts.len()).map(is_reached).collect();
-                n_left_behind += reached.iter().filter(|&&reached| !reached).count();
-                (0..lefts.len()).map(|node| reached[..node].iter().filter(|&&reached| reached).count()).collect()
-            })
-            .collect();
+        let (places, unreached) = places(name);
+        n_left_behind += unreached;
         for (i, expected) in rows.iter().enumerate() {
             assert_eq!(model.forest.trees.len(), expected.leaves.len());
             for (t, (tree, &leaf)) in model.forest.trees.iter().zip(&expected.leaves).enumerate() {
