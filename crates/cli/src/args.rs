@@ -46,6 +46,7 @@ pub(crate) enum Command {
     State(StateArgs),
     Inspect(InspectArgs),
     Convert(ConvertArgs),
+    Export(ExportArgs),
     Simulate(SimulateArgs),
 }
 
@@ -704,6 +705,35 @@ pub(crate) enum Library {
     Lightgbm,
     /// XGBoost, JSON of versions 1 to 3.
     Xgboost,
+}
+
+/// Writes a model for other programs: an ONNX graph that scores the same, or a dump that people read.
+///
+/// The graph takes rows of features, not orders: its input `row` holds one 32-bit value per feature (64-bit of a converted model), its
+/// outputs are `raw_score`, `probability` and, of our own models, `decision`.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard export models/latest/model.ogm --to onnx -o model.onnx\n    orderguard export models/latest/model.ogm --to json -o model.json"
+)]
+pub(crate) struct ExportArgs {
+    /// A model file, ours or a converted one.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// What to write.
+    #[arg(long, value_name = "FORM")]
+    pub(crate) to: ExportForm,
+    /// Where to write it.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Forms of a model for other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportForm {
+    /// ONNX, operators `ai.onnx` 18 and `ai.onnx.ml` 5.
+    Onnx,
+    /// JSON that people can read.
+    Json,
 }
 
 /// Makes a labelled stream of orders and other events, with several kinds of abuse, to try things out on.

@@ -60,6 +60,7 @@ fn main() -> std::process::ExitCode {
             Command::State(args) => commands::state::run(&args, &console),
             Command::Inspect(args) => commands::inspect::run(&args),
             Command::Convert(args) => commands::convert::run(&args, &console),
+            Command::Export(args) => commands::export::run(&args, &console),
             Command::Simulate(args) => commands::simulate::run(&args, &console),
         }
     });

@@ -141,6 +141,10 @@ impl<'a> Files<'a> {
                 files.read("MODEL", Some(&args.model));
                 files.write("--output", Some(&args.output));
             }
+            Command::Export(args) => {
+                files.read("MODEL", Some(&args.model));
+                files.write("--output", Some(&args.output));
+            }
             Command::Simulate(args) => {
                 files.write("--output", args.output.as_deref());
                 files.write("--events", args.events.as_deref());

@@ -3,6 +3,7 @@
 pub(crate) mod convert;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod features;
 pub(crate) mod inspect;
 pub(crate) mod monitor;

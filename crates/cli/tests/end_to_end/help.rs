@@ -33,6 +33,7 @@ fn help_is_as_kept() {
         "state",
         "inspect",
         "convert",
+        "export",
         "simulate",
     ] {
         let run = place.ok(&format!("{command} --help"));
@@ -62,6 +63,7 @@ fn help_teaches_by_example() {
         "state",
         "inspect",
         "convert",
+        "export",
         "simulate",
     ] {
         let run = place.ok(&format!("{command} --help"));

@@ -11,6 +11,7 @@ mod disk;
 mod drifting;
 mod events;
 mod explaining;
+mod exporting;
 mod features;
 mod harness;
 mod help;

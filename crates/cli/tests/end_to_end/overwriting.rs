@@ -40,6 +40,7 @@ fn outputs_never_replace_inputs() {
         ("schema --data new.csv --force -o new.csv".into(), "that --data reads"),
         ("features --data new.csv -o new.csv".into(), "that --data reads"),
         ("features --data new.csv --write-features new.csv".into(), "--write-features new.csv"),
+        ("export out/model.ogm --to json -o out/model.ogm".into(), "that MODEL reads"),
         ("convert --from lightgbm words.toml -o words.toml".into(), "that MODEL reads"),
         ("simulate --orders 10 -o a.csv --events a.csv".into(), "--events a.csv: --output writes the same file"),
         ("train --data old.csv --out out2 --log-json old.csv".into(), "--log-json old.csv"),
