@@ -13,6 +13,7 @@ use orderguard_features::own::tables::{TableKind, Tables};
 use orderguard_features::schema::{Available, Column, Role, Schema, TimeFormat};
 use orderguard_features::time::{Span, UnixMillis};
 use orderguard_inference::calibrate::probability;
+use orderguard_inference::drift::DriftReference;
 use orderguard_inference::model::{
     Background, Calibration, Forest, Model, ModelCard, Node, Predictor, ReasonTexts, Threshold, Tree,
 };
@@ -114,6 +115,7 @@ pub fn shop() -> Shop {
         card: ModelCard { kind: "gbt".into(), key_check: key.check(), ..ModelCard::default() },
         reference: Vec::new(),
         background: Background::default(),
+        drift: DriftReference::default(),
         reasons: ReasonTexts::default(),
         golden: Vec::new(),
         schema,

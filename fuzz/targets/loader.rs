@@ -4,6 +4,7 @@
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use orderguard_features::container::KIND_MODEL;
 use orderguard_inference::Scorer;
+use orderguard_inference::drift::DriftBins;
 use orderguard_inference::explain::Explainer;
 use orderguard_inference::model::Model;
 use orderguard_inference::reasons::{Language, ReasonScratch, Reasoner};
@@ -29,11 +30,16 @@ fn orders(model: &Model) {
     assert_eq!(again.to_bytes().expect("what was loaded is written"), bytes);
     let scorer = Scorer::compile(model).expect("what was loaded scores");
     let reasoner = Reasoner::compile(model);
+    let bins = DriftBins::compile(model);
+    let mut counts = bins.as_ref().map(DriftBins::counts);
     let (mut scratch, mut words) = (ReasonScratch::default(), String::new());
     for x in [f32::NAN, 0.0, -1.0, 1e30, f32::INFINITY] {
         let row = vec![x; scorer.n_features()];
         let score = scorer.score(&row).expect("one value per feature");
         assert!(score.raw_score.is_finite() && (0.0..=1.0).contains(&score.probability));
+        if let (Some(bins), Some(counts)) = (&bins, &mut counts) {
+            bins.observe(&row, score.raw_score, counts).expect("one value per feature");
+        }
         let Ok(reasoner) = &reasoner else { continue };
         let reasons = reasoner.reasons(&row, score.raw_score, &mut scratch).expect("one value per feature").to_vec();
         for reason in reasons.iter().take(3) {
