@@ -104,6 +104,18 @@ pub(crate) struct MemoryArgs {
     pub(crate) temp_dir: Option<PathBuf>,
 }
 
+/// What is reported beside the figures that every report has.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ReportArgs {
+    /// What a fraud let through and an order stopped cost, for figures in money: a TOML file, see docs/costs.md. Modest costs are
+    /// taken without one; the report shows them.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub(crate) costs: Option<PathBuf>,
+    /// Column that names the kind of abuse of frauds: how the model does on each is reported.
+    #[arg(long, value_name = "COLUMN", help_heading = "Report")]
+    pub(crate) kinds: Option<String>,
+}
+
 /// Tables of the shop's own. None is bundled, because all of them go stale.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct TableArgs {
@@ -185,6 +197,8 @@ pub(crate) struct TrainArgs {
     /// Leave orders out of the test part whose value in this column is already known as compromised.
     #[arg(long, value_name = "COLUMN", help_heading = "Split")]
     pub(crate) drop_known_entities: Option<String>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
     /// Also fit again on all resolved orders, with the same rounds and parameters, into model-refit.ogm.
     #[arg(long)]
     pub(crate) refit: bool,
@@ -287,6 +301,8 @@ pub(crate) struct EvaluateArgs {
     /// When the labels were read out; by default the time of the last order or label.
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     pub(crate) as_of: Option<UnixMillis>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
     /// Write the report as JSON to standard output.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,8 +1,8 @@
 //! Scores of many rows, and the sections of the report that every command shares.
 
 use orderguard_dataset::infer::Proposal;
-use orderguard_evaluation::report::{self, AmountTotal, Data, DataFile, EventCounts, LabelJoin, Rejections};
-use orderguard_evaluation::{Evaluation, bootstrap_intervals, entity_precision_at_k_per_day};
+use orderguard_evaluation::report::{self, AmountTotal, Costs, Data, DataFile, EventCounts, LabelJoin, Rejections};
+use orderguard_evaluation::{Candidate, Column, Evaluation, Options, Scored};
 use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::{Available, Role, Schema, TimeFormat};
 use orderguard_features::table::{ColumnData, MISSING_I64};
@@ -16,11 +16,7 @@ use crate::ingest::Orders;
 
 /// Rows scored by one thread at a time.
 const CHUNK: usize = 8_192;
-/// Length of the daily list of entities that is measured, as in the Fraud Detection Handbook.
-const DAILY_LIST: usize = 100;
 const DAY_MS: i64 = 86_400_000;
-/// Intervals of equal scores are equal, whatever the model was fitted with.
-const BOOTSTRAP_SEED: u64 = 1;
 
 /// Raw scores of rows, in parallel.
 pub(crate) fn raw_scores(scorer: &RawScorer, matrix: &Matrix, rows: &[u32]) -> Outcome<Vec<f64>> {
@@ -54,27 +50,41 @@ pub(crate) struct Measured<'a> {
     pub(crate) probabilities: &'a [f64],
 }
 
-/// All figures of a part. `entities` hold one hash per order, for the daily list.
+/// What is measured beside the figures of every part.
+#[derive(Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) costs: Option<&'a Costs>,
+    pub(crate) thresholds: &'a [Candidate],
+    pub(crate) columns: &'a [Column],
+    pub(crate) kinds: Option<&'a Column>,
+}
+
+/// All figures of a part. `entities` hold one hash per order, for daily lists and intervals.
 pub(crate) fn evaluate(
     part: &Measured<'_>,
     orders: &Orders,
     entities: Option<&[u64]>,
     threshold: f64,
+    asked: &Asked<'_>,
 ) -> Outcome<Evaluation> {
-    let of_rows = |all: &[f64]| -> Vec<f64> { part.rows.iter().map(|&row| all[row as usize]).collect() };
-    let amounts = orders.amounts().map(|amounts| of_rows(&amounts));
-    let mut figures =
-        Evaluation::compute(part.raw, part.probabilities, part.labels, amounts.as_deref(), threshold).bad_data()?;
-    let Some(entities) = entities else { return Ok(figures) };
-    let of_rows: Vec<u64> = part.rows.iter().map(|&row| entities[row as usize]).collect();
-    if orders.schema.find(Role::Time).is_some() {
-        let days: Vec<i64> = part.rows.iter().map(|&row| orders.rows.time[row as usize].0.div_euclid(DAY_MS)).collect();
-        figures.entity_precision_at_k =
-            entity_precision_at_k_per_day(part.raw, part.labels, &of_rows, &days, DAILY_LIST);
-    }
-    figures.intervals =
-        bootstrap_intervals(part.raw, part.labels, &of_rows, figures.entity_precision_at_k.as_ref(), BOOTSTRAP_SEED);
-    Ok(figures)
+    let amounts = orders.amounts().map(|all| -> Vec<f64> { part.rows.iter().map(|&row| all[row as usize]).collect() });
+    let entities = entities.map(|all| -> Vec<u64> { part.rows.iter().map(|&row| all[row as usize]).collect() });
+    let days = orders.schema.find(Role::Time).map(|_| -> Vec<i64> {
+        part.rows.iter().map(|&row| orders.rows.time[row as usize].0.div_euclid(DAY_MS)).collect()
+    });
+    let scored = Scored::new(part.raw, part.probabilities, part.labels)
+        .and_then(|scored| scored.with_amounts(amounts.as_deref()))
+        .and_then(|scored| scored.with_days(days.as_deref()))
+        .and_then(|scored| scored.with_entities(entities.as_deref()))
+        .bad_data()?;
+    let options = Options {
+        costs: asked.costs.map(|costs| costs.table),
+        thresholds: asked.thresholds,
+        columns: asked.columns,
+        kinds: asked.kinds,
+        ..Options::default()
+    };
+    Evaluation::measure(&scored, threshold, &options).bad_data()
 }
 
 /// The section `data`.

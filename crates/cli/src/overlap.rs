@@ -69,6 +69,7 @@ impl<'a> Files<'a> {
                 files.data(&args.data);
                 files.tables(&args.tables);
                 files.read("--labels", args.labels.as_deref());
+                files.read("--costs", args.report.costs.as_deref());
                 files.read("--key-file", args.key_file.as_deref());
                 // Files that an earlier run wrote, and that this one may write anew in their folder.
                 let own = [

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::confusion::share;
 use crate::ranking::Ranking;
+use crate::report::ScoreBin;
 
 /// One threshold: the counts, from which both the precision-recall and the ROC curve follow.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,15 @@ pub struct CurvePoint {
     pub precision: Option<f64>,
     /// `fp` of all honest orders; `None` without honest orders.
     pub false_positive_rate: Option<f64>,
+    /// Value of the frauds stopped; `None` without amounts and costs, as the next two.
+    #[serde(default)]
+    pub fraud_stopped: Option<f64>,
+    /// Value of the honest orders stopped.
+    #[serde(default)]
+    pub honest_stopped: Option<f64>,
+    /// Savings against doing nothing.
+    #[serde(default)]
+    pub savings: Option<f64>,
 }
 
 /// Equal parts into which a curve divides the recall, and as many into which it divides the false-positive rate.
@@ -51,11 +61,62 @@ impl Ranking {
                     recall: share(cut.tp, self.n_fraud()),
                     precision: share(cut.tp, cut.tp + cut.fp),
                     false_positive_rate: share(cut.fp, self.n_honest()),
+                    fraud_stopped: None,
+                    honest_stopped: None,
+                    savings: None,
                 });
             }
             last_steps = steps;
         }
         points
+    }
+}
+
+/// Bands of the histogram of scores.
+pub const HISTOGRAM_BINS: usize = 60;
+
+/// Orders by raw score and class in [`HISTOGRAM_BINS`] bands of equal width from the lowest score to the highest; one band where all
+/// scores are equal, none without orders. `scores` are finite. O(n), in parallel.
+pub fn histogram(scores: &[f64], labels: &[u8]) -> Vec<ScoreBin> {
+    let lowest = scores.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let n_bins = if scores.is_empty() {
+        0
+    } else if lowest < highest {
+        HISTOGRAM_BINS
+    } else {
+        1
+    };
+    // In halves, so that no difference overflows.
+    let width = highest / 2.0 - lowest / 2.0;
+    let edge = |bin: usize| match bin {
+        0 => lowest,
+        bin if bin == n_bins => highest,
+        bin => lowest + 2.0 * (width * (bin as f64 / n_bins as f64)),
+    };
+    let edges: Vec<f64> = (0..=n_bins).map(edge).collect();
+    let add = |bins: &mut Counts, row: usize| {
+        let bin = edges[1..].partition_point(|&edge| edge <= scores[row]).min(n_bins.saturating_sub(1));
+        bins.0[bin][usize::from(labels[row] == 1)] += 1;
+    };
+    let join = |mut a: Counts, b: Counts| {
+        for (a, b) in a.0.iter_mut().flatten().zip(b.0.iter().flatten()) {
+            *a += b;
+        }
+        a
+    };
+    let counts = crate::sum::fold_rows(scores.len().min(labels.len()), add, join);
+    let bin =
+        |i: usize| ScoreBin { from: edges[i], until: edges[i + 1], n_fraud: counts.0[i][1], n_honest: counts.0[i][0] };
+    (0..n_bins).map(bin).collect()
+}
+
+/// Honest orders and frauds of each band.
+struct Counts([[u64; 2]; HISTOGRAM_BINS]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([[0; 2]; HISTOGRAM_BINS])
     }
 }
 

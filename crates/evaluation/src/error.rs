@@ -29,6 +29,13 @@ pub enum MetricError {
         /// The probability.
         found: f64,
     },
+    /// A weight is not above 0, or not finite.
+    WeightOutOfRange {
+        /// Position in the slice.
+        row: usize,
+        /// The weight.
+        found: f64,
+    },
     /// A label is neither 0 nor 1.
     LabelNotBinary {
         /// Position in the slice.
@@ -49,6 +56,9 @@ impl fmt::Display for MetricError {
             }
             Self::ProbabilityOutOfRange { row, found } => {
                 write!(f, "scored order {row}: expected a probability from 0 to 1, found {found}")
+            }
+            Self::WeightOutOfRange { row, found } => {
+                write!(f, "scored order {row}: expected a weight above 0 and finite, found {found}")
             }
             Self::LabelNotBinary { row, found } => {
                 write!(f, "scored order {row}: expected the label 0 (honest) or 1 (fraud), found {found}")

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::confusion::{Confusion, Value};
-use crate::curve::{CurvePoint, ReliabilityBin, calibration_error, reliability};
+use crate::curve::{CurvePoint, ReliabilityBin, calibration_error, histogram, reliability};
 use crate::entity::EntityPrecision;
 use crate::error::MetricError;
 use crate::interval::Intervals;
 use crate::metrics::{brier, log_loss, mean_probability};
 use crate::ranking::Ranking;
+use crate::report::{DailyPrecision, Money, ScoreBin, Segment, Slice, ThresholdRow};
 use crate::tiers::TierFigures;
 
 /// False-positive rates at which the recall is always given, with the names they have in a report.
@@ -43,8 +44,14 @@ pub struct Evaluation {
     pub calibration_error: Option<f64>,
     /// Highest recall of the thresholds whose false-positive rate is at most the key.
     pub recall_at_fpr: BTreeMap<String, Option<f64>>,
+    /// Precision of the strictest threshold that has that recall; `None` where it stops nothing.
+    #[serde(default)]
+    pub precision_at_fpr: BTreeMap<String, Option<f64>>,
     /// Share of frauds among the k orders with the highest scores; `None` when there are fewer orders.
     pub precision_at_k: BTreeMap<u64, Option<f64>>,
+    /// Precision of daily lists of orders; `None` without times.
+    #[serde(default)]
+    pub precision_at_k_per_day: Option<DailyPrecision>,
     /// Precision of daily lists of entities, where the caller measured it.
     #[serde(default)]
     pub entity_precision_at_k: Option<EntityPrecision>,
@@ -56,6 +63,27 @@ pub struct Evaluation {
     /// What each decision does where the model has tiers, the mildest first; empty where it has none.
     #[serde(default)]
     pub tiers: Vec<TierFigures>,
+    /// What the model's decisions cost; `None` without amounts.
+    #[serde(default)]
+    pub money: Option<Money>,
+    /// Calendar days that have an order; `None` without times.
+    #[serde(default)]
+    pub n_days: Option<u64>,
+    /// Thresholds of other aims, and what they do here; the one of the model among them.
+    #[serde(default)]
+    pub thresholds: Vec<ThresholdRow>,
+    /// Week by week, earliest first; empty without times.
+    #[serde(default)]
+    pub weeks: Vec<Slice>,
+    /// By values of columns; the column with the weakest segment first.
+    #[serde(default)]
+    pub segments: Vec<Segment>,
+    /// By kind of abuse, where a column names it: the frauds of one kind among all honest orders.
+    #[serde(default)]
+    pub kinds: Vec<Slice>,
+    /// Orders by raw score and class.
+    #[serde(default)]
+    pub histogram: Vec<ScoreBin>,
     /// Thresholds from the strictest to the loosest.
     pub curve: Vec<CurvePoint>,
     /// Probability against observed fraud.
@@ -77,6 +105,9 @@ pub struct AtThreshold {
     pub alert_rate: Option<f64>,
     /// Share of the fraud value that is stopped; `None` without amounts.
     pub value_weighted_recall: Option<f64>,
+    /// Share of the honest value that is stopped; `None` without amounts.
+    #[serde(default)]
+    pub value_false_positive_rate: Option<f64>,
     /// The counts.
     pub confusion: Confusion,
     /// The money; `None` without amounts.
@@ -135,22 +166,42 @@ impl Evaluation {
                 .iter()
                 .map(|&(key, rate)| (key.to_owned(), ranking.recall_at_fpr(rate)))
                 .collect(),
+            precision_at_fpr: FPR_TARGETS
+                .iter()
+                .map(|&(key, rate)| (key.to_owned(), ranking.precision_at_fpr(rate)))
+                .collect(),
             precision_at_k: K_TARGETS.iter().map(|&k| (k, ranking.precision_at_k(k))).collect(),
             entity_precision_at_k: None,
             intervals: None,
-            at_threshold: AtThreshold {
-                precision: confusion.precision(),
-                recall: confusion.recall(),
-                f1: confusion.f1(),
-                false_positive_rate: confusion.false_positive_rate(),
-                alert_rate: confusion.alert_rate(),
-                value_weighted_recall: value.and_then(|value| value.weighted_recall()),
-                confusion,
-                value,
-            },
+            at_threshold: AtThreshold::of(confusion, value),
             tiers: Vec::new(),
+            precision_at_k_per_day: None,
+            money: None,
+            n_days: None,
+            thresholds: Vec::new(),
+            weeks: Vec::new(),
+            segments: Vec::new(),
+            kinds: Vec::new(),
+            histogram: histogram(raw, labels),
             curve: ranking.curve(),
             reliability,
         })
+    }
+}
+
+impl AtThreshold {
+    /// The figures of counts, and of values where amounts are known.
+    pub(crate) fn of(confusion: Confusion, value: Option<Value>) -> Self {
+        Self {
+            precision: confusion.precision(),
+            recall: confusion.recall(),
+            f1: confusion.f1(),
+            false_positive_rate: confusion.false_positive_rate(),
+            alert_rate: confusion.alert_rate(),
+            value_weighted_recall: value.and_then(|value| value.weighted_recall()),
+            value_false_positive_rate: value.and_then(|value| value.weighted_false_positive_rate()),
+            confusion,
+            value,
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! and `roc_auc` also stand alone for callers that need only one number.
 
 use crate::confusion::share;
-use crate::ranking::Ranking;
+use crate::ranking::{Cut, Ranking};
 use crate::sum::mean_of_units;
 
 /// Average precision: the sum over distinct scores, highest first, of the recall gained there times the precision down to
@@ -77,6 +77,18 @@ impl Ranking {
         let within = |fp: u64| fp as f64 / self.n_honest() as f64 <= max_rate;
         let caught = self.cuts().take_while(|cut| within(cut.fp)).last().map_or(0, |cut| cut.tp);
         share(caught, self.n_fraud())
+    }
+
+    /// The precision of the strictest threshold that has the recall of [`Self::recall_at_fpr`]; `None` when that stops nothing,
+    /// and when a class is absent.
+    pub fn precision_at_fpr(&self, max_rate: f64) -> Option<f64> {
+        if self.n_fraud() == 0 || self.n_honest() == 0 {
+            return None;
+        }
+        let within = |fp: u64| fp as f64 / self.n_honest() as f64 <= max_rate;
+        let first_with_most = |best: Cut, cut: Cut| if cut.tp > best.tp { cut } else { best };
+        let cut = self.cuts().take_while(|cut| within(cut.fp)).reduce(first_with_most)?;
+        share(cut.tp, cut.tp + cut.fp)
     }
 
     /// Share of frauds among the `k` orders with the highest scores. Where the k-th place falls among equal scores, those

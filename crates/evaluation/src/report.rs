@@ -3,6 +3,7 @@
 //! `docs/report-json.md` describes each member for readers of the file.
 
 mod json;
+mod members;
 mod time;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluation::Evaluation;
 pub use json::ReportError;
+pub use members::{
+    BestThreshold, Costs, DailyPrecision, Fold, Folds, LabelAge, Money, OrderDay, Reaction, ScoreBin, Segment,
+    Selection, Slice, SliceIntervals, ThresholdIntervals, ThresholdRow, ThresholdWeek, Unresolved, WeightedFigure,
+};
 pub use time::IsoTime;
 
 /// Version of the layout of `report.json`. Members may be added without a new version; a reader skips those it does not know.
@@ -51,6 +56,21 @@ pub struct Report {
     pub test: Option<Evaluation>,
     /// From which score orders are stopped.
     pub threshold: Option<Threshold>,
+    /// The cost table behind the figures in money; `None` where there are no amounts.
+    #[serde(default)]
+    pub costs: Option<Costs>,
+    /// Orders whose label was not due at the end of the data; `None` where there are none.
+    #[serde(default)]
+    pub unresolved: Option<Unresolved>,
+    /// Figures where labels are seen for some of the orders only; `None` where nothing says so.
+    #[serde(default)]
+    pub selection: Option<Selection>,
+    /// Fits on folds that move forward in time; `None` when none were asked for.
+    #[serde(default)]
+    pub folds: Option<Folds>,
+    /// How long one order takes; `None` when not measured.
+    #[serde(default)]
+    pub reaction: Option<Reaction>,
     /// Anything a reader should know before believing the figures.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -74,6 +94,11 @@ impl Default for Report {
             validation: None,
             test: None,
             threshold: None,
+            costs: None,
+            unresolved: None,
+            selection: None,
+            folds: None,
+            reaction: None,
             notes: Vec::new(),
             timing: Timing::default(),
         }

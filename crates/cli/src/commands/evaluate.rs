@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
-use orderguard_evaluation::tiers;
+use orderguard_evaluation::{money_of_tiers, tiers};
 use orderguard_features::schema::Role;
 use orderguard_features::time::UnixMillis;
 use orderguard_inference::Decision;
@@ -15,11 +15,12 @@ use crate::args::EvaluateArgs;
 use crate::console::{Console, peak_rss_bytes, report_style};
 use crate::failure::{Blame, Outcome, data};
 use crate::ingest::{self, Orders};
-use crate::measure::{self, Measured};
-use crate::{model_data, output};
+use crate::measure::{self, Asked, Measured};
+use crate::{costs_file, model_data, output, segments};
 
 pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let start = Instant::now();
+    let costs = costs_file::load(args.report.costs.as_deref())?;
     let mut loaded = model_data::load(&args.model, &args.data, &args.history, &args.tables, console)?;
     let has_events = !args.data.events.is_empty() || loaded.model.schema.find(Role::Event).is_some();
     if loaded.model.schema.find(Role::Label).is_none() && args.labels.is_none() && !has_events {
@@ -44,12 +45,17 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let part = Measured { rows: &rows, labels: &labels, raw: &raw, probabilities: &probabilities };
     let threshold = deciding_threshold(&loaded.model);
     let entities = ingest::entity_groups(&orders, &loaded.key);
-    let mut test = measure::evaluate(&part, &orders, entities.as_deref(), threshold.raw_score)?;
+    let columns = segments::columns(&orders, &rows, &loaded.key);
+    let kinds = args.report.kinds.as_deref().map(|name| segments::kinds(&orders, name, &rows)).transpose()?;
+    let asked = Asked { costs: Some(&costs), columns: &columns, kinds: kinds.as_ref(), ..Asked::default() };
+    let mut test = measure::evaluate(&part, &orders, entities.as_deref(), threshold.raw_score, &asked)?;
     if !loaded.model.tiers.is_empty() {
         let bounds: Vec<_> = loaded.model.tiers.iter().map(|tier| (tier.decision.name(), tier.raw_score)).collect();
         let amounts =
             orders.amounts().map(|amounts| -> Vec<f64> { rows.iter().map(|&row| amounts[row as usize]).collect() });
         test.tiers = tiers(&raw, &labels, amounts.as_deref(), Decision::Approve.name(), &bounds).bad_data()?;
+        // What each decision costs, in the place of one threshold.
+        test.money = money_of_tiers(&test.tiers, &costs.table);
     }
     let names = loaded.model.spec.names();
     let importance: Vec<f64> = loaded.model.reference.iter().map(|reference| reference.importance).collect();
@@ -81,6 +87,7 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         features: measure::feature_section(&names, &importance),
         test: Some(test),
         threshold: Some(threshold),
+        costs: orders.amounts().map(|_| costs.clone()),
         notes: orders.remarks.iter().chain(&orders.notes).cloned().collect(),
         ..Report::default()
     };

@@ -30,13 +30,13 @@ use crate::fit;
 use crate::ingest::{self, EventSpan, Orders};
 use crate::learner::{self, Learner};
 use crate::log::Log;
-use crate::measure::{self, Measured};
+use crate::measure::{self, Asked, Measured};
 use crate::memory::Need;
 use crate::specification::{refuse_card_numbers, refuse_leaks, specify};
 use crate::start::{self, Earlier};
 use crate::watch::Watch;
 use crate::weighing::{self, Facts};
-use crate::{comparison, interrupt, key, model_data, output, params_file, search, specification};
+use crate::{comparison, costs_file, interrupt, key, model_data, output, params_file, search, segments, specification};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
@@ -64,6 +64,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     learner::check(&options)?;
     search::check(args, &options)?;
     interrupt::watch(console.is_quiet());
+    let costs = costs_file::load(args.report.costs.as_deref())?;
     let key = key::load(args.key_file.as_deref())?;
     let tables = Arc::new(specification::tables(&args.tables)?);
     std::fs::create_dir_all(&args.out)
@@ -170,12 +171,16 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         raw: &chosen_on.scores,
         probabilities: &chosen_on.probabilities,
     };
-    let validation = measure::evaluate(&validation, &orders, entities, threshold)?;
+    let asked = Asked { costs: Some(&costs), ..Asked::default() };
+    let validation = measure::evaluate(&validation, &orders, entities, threshold, &asked)?;
     let scorer = RawScorer::compile(&fitted.predictor).bad_data()?;
     let raw = measure::raw_scores(&scorer, &matrix, &parts.test)?;
     let probabilities = measure::probabilities(&fitted.calibration, &raw);
     let test = Measured { rows: &parts.test, labels: &parts.test_label, raw: &raw, probabilities: &probabilities };
-    let test = measure::evaluate(&test, &orders, entities, threshold)?;
+    let columns = segments::columns(&orders, &parts.test, &key);
+    let kinds = args.report.kinds.as_deref().map(|name| segments::kinds(&orders, name, &parts.test)).transpose()?;
+    let asked = Asked { columns: &columns, kinds: kinds.as_ref(), ..asked };
+    let test = measure::evaluate(&test, &orders, entities, threshold, &asked)?;
 
     let data_section = measure::data_section(&orders);
     let currency_note = (data_section.amounts.len() > 1).then(|| {
@@ -210,6 +215,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
             aim: fitted.threshold.aim.clone(),
             note: fitted.threshold_note.clone(),
         }),
+        costs: orders.amounts().map(|_| costs.clone()),
         notes: orders.notes.iter().chain(&currency_note).chain(&fitted.calibration_note).cloned().collect(),
         ..Report::default()
     };

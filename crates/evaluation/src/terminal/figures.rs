@@ -135,12 +135,12 @@ pub(super) fn table_of_figures(report: &Report, style: &Style) -> String {
     };
     if with_intervals {
         row("  95 % interval", "if other customers had come (bootstrap)", &|e| {
-            interval(e.intervals.and_then(|i| i.average_precision))
+            interval(e.intervals.as_ref().and_then(|i| i.average_precision))
         });
     }
     row("ROC AUC", "chance that a fraud outranks an honest order", &|e| figure(e.roc_auc));
     if with_intervals {
-        row("  95 % interval", "", &|e| interval(e.intervals.and_then(|i| i.roc_auc)));
+        row("  95 % interval", "", &|e| interval(e.intervals.as_ref().and_then(|i| i.roc_auc)));
     }
     for (key, rate) in FPR_TARGETS {
         let name = format!("recall at {} % false alarms", rate * 100.0);
