@@ -68,7 +68,7 @@ pub use plan::{
     DECAY_HALF_LIVES, Input, MAX_INDEX, MAX_READINGS, MAX_SPAN, Measure, Plan, PlanError, Reading, Series, Test, Window,
 };
 pub use read::Near;
-pub(crate) use run::Next;
+pub(crate) use run::{Next, Run};
 
 use crate::kind::EventKind;
 use crate::time::Span;

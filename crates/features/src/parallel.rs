@@ -20,11 +20,13 @@ pub(crate) fn run<J: Send, R: Send>(n_threads: usize, jobs: Vec<J>, work: impl F
                 }
             }
         };
-        let handles: Vec<_> = (0..n_workers).map(|_| scope.spawn(worker)).collect();
-        handles
-            .into_iter()
-            .flat_map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        // The caller works too: a thread more than there are cores would wait for one that the caller sits on.
+        let handles: Vec<_> = (1..n_workers).map(|_| scope.spawn(worker)).collect();
+        let mut results = worker();
+        for handle in handles {
+            results.extend(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        results
     });
     results.sort_unstable_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()

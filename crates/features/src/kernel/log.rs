@@ -42,13 +42,6 @@ pub(super) struct Tail<'a> {
     pub(super) capacity: usize,
 }
 
-impl Tail<'_> {
-    #[inline]
-    pub(super) fn row(&self, stride: usize, at: usize) -> &[i64] {
-        &self.rows[at * stride..][..stride]
-    }
-}
-
 /// Marks the previous time of a row without a key: later than any window.
 const NO_KEY: i64 = i64::MAX;
 

@@ -146,14 +146,68 @@ pub(super) fn write_plain(steps: &[Plain], all: Ends<'_>, own: Ends<'_>, write: 
             Plain::Count { output, n } => write(output, n.between(all.before, all.upto) as f32),
             Plain::Sum { output, sum, unit, per_currency } => {
                 let Ends { upto, before } = if per_currency { own } else { all };
-                write(output, (upto[sum].wrapping_sub(before[sum]) as f64 / unit) as f32);
+                write(output, sum_of(sum, unit, before, upto));
             }
             Plain::Mean { output, n, sum, unit, per_currency } => {
                 let Ends { upto, before } = if per_currency { own } else { all };
-                let (n, sum) = (n.between(before, upto), upto[sum].wrapping_sub(before[sum]));
-                let mean = if n == 0 { 0.0 } else { sum as f64 / (f64::from(n) * unit) };
-                write(output, mean as f32);
+                write(output, mean_of((n, sum), unit, before, upto));
             }
         }
     }
+}
+
+/// The ends of one window for many orders: the last row before it and the last in it, by row number. Without the former, windows
+/// begin with the first row of all.
+pub(super) struct Spans<'a> {
+    pub(super) rows: &'a [i64],
+    pub(super) stride: usize,
+    pub(super) before: &'a [u32],
+    pub(super) upto: &'a [u32],
+}
+
+impl Spans<'_> {
+    /// Calls `write` with the number of each order and what `value` makes of its ends.
+    #[inline]
+    fn each(&self, value: impl Fn(&[i64], &[i64]) -> f32, mut write: impl FnMut(usize, f32)) {
+        let Self { rows, stride, before, upto } = *self;
+        let row = |at: u32| &rows[at as usize * stride..][..stride];
+        if before.is_empty() {
+            let before = &NOTHING[..stride];
+            upto.iter().enumerate().for_each(|(at, &upto)| write(at, value(before, row(upto))));
+        } else {
+            let ends = before.iter().zip(upto).enumerate();
+            ends.for_each(|(at, (&before, &upto))| write(at, value(row(before), row(upto))));
+        }
+    }
+}
+
+/// Does what [`write_plain`] does, step by step for all orders, with the number of the order before the output.
+pub(super) fn write_spans(steps: &[Plain], spans: &Spans<'_>, mut write: impl FnMut(usize, usize, f32)) {
+    for step in steps {
+        match *step {
+            Plain::Count { output, n } => {
+                spans.each(|before, upto| n.between(before, upto) as f32, |at, value| write(at, output, value));
+            }
+            Plain::Sum { output, sum, unit, .. } => {
+                let value = |before: &[i64], upto: &[i64]| sum_of(sum, unit, before, upto);
+                spans.each(value, |at, value| write(at, output, value));
+            }
+            Plain::Mean { output, n, sum, unit, .. } => {
+                let value = |before: &[i64], upto: &[i64]| mean_of((n, sum), unit, before, upto);
+                spans.each(value, |at, value| write(at, output, value));
+            }
+        }
+    }
+}
+
+#[inline]
+fn sum_of(sum: usize, unit: f64, before: &[i64], upto: &[i64]) -> f32 {
+    (upto[sum].wrapping_sub(before[sum]) as f64 / unit) as f32
+}
+
+#[inline]
+fn mean_of((n, sum): (Half, usize), unit: f64, before: &[i64], upto: &[i64]) -> f32 {
+    let (n, sum) = (n.between(before, upto), upto[sum].wrapping_sub(before[sum]));
+    let mean = if n == 0 { 0.0 } else { sum as f64 / (f64::from(n) * unit) };
+    mean as f32
 }

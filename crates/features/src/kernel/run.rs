@@ -5,9 +5,10 @@
 //! one another, and what has become too old goes when the run ends: no window reaches it, so that it makes no difference when.
 
 use super::history::EntityHistory;
-use super::labels::LabelView;
-use super::layout::{KNOWN, META, NOTHING};
-use super::plain::{Ends, write_frauds, write_plain};
+use super::labels::{LabelView, Labels};
+use super::layout::{KNOWN, META};
+use super::log::Tail;
+use super::plain::{Spans, write_frauds, write_spans};
 use super::plan::Plan;
 use super::read::Near;
 use super::seek::advance;
@@ -25,6 +26,23 @@ pub(crate) struct Next<'a> {
     pub(crate) is_shared: bool,
 }
 
+/// The orders of a run, and where their windows begin and end: room that runs use one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    orders: Vec<RunOrder>,
+    /// The last row before each order's window, and the last in it.
+    before: Vec<u32>,
+    upto: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RunOrder {
+    time: i64,
+    place: u32,
+    /// Where the rows ended when it came.
+    end: u32,
+}
+
 impl EntityHistory {
     /// Reads and learns events as long as all goes its usual way; how many it took. The others are to be read and learned one by
     /// one. `next` gives the events from the first on, `None` for what is no event or after the last. An entity last heard of
@@ -33,9 +51,9 @@ impl EntityHistory {
         &mut self,
         plan: &Plan,
         horizon: i64,
-        near: &mut [Near],
+        (run, near): (&mut Run, &mut [Near]),
         next: impl Fn(usize) -> Option<Next<'a>>,
-        mut write: impl FnMut(usize, usize, f32),
+        write: impl FnMut(usize, usize, f32),
     ) -> usize {
         let layout = &plan.layout;
         let (mut last_known, mut last_but_one) = (self.newest.max(self.late_known), i64::MIN);
@@ -50,6 +68,7 @@ impl EntityHistory {
         let room = tail.capacity.min(tail.start + plan.exact_events);
         let mut cells = [0; MAX_CELLS];
         let mut n_taken = 0;
+        run.orders.clear();
         while let Some(Next { event, place, is_learned, is_shared }) = next(n_taken) {
             let now = event.time;
             let is_usual = !is_shared
@@ -63,30 +82,7 @@ impl EntityHistory {
                 break;
             }
             if let Some(place) = place {
-                let (start, end) = (tail.start, tail.end);
-                // Windows with the same end stand one after the other.
-                let (mut delayed, mut last_hi, mut upto) = (0, end, tail.row(stride, end - 1));
-                for (group, near) in layout.groups.iter().zip(&mut *near) {
-                    if !group.reads_rows {
-                        let labels = extra.map(|extra| LabelView::plain(&extra.labels, plan, now));
-                        write_frauds(labels, group, &mut |output, value| write(place, output, value));
-                        continue;
-                    }
-                    let until = now - group.window.delayed;
-                    if group.window.delayed != delayed {
-                        delayed = group.window.delayed;
-                        last_hi = advance(tail.times, start, end, near.hi as usize, until);
-                        upto = tail.row(stride, last_hi - 1);
-                    }
-                    let (hi, mut lo) = (last_hi, start);
-                    let mut all = Ends { upto, before: &NOTHING[..stride] };
-                    if let Some(over) = group.window.over {
-                        lo = advance(tail.times, start, hi, near.lo as usize, until - over);
-                        all.before = tail.row(stride, lo - 1);
-                    }
-                    *near = Near { lo: lo as u32, hi: hi as u32 };
-                    write_plain(&group.plain, all, all, &mut |output, value| write(place, output, value));
-                }
+                run.orders.push(RunOrder { time: now, place: place as u32, end: tail.end as u32 });
             }
             if is_learned {
                 let fresh = layout.fresh(&event, &mut cells);
@@ -101,6 +97,7 @@ impl EntityHistory {
             n_taken += 1;
         }
         let end = tail.end;
+        run.read(plan, &tail, extra.map(|extra| &extra.labels), near, write);
         if end > first_end {
             self.log.set_end(end);
             self.newest = last_known;
@@ -128,5 +125,53 @@ impl EntityHistory {
         }
         self.late_known = self.late_known.max(times[start + n_old - 2]);
         self.log.drop_many(layout, n_old - 1);
+    }
+}
+
+impl Run {
+    /// Reads all orders of the run, window by window: rows that came after an order begin where its own windows end.
+    fn read(
+        &mut self,
+        plan: &Plan,
+        tail: &Tail<'_>,
+        labels: Option<&Labels>,
+        near: &mut [Near],
+        mut write: impl FnMut(usize, usize, f32),
+    ) {
+        let Self { orders, before, upto } = self;
+        let (times, start) = (&tail.times[..tail.end], tail.start);
+        // Windows with the same end stand one after the other.
+        let mut delayed = None;
+        for (group, near) in plan.layout.groups.iter().zip(near) {
+            if !group.reads_rows {
+                for order in &*orders {
+                    let labels = labels.map(|labels| LabelView::plain(labels, plan, order.time));
+                    write_frauds(labels, group, &mut |output, value| write(order.place as usize, output, value));
+                }
+                continue;
+            }
+            let back = group.window.delayed;
+            if delayed != Some(back) {
+                upto.clear();
+                let mut hi = near.hi as usize;
+                upto.extend(orders.iter().map(|order| {
+                    let end = order.end as usize;
+                    hi = if back == 0 { end } else { advance(times, start, end, hi, order.time - back) };
+                    hi as u32 - 1
+                }));
+                (delayed, near.hi) = (Some(back), hi as u32);
+            }
+            before.clear();
+            if let Some(over) = group.window.over {
+                let mut lo = near.lo as usize;
+                before.extend(orders.iter().zip(&*upto).map(|(order, &upto)| {
+                    lo = advance(times, start, upto as usize + 1, lo, order.time - back - over);
+                    lo as u32 - 1
+                }));
+                near.lo = lo as u32;
+            }
+            let spans = Spans { rows: tail.rows, stride: plan.layout.stride, before, upto };
+            write_spans(&group.plain, &spans, |at, output, value| write(orders[at].place as usize, output, value));
+        }
     }
 }

@@ -252,7 +252,7 @@ fn replayed(plan: &Plan, all: &[Happening], in_runs: bool) -> (Vec<Vec<Option<u3
                 })
             };
             let write = |place: usize, output: usize, value: f32| rows[place][output] = Some(value.to_bits());
-            let n = history.run(plan, i64::MIN, &mut near, next, write);
+            let n = history.run(plan, i64::MIN, (&mut Run::default(), &mut near), next, write);
             history.leave(plan, &mut room);
             (at, n_in_runs) = (at + n, n_in_runs + n);
         }

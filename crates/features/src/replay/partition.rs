@@ -30,8 +30,8 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Member {
     pub(super) key: u64,
+    /// Of a label, when it was learned.
     time: i64,
-    known_at: i64,
     currency: u32,
     pub(super) item: u32,
     /// Of an order, its place among the orders of its shard.
@@ -39,6 +39,8 @@ pub(super) struct Member {
     kind: EventKind,
     /// Whether it is an order that history ignores.
     pub(super) is_repeated: bool,
+    /// Whether it became known later than at its time.
+    is_late: bool,
 }
 
 /// See the module. Its memory serves one block after the other.
@@ -63,6 +65,7 @@ pub(super) struct Partition {
 /// The members of one shard.
 #[derive(Clone, Copy)]
 pub(super) struct ShardMembers<'a> {
+    items: &'a Items<'a>,
     pub(super) members: &'a [Member],
     values: &'a [i64],
     keys: &'a [u64],
@@ -70,17 +73,17 @@ pub(super) struct ShardMembers<'a> {
     n_keys: usize,
 }
 
-impl Member {
-    /// When it was learned.
-    pub(super) fn learned_at(&self) -> i64 {
-        self.known_at
-    }
-}
-
 impl ShardMembers<'_> {
+    /// When the one at a position was learned.
+    pub(super) fn learned_at(&self, at: usize) -> i64 {
+        let Member { time, item, is_late, .. } = self.members[at];
+        if is_late { self.items.known_at(item) } else { time }
+    }
+
     /// The order or event at a position, as history sees it.
     pub(super) fn occurrence(&self, at: usize) -> Occurrence<'_> {
-        let Member { time, known_at, currency, kind, .. } = self.members[at];
+        let Member { time, currency, kind, .. } = self.members[at];
+        let known_at = self.learned_at(at);
         let values = &self.values[at * self.n_values..][..self.n_values];
         let keys = &self.keys[at * self.n_keys..][..self.n_keys];
         Occurrence { time, known_at, kind, currency, values, keys }
@@ -102,10 +105,11 @@ struct Piece<'a> {
 
 impl Partition {
     /// The members of each shard, empty ones too.
-    pub(super) fn shards(&self) -> impl Iterator<Item = ShardMembers<'_>> {
+    pub(super) fn shards<'a>(&'a self, items: &'a Items<'a>) -> impl Iterator<Item = ShardMembers<'a>> {
         let Self { members, values, keys, .. } = self;
         let (n_values, n_keys) = (self.n_values, self.n_keys);
         self.starts.windows(2).map(move |range| ShardMembers {
+            items,
             members: &members[range[0]..range[1]],
             values: &values[range[0] * n_values..range[1] * n_values],
             keys: &keys[range[0] * n_keys..range[1] * n_keys],
@@ -251,20 +255,19 @@ impl<'a> Look<'a> {
 
     /// Writes what is told of an item. Of labels that is only when they were learned.
     fn tell(&self, key: u64, item: u32, place: u32, at: usize, piece: &mut Piece<'_>) {
-        let mut member = Member { key, item, place, ..Member::default() };
-        if (item as usize) < self.n_events {
-            let Head { time, known_at, currency, kind } = self.items.head(item);
-            member = Member { time, known_at, currency, kind, ..member };
-            member.is_repeated = self.stream.is_repeated(item);
-            for &index in self.values {
-                piece.values[at * self.n_values + index] = self.items.value(index, item);
-            }
-            for &source in self.keys {
-                piece.keys[at * self.n_keys + source] = self.items.key(source, item);
-            }
-        } else {
-            member.known_at = self.stream.time(self.items, item);
+        if (item as usize) >= self.n_events {
+            let time = self.stream.time(self.items, item);
+            piece.members[at] = Member { key, item, place, time, ..Member::default() };
+            return;
         }
-        piece.members[at] = member;
+        for &index in self.values {
+            piece.values[at * self.n_values + index] = self.items.value(index, item);
+        }
+        for &source in self.keys {
+            piece.keys[at * self.n_keys + source] = self.items.key(source, item);
+        }
+        let Head { time, known_at, currency, kind } = self.items.head(item);
+        let (is_repeated, is_late) = (self.stream.is_repeated(item), known_at != time);
+        piece.members[at] = Member { key, time, currency, item, place, kind, is_repeated, is_late };
     }
 }

@@ -7,7 +7,7 @@ use super::partition::{BLOCK, Member, NOWHERE, Partition, ShardMembers, split};
 use super::stream::Stream;
 use crate::extract::Slot;
 use crate::identity::EntityKey;
-use crate::kernel::{EntityHistory, LabelNews, Near, Next, Occurrence, Room};
+use crate::kernel::{EntityHistory, LabelNews, Near, Next, Occurrence, Room, Run};
 use crate::network::GRACE;
 use crate::parallel;
 use crate::shards::Shard;
@@ -30,6 +30,7 @@ pub(super) struct SlotRoom {
 struct ShardRoom {
     entities: Entities,
     history: Room,
+    run: Run,
     near: Vec<Near>,
     /// Entities that were not known before.
     new_keys: Vec<EntityKey>,
@@ -64,7 +65,7 @@ pub(super) fn replay_slot(
             .shards_mut()
             .iter_mut()
             .zip(split(cells, &partition.order_starts, n_outputs))
-            .zip(partition.shards())
+            .zip(partition.shards(items))
             .filter(|(_, members)| !members.members.is_empty())
             .collect();
         let pool = || shards.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,17 +155,17 @@ struct ShardReplay<'a> {
 
 impl ShardReplay<'_> {
     fn run(mut self, shard: &mut Shard<EntityKey, EntityHistory>, members: ShardMembers<'_>, room: &mut ShardRoom) {
-        let ShardRoom { entities, history: room, near, new_keys, new_histories } = room;
+        let ShardRoom { entities, history: room, run, near, new_keys, new_histories } = room;
         entities.fill(members.members);
         for (key, of_entity) in entities.iter() {
             let key = EntityKey(key);
             near.clear();
             near.resize(self.slot.plan.n_windows(), Near::default());
             if let Some(history) = shard.get_mut(key) {
-                self.entity(history, of_entity, members, (room, near));
+                self.entity(history, of_entity, members, (room, run, near));
             } else {
                 let mut history = EntityHistory::default();
-                self.entity(&mut history, of_entity, members, (room, near));
+                self.entity(&mut history, of_entity, members, (room, run, near));
                 // An entity that only repeated orders name was learned nothing of.
                 if !history.is_empty() {
                     new_keys.push(key);
@@ -182,7 +183,7 @@ impl ShardReplay<'_> {
         history: &mut EntityHistory,
         of_entity: &[u32],
         shard: ShardMembers<'_>,
-        (room, near): (&mut Room, &mut [Near]),
+        (room, run, near): (&mut Room, &mut Run, &mut [Near]),
     ) {
         let plan = &self.slot.plan;
         let n_outputs = plan.n_outputs();
@@ -191,7 +192,7 @@ impl ShardReplay<'_> {
         if in_room {
             history.enter(plan, room, of_entity.len());
         }
-        let learned_at = |at: u32| shard.members[at as usize].learned_at();
+        let learned_at = |at: u32| shard.learned_at(at as usize);
         let n_events = self.items.n_events();
         let horizon = self.stream.lives.latest_horizon();
         let mut rest = of_entity;
@@ -206,12 +207,12 @@ impl ShardReplay<'_> {
                     event: shard.occurrence(at as usize),
                     place: is_order.then_some(member.place as usize),
                     is_learned: !member.is_repeated,
-                    is_shared: followed_at == Some(member.learned_at()),
+                    is_shared: followed_at == Some(learned_at(at)),
                 })
             };
             let cells = &mut *self.cells;
             let write = |place: usize, output: usize, value: f32| cells[place * n_outputs + output] = value;
-            rest = &rest[history.run(plan, horizon, near, next, write)..];
+            rest = &rest[history.run(plan, horizon, (run, near), next, write)..];
             let n_now = rest.iter().take_while(|&&at| learned_at(at) == learned_at(rest[0])).count();
             let (now, after) = rest.split_at(n_now);
             rest = after;
