@@ -14,10 +14,12 @@ use orderguard_dataset::scan::profile;
 use orderguard_dataset::source::{Input, SourceOptions, Sources};
 use orderguard_dataset::split::NO_ENTITY;
 use orderguard_features::canonical::{CanonicalRows, canonical_events, canonical_rows, repeated};
+use orderguard_features::extract::Extractor;
 use orderguard_features::identity::IdentityKey;
-use orderguard_features::replay::{LabelEvent, LabelOf};
+use orderguard_features::replay::{LabelEvent, LabelOf, learned_events};
+use orderguard_features::resume::Resume;
 use orderguard_features::schema::{Available, Column, Role, Schema};
-use orderguard_features::state::{Position, State};
+use orderguard_features::state::State;
 use orderguard_features::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable};
 use orderguard_features::time::{Span, UnixMillis};
 
@@ -95,13 +97,13 @@ impl Orders {
         Some(self.rows.time.iter().map(|time| time.0).collect())
     }
 
-    /// Leaves out the events that the state has learned, see [`Position::has_learned`]. Their labels of the orders stay.
-    pub(crate) fn leave_out_learned(&mut self, state: &State, key: &IdentityKey) {
-        let position = state.position();
-        let Some(until) = position.learned_until() else { return };
+    /// Leaves out the events that the state has learned, see [`Resume`]. Their labels of the orders stay.
+    pub(crate) fn leave_out_learned(&mut self, state: &State, extractor: &Extractor, key: &IdentityKey) {
+        let mut resume = state.resume();
+        let Some(until) = resume.learned_until() else { return };
         let Some(events) = self.events.take() else { return };
         let n_before = events.rows.len();
-        let (table, rows) = events_within(events.table, None, Some(&position), &self.schema, key);
+        let (table, rows) = events_within(events.table, None, Some((extractor, &mut resume)), &self.schema, key);
         self.remarks.extend(learned_note(n_before - rows.len(), n_before, until));
         let (_, repeated) = repeated(&self.rows, Some(&rows), self.schema.label_delay);
         self.events = (!rows.is_empty()).then_some(OtherEvents { table, rows, repeated });
@@ -376,7 +378,7 @@ pub(crate) fn learned_note(n_learned: usize, n_events: usize, until: UnixMillis)
 pub(crate) fn events_within(
     mut table: EventTable,
     limits: Option<(i64, i64)>,
-    learned: Option<&Position>,
+    learned: Option<(&Extractor, &mut Resume)>,
     schema: &Schema,
     key: &IdentityKey,
 ) -> (EventTable, CanonicalRows) {
@@ -390,10 +392,22 @@ pub(crate) fn events_within(
         let (from, until) = limits.unwrap_or((i64::MIN, i64::MAX));
         let known = times(Role::KnownAt, &table.table);
         let known_at = |row: usize| known.as_ref().map_or(time[row], |known| known[row].max(time[row]));
-        let is_learned = |known_at: i64| learned.is_some_and(|position| position.has_learned(UnixMillis(known_at)));
-        keep_events(&mut table, |row| (from..=until).contains(&known_at(row)) && !is_learned(known_at(row)));
+        let learned_until = learned.as_ref().and_then(|(_, resume)| resume.learned_until());
+        let is_old = |known_at: i64| learned_until.is_some_and(|until| UnixMillis(known_at) < until);
+        keep_events(&mut table, |row| (from..=until).contains(&known_at(row)) && !is_old(known_at(row)));
     }
-    let rows = canonical_events(schema, &table, key, rayon::current_num_threads());
+    let canonical = |table: &EventTable| canonical_events(schema, table, key, rayon::current_num_threads());
+    let mut rows = canonical(&table);
+    if let Some((extractor, resume)) = learned {
+        let mut is_learned = vec![false; rows.len()];
+        for (&row, learned) in rows.row.iter().zip(learned_events(extractor, &table, &rows, resume)) {
+            is_learned[row as usize] = learned;
+        }
+        if is_learned.contains(&true) {
+            keep_events(&mut table, |row| !is_learned[row]);
+            rows = canonical(&table);
+        }
+    }
     (table, rows)
 }
 

@@ -51,7 +51,7 @@ impl Loaded {
         let (schema, options) = reading(schema, spec, &self.also_read, data)?;
         let mut orders = ingest::orders(&sources, schema, &options, labels, self.events, &self.key, console)?;
         if self.is_stored {
-            orders.leave_out_learned(&self.state, &self.key);
+            orders.leave_out_learned(&self.state, &self.extractor, &self.key);
         }
         Ok(orders)
     }

@@ -104,7 +104,7 @@ pub(crate) fn prepare(opened: Opened, args: &RowsArgs, console: &Console) -> Out
     orders.remarks.extend(remarks);
     let wanted = basis.wanted(&mut orders, args, key.clone(), console)?;
     if args.history.state.is_some() {
-        orders.leave_out_learned(&wanted.state, &key);
+        orders.leave_out_learned(&wanted.state, &wanted.extractor, &key);
     }
     for note in orders.remarks.iter().chain(&orders.notes) {
         console.note(note);

@@ -18,8 +18,9 @@ use orderguard_features::extract::Extractor;
 use orderguard_features::identity::OrderId;
 use orderguard_features::matrix::Matrix;
 use orderguard_features::replay::{LabelEvent, LabelOf, ReplayInput, replay};
+use orderguard_features::resume::Resume;
 use orderguard_features::schema::{Role, Schema};
-use orderguard_features::state::{Position, State};
+use orderguard_features::state::State;
 use orderguard_features::table::{ColumnData, EventTable, MISSING_I64, OrderTable};
 use orderguard_features::time::UnixMillis;
 
@@ -223,7 +224,12 @@ fn chunks<'o>(ordered: &'o Ordered<'_>, survey: &Survey, limit: u64, n_cells: us
     ordered.chunks(usize::try_from(n_rows).unwrap_or(usize::MAX), bytes).map_err(blame)
 }
 
-fn piece(input: &Input, event_limits: Option<(i64, i64)>, learned: Option<&Position>, chunk: Chunk) -> Piece {
+fn piece(
+    input: &Input,
+    event_limits: Option<(i64, i64)>,
+    learned: Option<(&Extractor, &mut Resume)>,
+    chunk: Chunk,
+) -> Piece {
     let Input { schema, key, .. } = input;
     let rows = canonical_rows(schema, &chunk.orders, key, rayon::current_num_threads());
     let events = chunk.events.filter(|events| events.table.n_rows > 0);
@@ -432,8 +438,8 @@ impl Stream<'_> {
         let mut learned = self.settled.learned().map_err(blame)?;
         let mut chunks = chunks(self.ordered, self.survey, self.limit, extractor.row_len())?;
         let mut done = Replayed { labels: self.settled.n_learned, ..Replayed::default() };
-        let position = Some(state.position()).filter(|_| self.is_stored);
-        let learned_until = position.and_then(|position| position.learned_until());
+        let mut resume = self.is_stored.then(|| state.resume());
+        let learned_until = resume.as_ref().and_then(Resume::learned_until);
         let event_limits = if learned_until.is_some() { None } else { self.event_limits };
         let mut n_events_seen = 0;
         // Orders that the history before knew already: their labels are not learned.
@@ -441,7 +447,7 @@ impl Stream<'_> {
         while let Some(chunk) = chunks.next_chunk().map_err(blame)? {
             let n_events = chunk.events.as_ref().map_or(0, |events| events.table.n_rows);
             n_events_seen += n_events;
-            let piece = piece(self.opened, event_limits, position.as_ref(), chunk);
+            let piece = piece(self.opened, event_limits, resume.as_mut().map(|resume| (extractor, resume)), chunk);
             let of_piece = labels.take(piece.rows.len()).map_err(blame)?;
             let mut label_events = Vec::new();
             while let Some(label) = learned.next_before(piece.until).map_err(blame)? {

@@ -26,6 +26,7 @@ pub mod parse;
 pub mod parts;
 mod recent;
 pub mod replay;
+pub mod resume;
 pub mod schema;
 pub mod shards;
 mod shared;

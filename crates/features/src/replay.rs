@@ -26,6 +26,7 @@ use crate::state::State;
 use crate::table::{EventTable, OrderTable};
 use crate::time::UnixMillis;
 use items::Items;
+pub use items::learned_events;
 use recall::Recall;
 use slot::SlotRoom;
 use stream::Stream;
@@ -155,6 +156,7 @@ pub fn replay(
             (items, in_order.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     };
+    items.note_latest(&stream.fraud, &state.position.newest, &mut state.latest);
     items.settle(&stream, n_threads);
     progress(1, total);
 

@@ -117,6 +117,7 @@ impl LifeClock {
     }
 
     /// Passes an event before it is learned.
+    #[inline]
     pub(crate) fn pass(&mut self, time: i64) -> Option<Moved> {
         let moved = self.is_due(time).then(|| {
             let (next, horizon) = (self.next(), self.horizon());

@@ -11,6 +11,7 @@ use crate::identity::EntityKey;
 use crate::kernel::{AHEAD, EntityHistory, HistoryError};
 use crate::network::Network;
 use crate::order_index::{EventIds, OrderIndex};
+use crate::resume::Latest;
 use crate::shards::Shard;
 use crate::slow_clock::LifeClock;
 use crate::state::{Histories, LayoutMismatch, NEVER, Position, State, is_gone};
@@ -225,6 +226,7 @@ impl State {
         out.extend((self.histories.len() as u32).to_le_bytes());
         self.lives.write_to(out);
         out.extend(p.newest.iter().flat_map(|time| time.0.to_le_bytes()));
+        self.latest.write_to(&p.newest, out);
     }
 }
 
@@ -277,6 +279,7 @@ pub(crate) struct Head {
     pub(crate) position: Position,
     pub(crate) n_slots: usize,
     lives: LifeClock,
+    latest: Latest,
 }
 
 impl Head {
@@ -305,6 +308,7 @@ impl Head {
         if !newest.windows(2).all(|pair| pair[0] < pair[1] || pair[1] == NEVER) {
             return Err(invalid(reader, "the latest times in rising order"));
         }
+        let latest = Latest::read_from(&newest, reader)?;
         let position = Position {
             n_orders,
             n_events,
@@ -316,7 +320,7 @@ impl Head {
             known_at,
             newest,
         };
-        Ok(Self { layout, label_delay, position, n_slots, lives })
+        Ok(Self { layout, label_delay, position, n_slots, lives, latest })
     }
 
     /// An empty state at that position, if it is one of the extractor's.
@@ -335,6 +339,7 @@ impl Head {
         }
         state.position = self.position;
         state.lives = self.lives;
+        state.latest = self.latest.clone();
         Ok(state)
     }
 }

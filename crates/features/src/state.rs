@@ -12,6 +12,7 @@ use crate::network::Network;
 #[cfg(doc)]
 use crate::order_index::EARLY_LABEL;
 use crate::order_index::{EventIds, OrderIndex, OrderLabel, OrderRecord};
+use crate::resume::Latest;
 use crate::shards::{Lookups, SIDE_BY_SIDE, Shard, Shards, get_each};
 use crate::slow_clock::LifeClock;
 use crate::time::{Span, UnixMillis};
@@ -44,7 +45,8 @@ pub struct Position {
     pub last_event: Option<UnixMillis>,
     /// When the latest event became known: an order, another event, or a label (which may be learned later than all).
     pub known_at: Option<UnixMillis>,
-    /// When the latest orders and other events became known, rising; [`NEVER`] before the first.
+    /// When the latest orders and other events became known, rising, those that were ignored among them; [`NEVER`] before the
+    /// first.
     pub(crate) newest: [UnixMillis; AHEAD + 1],
 }
 
@@ -64,6 +66,7 @@ pub struct State {
     pub(crate) event_ids: EventIds,
     pub(crate) network: Option<Network>,
     pub(crate) position: Position,
+    pub(crate) latest: Latest,
     /// Says which entities are gone: see [`is_gone`].
     pub(crate) lives: LifeClock,
     sweep: Sweep,
@@ -148,6 +151,7 @@ impl State {
             event_ids: EventIds::new(label_delay),
             network: extractor.network.as_ref().map(|_| Network::new(extractor.hub_limit)),
             position: Position::default(),
+            latest: Latest::default(),
             lives: LifeClock::new(),
             sweep: Sweep::default(),
         }
@@ -234,6 +238,8 @@ impl State {
     /// # Panics
     /// If another extractor read the event: a caller's bug.
     pub fn learn(&mut self, extractor: &Extractor, event: &Event) -> Learned {
+        self.position.note(event.known_at);
+        self.latest.note(&self.position.newest, event);
         if event.event_id.is_some_and(|id| !self.event_ids.insert(id, event.known_at)) {
             self.position.n_repeated += 1;
             return Learned::Ignored;
@@ -455,7 +461,7 @@ impl Position {
         self.newest.get(n_never + 1..).unwrap_or_default()
     }
 
-    /// Counts an event that was learned.
+    /// Counts an event that is learned.
     pub(crate) fn pass(&mut self, kind: EventKind, known_at: UnixMillis) {
         if kind == EventKind::Order {
             self.n_orders += 1;
@@ -465,10 +471,9 @@ impl Position {
             self.last_event = self.last_event.max(Some(known_at));
         }
         self.known_at = self.known_at.max(Some(known_at));
-        self.note(known_at);
     }
 
-    /// As [`Self::pass`] of one order after the other; their times do not fall.
+    /// As [`Self::note`] and [`Self::pass`] of one order after the other; their times do not fall.
     pub(crate) fn pass_orders(&mut self, known_at: &[UnixMillis]) {
         let Some(&last) = known_at.last() else { return };
         self.n_orders += known_at.len() as u64;
@@ -479,8 +484,8 @@ impl Position {
         latest.for_each(|same| self.note(same[0]));
     }
 
-    /// Notes a time among the latest.
-    fn note(&mut self, known_at: UnixMillis) {
+    /// Notes among the latest when an order or other event became known, whether it is learned or ignored.
+    pub(crate) fn note(&mut self, known_at: UnixMillis) {
         if known_at > self.newest[AHEAD] {
             self.newest.copy_within(1.., 0);
             self.newest[AHEAD] = known_at;
@@ -504,7 +509,11 @@ mod tests {
         let at = UnixMillis;
         let mut position = Position::default();
         assert_eq!((position.learned_until(), position.has_learned(at(0))), (None, false));
-        position.pass(EventKind::Order, at(5));
+        let pass = |position: &mut Position, kind: EventKind, time: UnixMillis| {
+            position.note(time);
+            position.pass(kind, time);
+        };
+        pass(&mut position, EventKind::Order, at(5));
         assert_eq!(position.learned_until(), Some(at(5)));
         assert!(position.has_learned(at(5)) && position.has_learned(at(4)) && !position.has_learned(at(6)));
         let mut at_once = position;
@@ -512,15 +521,15 @@ mod tests {
         let mut one_by_one = position;
         at_once.pass_orders(&times);
         for time in times {
-            one_by_one.pass(EventKind::Order, time);
+            pass(&mut one_by_one, EventKind::Order, time);
         }
         assert_eq!(at_once, one_by_one);
         // In order of arrival, with dates far ahead, and some of them twice.
         for time in (10..1_000).step_by(10) {
-            position.pass(EventKind::Order, at(time));
+            pass(&mut position, EventKind::Order, at(time));
             if time % 200 == 0 {
-                position.pass(EventKind::Login, at(1_000_000 + time));
-                position.pass(EventKind::Order, at(1_000_000 + time));
+                pass(&mut position, EventKind::Login, at(1_000_000 + time));
+                pass(&mut position, EventKind::Order, at(1_000_000 + time));
             }
         }
         assert_eq!(position.last_order, Some(at(1_000_800)));

@@ -257,7 +257,7 @@ impl State {
             n_orders: self.orders.len() as u64,
             order_bytes: self.orders.memory_bytes() as u64,
             n_event_ids: self.event_ids.len() as u64,
-            event_id_bytes: self.event_ids.memory_bytes() as u64,
+            event_id_bytes: (self.event_ids.memory_bytes() + self.latest.memory_bytes()) as u64,
             n_accounts: network.map_or(0, |network| network.n_accounts() as u64),
             n_things: network.map_or(0, |network| network.n_things() as u64),
             network_bytes: network.map_or(0, |network| network.memory_bytes() as u64),

@@ -1,8 +1,8 @@
 //! Entity history in an embedded database: one file, changed in transactions, of which each writes only what changed.
 //!
 //! A service learns on while a picture of its state ([`State::freeze`]) is saved by another thread. After a crash the file
-//! holds the last save that was completed, with the position of its last event: [`Store::load`] it, and replay what
-//! came later.
+//! holds the last save that was completed, with the position of its last event: [`Store::load`] it, and read the stream of events
+//! again from there. [`State::resume`] tells which of them are new, so that none counts twice and none is lost.
 //!
 //! ```no_run
 //! use orderguard_features::extract::Extractor;
@@ -12,13 +12,16 @@
 //! fn run(extractor: &Extractor) -> Result<(), StoreError> {
 //!     let mut store = Store::open("history.redb")?;
 //!     let mut state = store.load(extractor)?.unwrap_or_else(|| State::new(extractor));
-//!     // Events after `state.position()` are learned into `state`; then, and every now and again:
+//!     let mut resume = state.resume();
+//!     // Events of `state.position().learned_until()` and later are learned into `state` unless `resume.has_learned(&event)`; then,
+//!     // and every now and again:
 //!     store.save(&state.freeze(), extractor)?;
 //!     Ok(())
 //! }
 //! ```
 //!
 //! [`State::freeze`]: orderguard_features::state::State::freeze
+//! [`State::resume`]: orderguard_features::state::State::resume
 
 mod error;
 #[cfg(test)]

@@ -4,17 +4,20 @@
 //! orders nothing is copied but what one shard of one slot needs, when it does; what events take from their orders stands
 //! beside them.
 
-use super::stream::Stream;
+use super::stream::{Stream, says_fraud};
 use super::{Head, ReplayInput};
 use crate::canonical::{CanonicalRows, currency_codes, hash_levels};
 use crate::extract::{Extractor, HistoryValue, Slot, Source, fixed_point, place_value};
+use crate::identity::OrderId;
 use crate::kernel::Occurrence;
 use crate::kind::EventKind;
 use crate::language::resolve::PointSource;
 use crate::parallel;
+use crate::resume::{Content, Latest, Resume};
 use crate::schema::Role;
-use crate::state::AGE;
-use crate::table::{ColumnData, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
+use crate::state::{AGE, NEVER};
+use crate::table::{ColumnData, EventTable, MISSING_CODE, MISSING_I64, OrderTable, TextColumn};
+use crate::time::UnixMillis;
 
 /// See the module.
 pub(super) struct Items<'a> {
@@ -85,6 +88,25 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// See [`Content`]; `fraud` says of events whether they are labels that say fraud.
+    fn content_hash(&self, i: usize, fraud: &[bool]) -> u64 {
+        let Head { time, known_at, currency, kind } = self.head(i);
+        let row = self.rows.row[i] as usize;
+        let id = |ids: &Option<Vec<OrderId>>| ids.as_ref().map(|ids| ids[i]);
+        let content = Content {
+            kind,
+            id: id(&self.rows.id),
+            event_id: id(&self.rows.event_id),
+            time,
+            known_at,
+            fraud: fraud.get(i).copied().unwrap_or(false),
+            currency,
+            values: self.values.iter().map(|values| values.of_row(row)),
+            keys: (0..self.keys.len()).map(|source| self.key(source, i)),
+        };
+        content.hash()
+    }
+
     fn key(&self, source: usize, i: usize) -> u64 {
         self.keys[source].as_ref().map_or(0, |column| column.of_row(self.rows.row[i]))
     }
@@ -142,6 +164,20 @@ impl<'a> Items<'a> {
             None => self.orders.head(item as usize),
             Some(event) => self.events.as_ref().map_or_else(Head::default, |side| side.head(event)),
         }
+    }
+
+    /// Notes what became known at the latest times, as [`State::learn`] does, before events take anything of their orders.
+    pub(super) fn note_latest(&self, fraud: &[bool], newest: &[UnixMillis], latest: &mut Latest) {
+        let Some(&first) = newest.iter().find(|time| **time != NEVER) else { return };
+        latest.forget_before(first);
+        let mut note = |side: &Side<'_>, fraud: &[bool]| {
+            let times = side.rows.known_at.iter().enumerate().rev();
+            for (i, &known_at) in times.take_while(|(_, known_at)| **known_at >= first) {
+                latest.add(known_at, side.content_hash(i, fraud));
+            }
+        };
+        note(&self.orders, &[]);
+        self.events.iter().for_each(|side| note(side, fraud));
     }
 
     /// When an order or event became known.
@@ -217,6 +253,22 @@ impl<'a> Items<'a> {
         }
         self.head(item).occurrence(values, keys)
     }
+}
+
+/// Which rows of a table of events the state has learned already, in the order of `rows`; see [`Resume`].
+///
+/// The events are those of the stream that the state was learning, all of the milliseconds in question among them.
+pub fn learned_events(
+    extractor: &Extractor,
+    events: &EventTable,
+    rows: &CanonicalRows,
+    resume: &mut Resume,
+) -> Vec<bool> {
+    let side = Side::new(extractor, &events.table, rows, Some(&events.kinds), 1);
+    let fraud = says_fraud(extractor, (events, rows));
+    let is_learned =
+        |(i, &known_at): (usize, &UnixMillis)| resume.has_learned_content(known_at, || side.content_hash(i, &fraud));
+    rows.known_at.iter().enumerate().map(is_learned).collect()
 }
 
 fn refill<T: Copy>(vec: &mut Vec<T>, n: usize, value: T) {

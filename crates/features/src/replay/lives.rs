@@ -4,6 +4,7 @@ use crate::kernel::EntityHistory;
 use crate::network::KEPT;
 use crate::slow_clock::LifeClock;
 use crate::state::is_gone;
+use crate::time::UnixMillis;
 
 /// Where the clock stood when.
 pub(super) struct Lives {
@@ -32,6 +33,7 @@ impl Lives {
     }
 
     /// Passes an event of the stream.
+    #[inline]
     pub(super) fn pass(&mut self, clock: &mut LifeClock, known_at: i64) {
         if let Some(moved) = clock.pass(known_at) {
             self.moves.push((moved.from, clock.horizon()));
@@ -39,6 +41,16 @@ impl Lives {
                 self.cuts.push(moved.from);
             }
         }
+    }
+
+    /// Passes many events of the stream.
+    pub(super) fn pass_all(&mut self, clock: &mut LifeClock, known_at: &[UnixMillis]) {
+        // A clock of its own stays in registers.
+        let mut own = *clock;
+        for known_at in known_at {
+            self.pass(&mut own, known_at.0);
+        }
+        *clock = own;
     }
 
     /// The end of the stream.

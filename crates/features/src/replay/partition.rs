@@ -18,9 +18,9 @@ use crate::parallel;
 use crate::shards::{N_SHARDS, shard_of};
 use crate::table::MISSING_I64;
 
-/// Items of the stream that are partitioned at once: more would not stay in the cache of
-/// the last level, fewer would fetch the histories of entities more often.
-pub(super) const BLOCK: usize = 1 << 18;
+/// Items of the stream that are partitioned at once: more would not stay in the cache of the last level, fewer would fetch the
+/// histories of entities more often.
+pub(super) const BLOCK: usize = 1 << 19;
 /// Items per job.
 const CHUNK: usize = 1 << 14;
 /// Stands for no place: the order lacks the entity.
@@ -257,7 +257,7 @@ impl<'a> Look<'a> {
     fn tell(&self, key: u64, item: u32, place: u32, at: usize, piece: &mut Piece<'_>) {
         if (item as usize) >= self.n_events {
             let time = self.stream.time(self.items, item);
-            piece.members[at] = Member { key, item, place, time, ..Member::default() };
+            piece.members[at] = Member { key, time, item, place, ..Member::default() };
             return;
         }
         for &index in self.values {

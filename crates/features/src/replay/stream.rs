@@ -29,6 +29,8 @@ pub(super) struct Stream {
     pub(super) news_keys: Vec<KeptKeys>,
     /// Events that take the missing keys of their orders.
     pub(super) inherited: Vec<Inherited>,
+    /// Per event, whether it says fraud if it is a label.
+    pub(super) fraud: Vec<bool>,
     /// Which entities are gone when.
     pub(super) lives: Lives,
 }
@@ -61,8 +63,8 @@ impl Stream {
         let mut pass = Pass {
             input,
             recall: Recall::new(input.rows, extractor.schema.label_delay, &state.orders, &state.event_ids),
-            fraud,
             stream: Self {
+                fraud,
                 items: Vec::with_capacity(input.rows.len() + n_events + labels.len()),
                 repeated: vec![false; input.rows.len()],
                 any_repeated: false,
@@ -177,7 +179,10 @@ fn merged<'a>(input: &ReplayInput<'a>, labels: &'a [LabelEvent]) -> impl Iterato
 }
 
 /// Per canonical event, whether it says fraud if it is a label: an event with a 0 in the label column takes one back.
-fn says_fraud(extractor: &Extractor, (events, rows): (&crate::table::EventTable, &CanonicalRows)) -> Vec<bool> {
+pub(super) fn says_fraud(
+    extractor: &Extractor,
+    (events, rows): (&crate::table::EventTable, &CanonicalRows),
+) -> Vec<bool> {
     let labels = match extractor.schema.find(Role::Label).map(|column| &events.table.columns[column]) {
         Some(ColumnData::Label(labels)) => Some(labels),
         _ => None,
@@ -189,7 +194,6 @@ struct Pass<'a, 'b> {
     input: &'a ReplayInput<'a>,
     recall: Recall<'a>,
     state: &'b mut State,
-    fraud: Vec<bool>,
     stream: Stream,
     /// Orders and events: the number of the first label.
     n_events: usize,
@@ -218,14 +222,13 @@ impl Pass<'_, '_> {
         let known_at = &self.input.rows.known_at[orders.clone()];
         self.stream.items.extend(orders.map(|order| order as u32));
         self.state.position.pass_orders(known_at);
-        for known_at in known_at {
-            self.stream.lives.pass(&mut self.state.lives, known_at.0);
-        }
+        self.stream.lives.pass_all(&mut self.state.lives, known_at);
     }
 
     fn order(&mut self, order: usize) {
         let (rows, state) = (self.input.rows, &mut *self.state);
         let known_at = rows.known_at[order];
+        state.position.note(known_at);
         let event_id = given(rows.event_id.as_ref(), order);
         let taken = event_id.is_none_or(|id| self.recall.take_event(id, known_at, &state.event_ids))
             && given(rows.id.as_ref(), order).is_none_or(|id| self.recall.take_order(id, order as u32, &state.orders));
@@ -247,6 +250,7 @@ impl Pass<'_, '_> {
     fn event(&mut self, event: usize) {
         let Some((events, rows)) = self.input.events else { return };
         let known_at = rows.known_at[event];
+        self.state.position.note(known_at);
         let event_id = given(rows.event_id.as_ref(), event);
         if event_id.is_some_and(|id| !self.recall.take_event(id, known_at, &self.state.event_ids)) {
             self.state.position.n_repeated += 1;
@@ -263,7 +267,7 @@ impl Pass<'_, '_> {
         self.state.position.pass(kind, known_at);
         self.stream.lives.pass(&mut self.state.lives, known_at.0);
         if let Some(id) = id.filter(|_| kind.is_label()) {
-            self.label_by_id(id, known_at, self.fraud[event]);
+            self.label_by_id(id, known_at, self.stream.fraud[event]);
         }
     }
 

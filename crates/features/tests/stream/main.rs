@@ -4,6 +4,7 @@
 mod idle;
 mod naive;
 mod raw;
+mod recover;
 
 use orderguard_features::canonical::repeated as repeated_rows;
 use orderguard_features::event::{Event, Value};
