@@ -32,6 +32,10 @@ use orderguard_features::state::State;
 use orderguard_features::table::{ColumnData, OrderTable};
 use orderguard_features::time::UnixMillis;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Options as `--name value`.
