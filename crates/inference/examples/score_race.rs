@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let default = RowScorer::compile(&model)?;
     println!("by default: {:?}, {}", default.engine(), Width::best().name());
+    traffic(&model, &default, &rows)?;
     two_threads(&default, &rows)?;
     let parts: Vec<f64> = rest.get(1).map(std::fs::read).transpose()?.map_or(Vec::new(), |bytes| numbers(&bytes));
     explain(&model, &default, &rows, &parts)
@@ -153,6 +154,41 @@ fn race(scorer: &RowScorer, rows: &[f64], engine: Engine, width: Width) -> Resul
         per_row[1],
     );
     Ok(found)
+}
+
+/// Cycles of one row beside the bound from memory traffic: what a scan cannot but read, three bytes of each split and a cache line of
+/// leaves of each tree, read in order by a plain loop.
+fn traffic(model: &RowModel, scorer: &RowScorer, rows: &[f64]) -> Result<(), Box<dyn Error>> {
+    const STEPS: u32 = 3_000_000;
+    let trees = &model.forest.trees;
+    let n_splits: usize = trees.iter().map(|tree| tree.nodes.len() / 2).sum();
+    let n_bytes = 3 * n_splits + 64 * trees.len();
+    let fastest = |run: &mut dyn FnMut() -> u64| (0..50).map(|_| timed(&mut *run).0).min().unwrap_or_default();
+    // A product and an exclusive or that wait for those before: 3 + 1 cycles on the x86-64 processors of the last ten years.
+    let factor = std::hint::black_box(3u64);
+    let cycle = fastest(&mut || (0..STEPS).fold(1, |x: u64, i| x.wrapping_mul(factor) ^ u64::from(i))).as_secs_f64()
+        / f64::from(4 * STEPS);
+    let words = vec![1u64; n_bytes / 8];
+    let mut rounds =
+        || (0..100).map(|_| std::hint::black_box(&words).iter().fold(0, |sum: u64, word| sum ^ word)).sum();
+    let read = fastest(&mut rounds).as_secs_f64() / 100.0;
+    let mut times: Vec<Duration> = Vec::new();
+    for row in rows.chunks_exact(scorer.n_values()) {
+        let (time, score) = timed(|| scorer.raw_score(row));
+        score?;
+        times.push(time);
+    }
+    let row = micros(&mut times, 0.5) * 1e-6;
+    println!(
+        "of one row at {:.2} GHz: {:.0} cycles, {:.1} a tree, {:.3} a split; its {} KB in order take {:.0} to read",
+        1e-9 / cycle,
+        row / cycle,
+        row / cycle / trees.len() as f64,
+        row / cycle / n_splits as f64,
+        n_bytes / 1000,
+        read / cycle,
+    );
+    Ok(())
 }
 
 fn two_threads(scorer: &RowScorer, rows: &[f64]) -> Result<(), Box<dyn Error>> {
