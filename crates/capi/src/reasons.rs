@@ -11,7 +11,8 @@ use crate::model::{Kind, OgModel};
 use crate::orders::{OgOrders, OgSession};
 
 thread_local! {
-    static SCRATCH: RefCell<ExplainScratch> = RefCell::default();
+    /// Beside what explaining needs, the row in 32 bits.
+    static SCRATCH: RefCell<(ExplainScratch, Vec<f32>)> = RefCell::default();
 }
 
 /// What each value of a row adds to its raw score, in log-odds; with `expected`, the score of nobody in particular, they sum to it.
@@ -33,12 +34,13 @@ pub unsafe extern "C" fn og_contributions(
         let (model, row, out) =
             unsafe { (get(model, "model")?, slice(row, n_values, "row")?, slice_mut(out, n_values, "out")?) };
         let length = as_status(OgStatus::Length);
-        let mean = SCRATCH.with_borrow_mut(|scratch| -> Done<f64> {
+        let mean = SCRATCH.with_borrow_mut(|(scratch, narrow)| -> Done<f64> {
             match &model.kind {
                 Kind::Orders { reasoner, .. } => {
                     let explainer = reasoner.as_ref().ok_or_else(no_background)?.explainer();
-                    let narrow: Vec<f32> = row.iter().map(|&x| x as f32).collect();
-                    explainer.explain(&narrow, scratch, out).map_err(length)?;
+                    narrow.clear();
+                    narrow.extend(row.iter().map(|&x| x as f32));
+                    explainer.explain(narrow, scratch, out).map_err(length)?;
                     Ok(explainer.expected())
                 }
                 Kind::Rows { explainer, .. } => {
