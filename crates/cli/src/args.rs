@@ -15,7 +15,7 @@ pub(crate) use learning::{Cost, GrowthArg, LearningArgs, StopOn, WeighBy};
 #[derive(Parser, Debug)]
 #[command(
     version,
-    after_help = "Start with a file of past orders that says which were fraud:\n    orderguard train --data orders.csv\n    orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv\n\nExit codes: 0 done, 1 bad data, 2 usage or input and output, 3 drift with monitor --fail-on-drift, 130 ended by Ctrl-C.",
+    after_help = "Start with a file of past orders that says which were fraud:\n    orderguard train --data orders.csv\n    orderguard score --model models/latest/model.ogm --state models/latest/state.ogs --data new.csv\n\nExit codes: 0 done, 1 bad data, 2 usage or input and output, 3 drift with monitor --fail-on-drift or the old model kept with compare, 130 ended by Ctrl-C.",
     propagate_version = true,
     max_term_width = 110
 )]
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Reasons(ReasonsArgs),
     VerifyLog(VerifyLogArgs),
     Tiers(TiersArgs),
+    Compare(CompareArgs),
+    Threshold(ThresholdArgs),
     Monitor(MonitorArgs),
     Schema(SchemaArgs),
     Features(Box<FeaturesArgs>),
@@ -176,7 +178,8 @@ pub(crate) struct TrainArgs {
     /// Keep a column that was refused because it may give the answer away. May be repeated.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) keep: Vec<String>,
-    /// What the threshold is chosen for: fpr=0.5%, precision=0.9, recall=80% or f1.
+    /// What the threshold is chosen for: fpr=0.5%, precision=0.9, recall=80%, f1, capacity=200/day (orders that people can look at)
+    /// or money (the least lost by --costs).
     #[arg(long, default_value = "fpr=0.5%", value_name = "AIM", value_parser = Aim::parse)]
     pub(crate) aim: Aim,
     /// First day (or instant) of the training part.
@@ -199,6 +202,10 @@ pub(crate) struct TrainArgs {
     pub(crate) drop_known_entities: Option<String>,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+    /// Also fit on so many folds that move forward in time before the test part, each on what was known then, and report what each came
+    /// to, with mean and spread.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=20), conflicts_with = "compare", help_heading = "Report")]
+    pub(crate) folds: Option<u32>,
     /// Also fit again on all resolved orders, with the same rounds and parameters, into model-refit.ogm.
     #[arg(long)]
     pub(crate) refit: bool,
@@ -303,7 +310,132 @@ pub(crate) struct EvaluateArgs {
     pub(crate) as_of: Option<UnixMillis>,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Write the report as JSON to standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where labels are seen for some of the orders only.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct SelectionArgs {
+    /// Column with the chance, above 0 and up to 1, that an order was let through and its label seen: 1 where it was sure to be, 0.05
+    /// in a control group of one in twenty. Figures weighted by one over it are reported beside the plain ones.
+    #[arg(long, value_name = "COLUMN", help_heading = "Labels that were not seen")]
+    pub(crate) propensity: Option<String>,
+    /// Column that says which orders were declined (1, true, yes or declined): they are in no figure, since nobody saw their label.
+    #[arg(long, value_name = "COLUMN", help_heading = "Labels that were not seen")]
+    pub(crate) declined: Option<String>,
+}
+
+/// Compares a new model with an old one on the same labelled orders, and says whether it may take its place.
+///
+/// Differences have intervals of their own: both models are measured on the same replicates of a bootstrap over days and
+/// customers. The exit code is 0 where the new model is to be promoted, and 3 where the old one is to be kept.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard compare old.ogm new.ogm --data june.csv --state old.ogs --new-state new.ogs\n    orderguard compare old.ogm new.ogm --data june.csv --history may.csv --measure loss-reduction --costs costs.toml --margin 0\n    orderguard compare old.ogm new.ogm --data june.csv --history may.csv --json > comparison.json && cp new.ogm live.ogm"
+)]
+pub(crate) struct CompareArgs {
+    /// The model that is in use.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The model that may take its place.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// Entity history of the new model, where --state is that of the old one.
+    #[arg(long, value_name = "FILE", requires = "state")]
+    pub(crate) new_state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
+    /// Labels that came later: a table of order id, label and the time it was learned.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// When the labels were read out; by default the time of the last order or label.
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub(crate) as_of: Option<UnixMillis>,
+    /// The figure that decides; loss-reduction and recall-at-0.5% are those of stopping orders.
+    #[arg(long, default_value = "average-precision", value_name = "FIGURE", value_enum)]
+    pub(crate) measure: MeasureArg,
+    /// How much worse the new model may be and still be promoted.
+    #[arg(long, default_value = "0.01", value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) margin: f64,
+    /// What mistakes cost: a TOML file, see docs/costs.md. Modest costs are taken without one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) costs: Option<PathBuf>,
+    /// Write the comparison as JSON to standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Figures by which models are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MeasureArg {
+    /// Average precision.
+    AveragePrecision,
+    /// Area under the ROC curve.
+    RocAuc,
+    /// Recall where 0.5 % of the honest orders are stopped.
+    #[value(name = "recall-at-0.5%")]
+    Recall,
+    /// Share of the loss that the decisions save.
+    LossReduction,
+}
+
+/// Chooses from which score on a model stops orders, on labelled orders, and writes it into a copy of the model.
+///
+/// An aim is fpr=0.5% (at most so many honest orders stopped), precision=0.9, recall=80%, f1, capacity=200/day (orders that people
+/// can look at) or money (the least lost by --costs). Printed is what the threshold does, with intervals, beside the one of before.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard threshold --model model.ogm --state state.ogs --data june.csv --capacity 200/day -o june.ogm\n    orderguard threshold --model model.ogm --history may.csv --data june.csv --aim money --costs costs.toml -o june.ogm\n    orderguard threshold --model model.ogm --state state.ogs --data june.csv --challenge fpr=2% --review capacity=200/day --decline precision=95% -o june.ogm"
+)]
+pub(crate) struct ThresholdArgs {
+    /// The model file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) tables: TableArgs,
+    /// Labels that came later: a table of order id, label and the time it was learned.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// When the labels were read out; by default the time of the last order or label.
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub(crate) as_of: Option<UnixMillis>,
+    /// What the one threshold is chosen for. Tiers that the model has are removed.
+    #[arg(long, value_name = "AIM", value_parser = Aim::parse, conflicts_with_all = ["capacity", "challenge", "review", "decline"])]
+    pub(crate) aim: Option<Aim>,
+    /// How many orders may be stopped on a day, on average; as --aim capacity=N.
+    #[arg(long, value_name = "N/day", value_parser = parse_capacity, conflicts_with_all = ["challenge", "review", "decline"])]
+    pub(crate) capacity: Option<f64>,
+    /// Aim of the tier that challenges; the orders of stricter tiers count with its own, as for the next two.
+    #[arg(long, value_name = "AIM", value_parser = Aim::parse, help_heading = "Tiers")]
+    pub(crate) challenge: Option<Aim>,
+    /// Aim of the tier that reviews.
+    #[arg(long, value_name = "AIM", value_parser = Aim::parse, help_heading = "Tiers")]
+    pub(crate) review: Option<Aim>,
+    /// Aim of the tier that declines.
+    #[arg(long, value_name = "AIM", value_parser = Aim::parse, help_heading = "Tiers")]
+    pub(crate) decline: Option<Aim>,
+    /// What mistakes cost: a TOML file, see docs/costs.md. Modest costs are taken without one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) costs: Option<PathBuf>,
+    /// Where to write the copy of the model. Nothing is written without this and --in-place.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "in_place")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write into the model itself.
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    /// Write what the thresholds do as JSON to standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -842,6 +974,11 @@ fn parse_date(text: &str) -> Result<UnixMillis, String> {
         Ok(ms) if ms != MISSING_I64 => Ok(UnixMillis(ms)),
         _ => Err("expected a date such as 2018-07-25 or an instant such as 2018-07-25T12:00:00Z (UTC where no offset stands)".into()),
     }
+}
+
+fn parse_capacity(text: &str) -> Result<f64, String> {
+    let refused = || format!("expected orders a day above 0, such as 200/day, found {text:?}");
+    orderguard_evaluation::threshold::parse_capacity(text).ok_or_else(refused)
 }
 
 #[cfg(test)]

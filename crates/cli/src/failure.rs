@@ -1,5 +1,5 @@
 //! Why the program stopped, and the exit code that says so: 1 bad data, 2 usage or input and output,
-//! 3 drift where that was to fail.
+//! 3 drift where that was to fail, or a new model that is not to be promoted.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Usage(anyhow::Error),
     /// Nothing is at fault, but orders have drifted from those of training.
     Drift(anyhow::Error),
+    /// Nothing is at fault, but a new model did not prove good enough to take the place of the old one.
+    Kept(anyhow::Error),
 }
 
 /// What every command returns.
@@ -23,14 +25,14 @@ impl Failure {
         ExitCode::from(match self {
             Self::Data(_) => 1,
             Self::Usage(_) => 2,
-            Self::Drift(_) => 3,
+            Self::Drift(_) | Self::Kept(_) => 3,
         })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Data(error) | Self::Usage(error) | Self::Drift(error)) = self;
+        let (Self::Data(error) | Self::Usage(error) | Self::Drift(error) | Self::Kept(error)) = self;
         // Errors here say all in their own line; a source repeats it.
         write!(f, "{error}")
     }

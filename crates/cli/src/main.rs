@@ -3,6 +3,7 @@
 mod args;
 mod assemble;
 mod audit;
+mod candidates;
 mod checkpoint;
 mod commands;
 mod comparison;
@@ -24,10 +25,12 @@ mod output;
 mod overlap;
 mod params_file;
 mod picture;
+mod prequential;
 mod rows;
 mod rules_file;
 mod search;
 mod segments;
+mod selection;
 mod specification;
 mod start;
 mod state_file;
@@ -59,7 +62,9 @@ fn main() -> std::process::ExitCode {
             Command::Reasons(args) => commands::reasons::run(&args, &console),
             Command::VerifyLog(args) => commands::verify_log::run(&args, &console),
             Command::Monitor(args) => commands::monitor::run(&args, &console),
+            Command::Compare(args) => commands::compare::run(&args, &console),
             Command::Tiers(args) => commands::tiers::run(&args, &console),
+            Command::Threshold(args) => commands::threshold::run(&args, &console),
             Command::Schema(args) => commands::schema::run(&args, &console),
             Command::Features(args) => commands::features::run(&args, &console),
             Command::ReplayCheck(args) => commands::replay_check::run(&args, &console),

@@ -2,10 +2,12 @@
 
 use orderguard_dataset::infer::Proposal;
 use orderguard_evaluation::report::{self, AmountTotal, Costs, Data, DataFile, EventCounts, LabelJoin, Rejections};
+use orderguard_evaluation::unresolved::{Young, unresolved as estimate};
 use orderguard_evaluation::{Candidate, Column, Evaluation, Options, Scored};
 use orderguard_features::matrix::Matrix;
 use orderguard_features::schema::{Available, Role, Schema, TimeFormat};
 use orderguard_features::table::{ColumnData, MISSING_I64};
+use orderguard_features::time::UnixMillis;
 use orderguard_inference::calibrate::probability;
 use orderguard_inference::model::{Calibration, Predictor};
 use orderguard_inference::{BatchScratch, RawScorer, Scorer};
@@ -85,6 +87,32 @@ pub(crate) fn evaluate(
         ..Options::default()
     };
     Evaluation::measure(&scored, threshold, &options).bad_data()
+}
+
+/// The section `unresolved`: orders too young for their labels at the end of the data, with their probabilities.
+pub(crate) fn unresolved(
+    orders: &Orders,
+    young: &[u32],
+    probabilities: &[f64],
+    data_end: UnixMillis,
+) -> Option<report::Unresolved> {
+    let days = |from: i64, until: i64| (until - from) as f64 / DAY_MS as f64;
+    let known = orders.labels.known_fraud_at(data_end.0);
+    let time = |row: u32| orders.rows.time[row as usize].0;
+    let is_known: Vec<bool> = young.iter().map(|&row| known[row as usize] == 1).collect();
+    let age_days: Vec<f64> = young.iter().map(|&row| days(time(row), data_end.0)).collect();
+    let amounts = orders.amounts().map(|all| -> Vec<f64> { young.iter().map(|&row| all[row as usize]).collect() });
+    // How late labels came, of frauds that had the time to be learned.
+    let delay = orders.schema.label_delay;
+    let is_resolved = |row: &usize| orders.rows.time[*row].plus(delay) <= data_end && known[*row] == 1;
+    let label_time = |row: usize| Some(orders.labels.label_time[row]).filter(|&time| time != MISSING_I64);
+    let fraud_ages: Vec<f64> = (0..orders.len())
+        .filter(is_resolved)
+        .filter_map(|row| Some(days(time(row as u32), label_time(row)?)))
+        .collect();
+    let young =
+        Young { probability: probabilities, known: &is_known, age_days: &age_days, amounts: amounts.as_deref() };
+    estimate(&young, &fraud_ages)
 }
 
 /// The section `data`.

@@ -90,7 +90,11 @@ impl<'a> Files<'a> {
                 files.write("--log-json", args.log_json.as_deref().filter(|path| *path != Path::new("-")));
             }
             // Nothing is written; but for `state forget`, which changes the state in its place.
-            Command::Evaluate(_) | Command::VerifyLog(_) | Command::Inspect(_) | Command::State(_) => {}
+            Command::Evaluate(_)
+            | Command::Compare(_)
+            | Command::VerifyLog(_)
+            | Command::Inspect(_)
+            | Command::State(_) => {}
             Command::Score(args) => {
                 files.read("--model", Some(&args.model));
                 files.data(&args.data);
@@ -102,6 +106,18 @@ impl<'a> Files<'a> {
                 files.write("--save-state", args.save_state.as_deref());
                 files.write("--output", args.output.as_deref().filter(|path| *path != Path::new("-")));
                 files.write("--audit", args.audit.as_deref().filter(|path| *path != Path::new("-")));
+            }
+            Command::Threshold(args) => {
+                if !args.in_place {
+                    files.read("--model", Some(&args.model));
+                }
+                files.data(&args.data);
+                files.history(&args.history, None);
+                files.tables(&args.tables);
+                files.read("--labels", args.labels.as_deref());
+                files.read("--costs", args.costs.as_deref());
+                files.write("--output", args.output.as_deref());
+                files.write("--in-place", args.in_place.then_some(args.model.as_path()));
             }
             Command::Explain(args) => {
                 files.read("--model", Some(&args.model));

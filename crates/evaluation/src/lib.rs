@@ -7,6 +7,7 @@
 //! [`Evaluation::measure`] gives all figures of one set of orders with their intervals, [`threshold::choose`] the score from which orders are
 //! stopped; [`report::Report`] holds what a run found, and [`terminal::render`] shows it to people.
 
+pub mod compare;
 pub mod confusion;
 pub mod costs;
 pub mod curve;
@@ -24,12 +25,15 @@ pub mod ranking;
 mod replicates;
 pub mod report;
 pub mod scored;
+pub mod selection;
 pub mod slices;
 mod sum;
 pub mod terminal;
 pub mod threshold;
 pub mod tiers;
+pub mod unresolved;
 
+pub use compare::{Comparison, Measure, compare};
 pub use confusion::{Confusion, Value};
 pub use costs::{CostError, CostTable};
 pub use entity::entity_precision_at_k_per_day;
@@ -41,6 +45,7 @@ pub use metrics::{average_precision, brier, log_loss, roc_auc};
 pub use ranking::Ranking;
 pub use report::Report;
 pub use scored::Scored;
+pub use selection::selection;
 pub use slices::Column;
 pub use threshold::{Aim, Choice};
 pub use tiers::{TierFigures, TierValue, tiers};

@@ -76,6 +76,21 @@ impl Replicates {
             self.of.iter().map(|replicates| replicates.iter().filter_map(&figure).collect()).collect();
         interval(figure(&self.own)?, self.schemes, values, self.of.first()?.len(), range)
     }
+
+    /// The interval of the difference to the same replicates of other scores: the other less this.
+    pub(crate) fn interval_of_difference(
+        &self,
+        other: &Self,
+        range: (f64, f64),
+        figure: impl Fn(&Replicate) -> Option<f64>,
+    ) -> Option<Interval> {
+        let differences = |(a, b): (&Vec<Replicate>, &Vec<Replicate>)| {
+            a.iter().zip(b).filter_map(|(a, b)| Some(figure(b)? - figure(a)?)).collect()
+        };
+        let values: Vec<Vec<f64>> = self.of.iter().zip(&other.of).map(differences).collect();
+        let own = figure(&other.own)? - figure(&self.own)?;
+        interval(own, self.schemes, values, self.of.first()?.len(), range)
+    }
 }
 
 /// Of two ways to cluster orders, the variance of a figure is the sum of both less that of their intersection. Of the replicates of

@@ -3,11 +3,14 @@
 // `write!` to a String has a result that says nothing; the few allocations of a page do not matter.
 #![allow(clippy::format_push_string, clippy::format_collect)]
 
+mod comparison;
+mod decide;
 mod figures;
 mod origin;
 mod plot;
 mod words;
 
+use crate::compare::Comparison;
 use crate::evaluation::Evaluation;
 use crate::report::{Report, Schema};
 use words::{clean, wrap};
@@ -59,10 +62,18 @@ pub fn render(report: &Report, style: &Style) -> String {
     page.section("Columns that may know the answer", &origin::leaks(report, style));
     page.section("Rejected rows", &origin::rejections(report, style));
     page.section("Before you believe the figures", &origin::notes(report, style));
+    page.section("Orders that are not resolved", &decide::unresolved(report, style));
+    page.section("Orders whose label was not seen", &decide::selection(report, style));
     page.section("Search", &origin::search(report, style));
     page.section("Figures", &figures::table_of_figures(report, style));
     page.section("Decisions at the threshold", &figures::decisions(report, style));
     page.section("Decisions of the tiers", &figures::tiers(report, style));
+    page.section("In money", &decide::in_money(report, style));
+    page.section("Other thresholds", &decide::thresholds(report, style));
+    page.section("Week by week", &decide::weeks(report, style));
+    page.section("Weakest segments", &decide::segments(report, style));
+    page.section("Kinds of abuse", &decide::kinds(report, style));
+    page.section("Folds that move forward in time", &decide::folds(report, style));
     page.section("Precision at each recall", &plot::precision_recall(report, style));
     page.section("Probability foretold, and fraud that came", &plot::reliability(report, style));
     page.section("What the model looks at", &figures::features(report, style));
@@ -73,6 +84,16 @@ pub fn render(report: &Report, style: &Style) -> String {
 /// What the columns were taken for, as a table; at most 40 columns, then how many more there are. Empty without columns.
 pub fn schema_table(schema: &Schema, style: &Style) -> String {
     origin::schema(schema, style)
+}
+
+/// Two models side by side, the verdict first.
+pub fn render_comparison(comparison: &Comparison, style: &Style) -> String {
+    comparison::text(comparison, style)
+}
+
+/// The thresholds of a part as a table: what each does, and what it saves. Empty where the part has none.
+pub fn threshold_table(figures: &Evaluation, style: &Style) -> String {
+    decide::threshold_table(figures, style)
 }
 
 /// Sections one below the other, an empty line between them; empty ones are left out.

@@ -3,8 +3,12 @@
 use std::fmt;
 
 use crate::confusion::{Confusion, share};
+use crate::costs::CostTable;
 use crate::error::MetricError;
+use crate::measure::cumulated;
+use crate::ranked::Ranked;
 use crate::ranking::{Cut, Ranking};
+use crate::scored::Scored;
 
 /// What a threshold is chosen for. Rates and shares are 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +22,10 @@ pub enum Aim {
     Recall(f64),
     /// The highest F1.
     F1,
+    /// Catch as many frauds as possible while at most so many orders are stopped on a day, on average over the days.
+    Capacity(f64),
+    /// Lose the least money by a cost table.
+    Money,
 }
 
 impl Default for Aim {
@@ -31,21 +39,29 @@ impl Default for Aim {
 }
 
 impl Aim {
-    /// Reads `fpr=0.5%`, `fpr=0.005`, `precision=0.9`, `recall=80%` or `f1`; case and spaces do not matter.
+    /// Reads `fpr=0.5%`, `fpr=0.005`, `precision=0.9`, `recall=80%`, `f1`, `capacity=200/day` or `money`; case and spaces do not
+    /// matter.
     ///
     /// ```
     /// use orderguard_evaluation::threshold::Aim;
     /// assert_eq!(Aim::parse("fpr = 0.5%"), Ok(Aim::FalsePositiveRate(0.005)));
+    /// assert_eq!(Aim::parse("capacity=200/day"), Ok(Aim::Capacity(200.0)));
     /// assert!(Aim::parse("recall=80").is_err());
     /// ```
     ///
     /// # Errors
-    /// When the text is none of these or the share lies outside 0 to 1.
+    /// When the text is none of these, the share lies outside 0 to 1, or the capacity is not above 0.
     pub fn parse(text: &str) -> Result<Self, AimError> {
         let refuse = || AimError { found: text.chars().take(40).collect() };
         let compact: String = text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
         if compact == "f1" {
             return Ok(Self::F1);
+        }
+        if compact == "money" {
+            return Ok(Self::Money);
+        }
+        if let Some(capacity) = compact.strip_prefix("capacity=") {
+            return parse_capacity(capacity).map(Self::Capacity).ok_or_else(refuse);
         }
         let (name, share) = compact.split_once('=').ok_or_else(refuse)?;
         let share = parse_share(share).ok_or_else(refuse)?;
@@ -56,6 +72,13 @@ impl Aim {
             _ => Err(refuse()),
         }
     }
+}
+
+/// Orders a day, such as `200/day` or `200`.
+pub fn parse_capacity(text: &str) -> Option<f64> {
+    let number = text.strip_suffix("/day").unwrap_or(text);
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    number.parse().ok().filter(|&n: &f64| plain && n > 0.0 && n <= 1e12)
 }
 
 /// A share such as `0.005` or `0.5%`. The digits of a percentage are moved before the number is read, so that `0.5%` is the
@@ -76,6 +99,8 @@ impl fmt::Display for Aim {
             Self::Precision(floor) => write!(f, "precision at least {}", Percent(*floor)),
             Self::Recall(floor) => write!(f, "recall at least {}", Percent(*floor)),
             Self::F1 => f.write_str("highest F1"),
+            Self::Capacity(orders) => write!(f, "at most {orders} orders stopped a day"),
+            Self::Money => f.write_str("least money lost"),
         }
     }
 }
@@ -102,7 +127,7 @@ impl fmt::Display for AimError {
         write!(
             f,
             "aim of the threshold: expected fpr=, precision= or recall= with a share from 0 to 1 or 0% to 100% (such as \
-             fpr=0.5%), or f1; found {:?}",
+             fpr=0.5%), capacity= with orders a day above 0 (capacity=200/day), money or f1; found {:?}",
             self.found
         )
     }
@@ -137,6 +162,44 @@ pub fn choose(scores: &[f64], labels: &[u8], aim: Aim) -> Result<Choice, MetricE
     Ok(choose_ranked(&Ranking::new(scores, labels)?, aim))
 }
 
+/// As [`choose`], on all that is known of the orders: [`Aim::Capacity`] needs their days and [`Aim::Money`] their amounts and what
+/// mistakes cost. Where these are not known, `note` says so and the default aim is followed. O(n log n), in parallel.
+pub fn choose_scored(orders: &Scored<'_>, aim: Aim, costs: &CostTable) -> Choice {
+    let ranking = Ranking::from_checked(orders.raw, orders.labels);
+    let cut = if ranking.n_fraud() == 0 {
+        None
+    } else {
+        match aim {
+            Aim::Capacity(a_day) => orders.days.map(|days| within_capacity(&ranking, days, a_day)),
+            Aim::Money => orders.amounts.map(|_| of_least_loss(&ranking, orders, costs)),
+            _ => None,
+        }
+    };
+    match cut {
+        Some(cut) => chosen(&ranking, aim, &cut, None),
+        None => choose_ranked(&ranking, aim),
+    }
+}
+
+fn within_capacity(ranking: &Ranking, days: &[i64], a_day: f64) -> Cut {
+    let mut distinct = days.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let most = a_day * distinct.len() as f64;
+    let first_with_most = |best: Cut, cut: Cut| if cut.tp > best.tp { cut } else { best };
+    let within = ranking.cuts().take_while(|cut| (cut.tp + cut.fp) as f64 <= most);
+    within.reduce(first_with_most).expect("stopping nothing is within every capacity")
+}
+
+fn of_least_loss(ranking: &Ranking, orders: &Scored<'_>, costs: &CostTable) -> Cut {
+    let ranked = Ranked::new(&Scored { days: None, entities: None, weights: None, ..*orders });
+    let (all, _) = cumulated(&ranked, |_, _| ());
+    let mut losses = vec![costs.doing_nothing(&all)];
+    cumulated(&ranked, |_, stopped| losses.push(costs.stopping(&all, stopped)));
+    let cheaper = |best: (Cut, f64), next: (Cut, f64)| if next.1 < best.1 { next } else { best };
+    ranking.cuts().zip(losses).reduce(cheaper).expect("stopping nothing is always a cut").0
+}
+
 /// As [`choose`], for orders that are ranked already. O(distinct scores).
 pub fn choose_ranked(ranking: &Ranking, aim: Aim) -> Choice {
     let (cut, note) = if ranking.n_rows() == 0 {
@@ -155,10 +218,22 @@ pub fn choose_ranked(ranking: &Ranking, aim: Aim) -> Choice {
             Aim::Precision(floor) => at_precision(ranking, floor),
             Aim::Recall(floor) => (at_recall(ranking, floor), None),
             Aim::F1 => (highest_f1(ranking), None),
+            Aim::Capacity(_) | Aim::Money => {
+                let what = if aim == Aim::Money { "amounts in one currency" } else { "times" };
+                let note = format!(
+                    "the aim needs {what}: the threshold is chosen for a false-positive rate of at most {} instead",
+                    Percent(DEFAULT_RATE)
+                );
+                (most_frauds_within(ranking, DEFAULT_RATE), Some(note))
+            }
         }
     };
+    chosen(ranking, aim, &cut, note)
+}
+
+fn chosen(ranking: &Ranking, aim: Aim, cut: &Cut, note: Option<String>) -> Choice {
     Choice {
-        raw_score: place(&cut),
+        raw_score: place(cut),
         aim_text: format!("{aim} in validation"),
         achieved: Confusion {
             tp: cut.tp,
@@ -247,9 +322,17 @@ mod tests {
             ("precision=90%", Aim::Precision(0.9), "precision at least 90 %"),
             ("recall=0.8", Aim::Recall(0.8), "recall at least 80 %"),
             ("F1", Aim::F1, "highest F1"),
+            ("capacity = 200/day", Aim::Capacity(200.0), "at most 200 orders stopped a day"),
+            ("capacity=0.5", Aim::Capacity(0.5), "at most 0.5 orders stopped a day"),
+            ("Money", Aim::Money, "least money lost"),
         ] {
             assert_eq!(Aim::parse(text), Ok(aim));
             assert_eq!(aim.to_string(), shown);
+        }
+        for bad in
+            ["capacity", "capacity=", "capacity=0", "capacity=0/day", "capacity=-1", "capacity=1e3", "capacity=2/week"]
+        {
+            assert!(Aim::parse(bad).is_err(), "{bad:?}");
         }
         for bad in
             ["", "fpr", "fpr=", "fpr=%", "fpr=-1", "fpr=2", "fpr=101%", "fpr=nan", "recall=inf", "f2=0.1", "fpr=1e-3"]

@@ -1,7 +1,8 @@
 //! Everything that is measured of scored orders, on odd sets of them.
 
 use orderguard_evaluation::slices::NO_VALUE;
-use orderguard_evaluation::{Candidate, Column, CostTable, Evaluation, Options, Scored};
+use orderguard_evaluation::threshold::choose_scored;
+use orderguard_evaluation::{Aim, Candidate, Column, CostTable, Evaluation, Options, Scored};
 use proptest::prelude::*;
 
 type Row = (i32, u8, u64, i64, u32);
@@ -121,6 +122,35 @@ proptest! {
     }
 
     #[test]
+    fn aims_of_capacity_and_money_are_the_best_that_can_be_done(rows in rows(1..80), capacity in 1_u32..12) {
+        let data = sample(&rows);
+        let orders = Scored::new(&data.raw, &data.probability, &data.labels)
+            .and_then(|orders| orders.with_amounts(Some(&data.amounts)))
+            .and_then(|orders| orders.with_days(Some(&data.days)))
+            .unwrap();
+        let costs = CostTable::default();
+        prop_assume!(data.labels.contains(&1));
+        let stops = |t: f64| rows.iter().filter(|r| f64::from(r.0) / 4.0 >= t).count() as f64;
+        let catches = |t: f64| rows.iter().filter(|r| f64::from(r.0) / 4.0 >= t && r.1 == 1).count();
+        let mut days = data.days.clone();
+        days.sort_unstable();
+        days.dedup();
+        let a_day = f64::from(capacity) / 2.0;
+        let all: Vec<f64> = data.raw.iter().copied().chain([1e9]).collect();
+        let choice = choose_scored(&orders, Aim::Capacity(a_day), &costs);
+        prop_assert_eq!(&choice.note, &None);
+        let most = a_day * days.len() as f64;
+        prop_assert!(stops(choice.raw_score) <= most);
+        let best = all.iter().filter(|&&t| stops(t) <= most).map(|&t| catches(t)).max().unwrap();
+        prop_assert_eq!(catches(choice.raw_score), best);
+
+        let choice = choose_scored(&orders, Aim::Money, &costs);
+        let loss = |threshold: f64| measure(&rows, threshold).money.unwrap();
+        let found = loss(choice.raw_score);
+        prop_assert!((found.loss - found.best.unwrap().loss).abs() < 1e-9);
+    }
+
+    #[test]
     fn weeks_and_segments_hold_every_order_once(rows in rows(0..400)) {
         let e = measure(&rows, 0.0);
         prop_assert_eq!(e.weeks.iter().map(|week| week.n_rows).sum::<u64>(), rows.len() as u64);
@@ -161,6 +191,15 @@ fn a_segment_is_measured_as_orders_of_their_own() {
     let (whole, part) =
         (alone.intervals.unwrap().average_precision.unwrap(), slice.intervals.unwrap().average_precision.unwrap());
     assert!((whole.low - part.low).abs() < 1e-12 && (whole.high - part.high).abs() < 1e-12, "{whole:?} {part:?}");
+}
+
+#[test]
+fn aims_that_cannot_be_followed_say_so() {
+    let orders = Scored::new(&[1.0, 0.0], &[0.6, 0.5], &[1, 0]).unwrap();
+    let costs = CostTable::default();
+    let note = |aim| choose_scored(&orders, aim, &costs).note.unwrap();
+    assert!(note(Aim::Money).starts_with("the aim needs amounts in one currency: "));
+    assert!(note(Aim::Capacity(3.0)).starts_with("the aim needs times: "));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::console::{Console, peak_rss_bytes, report_style};
 use crate::failure::{Blame, Outcome, data};
 use crate::ingest::{self, Orders};
 use crate::measure::{self, Asked, Measured};
-use crate::{costs_file, model_data, output, segments};
+use crate::{costs_file, model_data, output, segments, selection};
 
 pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
     let start = Instant::now();
@@ -39,7 +39,9 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
 
     let evaluate_start = Instant::now();
     let data_end = args.as_of.or(orders.data_end);
-    let (rows, labels, n_unresolved) = resolved(&orders, data_end);
+    let (mut rows, mut labels, young) = resolved(&orders, data_end);
+    let weighing = selection::Weighing::new(&orders, &args.selection)?;
+    let n_declined = weighing.leave_out(&mut rows, &mut labels);
     let raw = measure::model_scores(&loaded.scorer, &matrix, &rows)?;
     let probabilities = measure::probabilities(&loaded.model.calibration, &raw);
     let part = Measured { rows: &rows, labels: &labels, raw: &raw, probabilities: &probabilities };
@@ -57,6 +59,11 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         // What each decision costs, in the place of one threshold.
         test.money = money_of_tiers(&test.tiers, &costs.table);
     }
+    let young_scores = measure::model_scores(&loaded.scorer, &matrix, &young)?;
+    let young_probabilities = measure::probabilities(&loaded.model.calibration, &young_scores);
+    let young_orders = data_end.and_then(|end| measure::unresolved(&orders, &young, &young_probabilities, end));
+    let weighed =
+        weighing.section(&part, &orders, entities.as_deref(), threshold.raw_score, &costs.table, n_declined)?;
     let names = loaded.model.spec.names();
     let importance: Vec<f64> = loaded.model.reference.iter().map(|reference| reference.importance).collect();
     let limits = |of: Option<UnixMillis>| of.map(report::IsoTime::from);
@@ -73,7 +80,7 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
                 n_rows: test.n_rows,
                 n_fraud: test.n_fraud,
             }),
-            n_unresolved,
+            n_unresolved: young.len() as u64,
             ..Default::default()
         },
         model: Some(report::Model {
@@ -88,6 +95,8 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         test: Some(test),
         threshold: Some(threshold),
         costs: orders.amounts().map(|_| costs.clone()),
+        unresolved: young_orders,
+        selection: weighed,
         notes: orders.remarks.iter().chain(&orders.notes).cloned().collect(),
         ..Report::default()
     };
@@ -122,21 +131,21 @@ fn deciding_threshold(model: &Model) -> Threshold {
     }
 }
 
-/// Labelled orders whose label was due at the end of the data, their labels, and how many were not due yet.
-fn resolved(orders: &Orders, data_end: Option<UnixMillis>) -> (Vec<u32>, Vec<u8>, u64) {
+/// Labelled orders whose label was due at the end of the data, their labels, and the orders that were not due yet.
+pub(crate) fn resolved(orders: &Orders, data_end: Option<UnixMillis>) -> (Vec<u32>, Vec<u8>, Vec<u32>) {
     let has_time = orders.schema.find(Role::Time).is_some();
     // What the shop knew at the end of the data; a fraud that is learned later counts as honest once its label was due.
     let as_of = data_end.map_or(i64::MAX, |end| end.0);
     let known = orders.labels.known_fraud_at(as_of);
-    let (mut rows, mut labels, mut n_unresolved) = (Vec::new(), Vec::new(), 0);
+    let (mut rows, mut labels, mut young) = (Vec::new(), Vec::new(), Vec::new());
     for order in (0..orders.len()).filter(|&order| orders.labels.is_labelled_at(order, as_of)) {
         let due = orders.rows.time[order].plus(orders.schema.label_delay);
         if has_time && data_end.is_some_and(|end| due > end) {
-            n_unresolved += 1;
+            young.push(order as u32);
         } else {
             rows.push(order as u32);
             labels.push(known[order]);
         }
     }
-    (rows, labels, n_unresolved)
+    (rows, labels, young)
 }

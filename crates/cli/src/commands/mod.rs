@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
@@ -13,6 +14,7 @@ pub(crate) mod schema;
 pub(crate) mod score;
 pub(crate) mod simulate;
 pub(crate) mod state;
+pub(crate) mod threshold;
 pub(crate) mod tiers;
 pub(crate) mod train;
 pub(crate) mod verify_log;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use orderguard_dataset::infer::InferError;
 use orderguard_dataset::leaks::Leak;
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
+use orderguard_evaluation::Aim;
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
 use orderguard_features::extract::Extractor;
@@ -17,13 +18,16 @@ use orderguard_features::own::tables::Tables;
 use orderguard_features::schema::{Role, Schema};
 use orderguard_features::state::{State, order_memory};
 use orderguard_features::time::UnixMillis;
+use orderguard_inference::calibrate::probability;
 use orderguard_inference::model::Predictor;
 use orderguard_inference::{RawScorer, scorecard};
 use serde_json::json;
 
 use crate::args::{DataArgs, LearningArgs, SchemaOptions, TrainArgs};
 use crate::assemble::{Card, assemble, earlier_fact, refit};
+use crate::candidates::Chooser;
 use crate::checkpoint::{Checkpoints, Owner};
+use crate::commands::evaluate::resolved;
 use crate::console::{Console, peak_rss_bytes, printable, report_style};
 use crate::failure::{Blame, Failure, Outcome, data, usage};
 use crate::fit;
@@ -36,7 +40,10 @@ use crate::specification::{refuse_card_numbers, refuse_leaks, specify};
 use crate::start::{self, Earlier};
 use crate::watch::Watch;
 use crate::weighing::{self, Facts};
-use crate::{comparison, costs_file, interrupt, key, model_data, output, params_file, search, segments, specification};
+use crate::{
+    comparison, costs_file, interrupt, key, model_data, output, params_file, prequential, search, segments,
+    specification,
+};
 
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Outcome {
     let start = Instant::now();
@@ -154,16 +161,21 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     );
     let watch = Watch::new(console, log, checkpoints(args, &options, &orders, &fit_parts)?);
     interrupt::begin_fit();
-    let fitted = fit::fit(&learner, &options, &fit_parts, args.aim, &watch)?;
+    let mut fitted = fit::fit(&learner, &options, &fit_parts, args.aim, &watch)?;
     if watch.is_stopped() {
         orders.notes.push(format!("stopped by hand after {} trees: the best model so far", fitted.rounds));
     }
+    let folds = args.folds.map(|n_folds| {
+        with_split_input(args, options.seed(), &orders, &key, |input, limits| {
+            prequential::run(n_folds, (input, limits, &parts), &learner, &fit_parts, &fitted, &watch)
+        })
+    });
+    let folds = folds.transpose()?;
     let params: Vec<(String, String)> = options.given().into_iter().chain(fitted.facts.iter().cloned()).collect();
     let fit_seconds = fit_start.elapsed().as_secs_f64();
 
     let evaluate_start = Instant::now();
     let entities = groups.as_deref();
-    let threshold = fitted.threshold.raw_score;
     let chosen_on = &fitted.chosen_on;
     let validation = Measured {
         rows: &chosen_on.rows,
@@ -171,6 +183,16 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         raw: &chosen_on.scores,
         probabilities: &chosen_on.probabilities,
     };
+    let chooser = Chooser::new(&validation, &orders, &costs.table);
+    if matches!(args.aim, Aim::Capacity(_) | Aim::Money) {
+        // These look at more than scores and labels.
+        let choice = chooser.choose(args.aim)?;
+        fitted.threshold.raw_score = choice.raw_score;
+        fitted.threshold.probability = probability(&fitted.calibration, choice.raw_score);
+        fitted.threshold_note = choice.note;
+    }
+    let threshold = fitted.threshold.raw_score;
+    let candidates = chooser.candidates(&fitted.calibration, (&fitted.threshold.aim, threshold))?;
     let asked = Asked { costs: Some(&costs), ..Asked::default() };
     let validation = measure::evaluate(&validation, &orders, entities, threshold, &asked)?;
     let scorer = RawScorer::compile(&fitted.predictor).bad_data()?;
@@ -179,8 +201,17 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     let test = Measured { rows: &parts.test, labels: &parts.test_label, raw: &raw, probabilities: &probabilities };
     let columns = segments::columns(&orders, &parts.test, &key);
     let kinds = args.report.kinds.as_deref().map(|name| segments::kinds(&orders, name, &parts.test)).transpose()?;
-    let asked = Asked { columns: &columns, kinds: kinds.as_ref(), ..asked };
+    let asked = Asked { thresholds: &candidates, columns: &columns, kinds: kinds.as_ref(), ..asked };
     let test = measure::evaluate(&test, &orders, entities, threshold, &asked)?;
+
+    // Orders of the test part's time whose label was not due.
+    let data_end = args.as_of.or(orders.data_end);
+    let (_, _, mut young) = resolved(&orders, data_end);
+    let test_from = parts.boundaries.map(|boundaries| boundaries.test_from);
+    young.retain(|&row| test_from.is_none_or(|from| orders.rows.time[row as usize].0 >= from));
+    let young_scores = measure::raw_scores(&scorer, &matrix, &young)?;
+    let young_probabilities = measure::probabilities(&fitted.calibration, &young_scores);
+    let young_orders = data_end.and_then(|end| measure::unresolved(&orders, &young, &young_probabilities, end));
 
     let data_section = measure::data_section(&orders);
     let currency_note = (data_section.amounts.len() > 1).then(|| {
@@ -216,6 +247,8 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
             note: fitted.threshold_note.clone(),
         }),
         costs: orders.amounts().map(|_| costs.clone()),
+        unresolved: young_orders,
+        folds,
         notes: orders.notes.iter().chain(&currency_note).chain(&fitted.calibration_note).cloned().collect(),
         ..Report::default()
     };

@@ -19,6 +19,7 @@ mod labels;
 mod larger_than_memory;
 mod learning;
 mod life;
+mod measuring;
 mod options;
 mod overwriting;
 mod replay_check;

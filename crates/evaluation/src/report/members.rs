@@ -263,6 +263,27 @@ pub struct Folds {
     pub spread: BTreeMap<String, Option<f64>>,
 }
 
+impl Folds {
+    /// Mean and spread of what the folds found; a figure that a fold does not have is left out of both.
+    pub fn of(folds: Vec<Fold>) -> Self {
+        let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (name, value) in folds.iter().flat_map(|fold| &fold.figures) {
+            values.entry(name.clone()).or_default().extend(value);
+        }
+        let mean_of = |all: &[f64]| (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64);
+        let spread_of = |all: &[f64]| {
+            let mean = mean_of(all).filter(|_| all.len() > 1)?;
+            let squares: f64 = all.iter().map(|value| (value - mean) * (value - mean)).sum();
+            Some((squares / (all.len() - 1) as f64).sqrt())
+        };
+        Self {
+            mean: values.iter().map(|(name, all)| (name.clone(), mean_of(all))).collect(),
+            spread: values.iter().map(|(name, all)| (name.clone(), spread_of(all))).collect(),
+            folds,
+        }
+    }
+}
+
 /// One fold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fold {
@@ -306,4 +327,24 @@ pub struct Costs {
     pub table: CostTable,
     /// The table in words, a sentence an entry.
     pub words: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_without_a_figure_are_left_out_of_its_mean() {
+        let fold = |auc: Option<f64>, precision: Option<f64>| Fold {
+            figures: [("roc_auc".to_owned(), auc), ("average_precision".to_owned(), precision)].into(),
+            ..Fold::default()
+        };
+        let folds = Folds::of(vec![fold(Some(0.5), None), fold(Some(0.75), Some(0.25)), fold(None, None)]);
+        assert_eq!((folds.mean["roc_auc"], folds.mean["average_precision"]), (Some(0.625), Some(0.25)));
+        let spread = folds.spread["roc_auc"].unwrap();
+        assert!((spread - 0.03125_f64.sqrt()).abs() < 1e-15, "{spread}");
+        assert_eq!(folds.spread["average_precision"], None);
+        let none = Folds::of(vec![fold(None, None)]);
+        assert_eq!(none.mean["roc_auc"], None);
+    }
 }
