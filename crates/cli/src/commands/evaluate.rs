@@ -58,6 +58,11 @@ pub(crate) fn run(args: &EvaluateArgs, console: &Console) -> Outcome {
         test.tiers = tiers(&raw, &labels, amounts.as_deref(), Decision::Approve.name(), &bounds).bad_data()?;
         // What each decision costs, in the place of one threshold.
         test.money = money_of_tiers(&test.tiers, &costs.table);
+        if let Some(intervals) = &mut test.intervals {
+            // Those of one threshold, which would stand beside another sum.
+            intervals.at_threshold.loss_reduction = None;
+            intervals.at_threshold.savings = None;
+        }
     }
     let young_scores = measure::model_scores(&loaded.scorer, &matrix, &young)?;
     let young_probabilities = measure::probabilities(&loaded.model.calibration, &young_scores);
