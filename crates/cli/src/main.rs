@@ -46,7 +46,7 @@ use clap::Parser;
 use args::{Args, Command};
 use console::Console;
 
-/// With huge pages, which large tables and many entities are faster on.
+/// Asks the kernel less often than the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
