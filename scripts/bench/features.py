@@ -191,15 +191,13 @@ def live(programs, say):
         path = pathlib.Path(folder) / "orders.csv"
         for what, extra in (("orders alone", ["--orders-only"]), ("all kinds of events", [])):
             subprocess.run([programs / "orderguard", "simulate", "--quiet", "--orders", str(LIVE_ORDERS), "-o", path] + extra, check=True)
-            variants = [("", "1", 1_000), (", without huge pages (MIMALLOC_ALLOW_THP=0)", "0", 1_000)]
-            # The first features of the catalogue alone.
-            variants += [("", "1", first) for first in (30, 60)]
-            for pages, thp, first in variants:
+            # The first features of the catalogue alone, and all.
+            for first in (30, 60, 1_000):
                 words = [programs / "examples/feature_speed", "live", "--data", path, "--threads", 1, "--first", first]
-                runs = (run(words, MIMALLOC_ALLOW_THP=thp) for _ in range(BEST_OF))
+                runs = (run(words) for _ in range(BEST_OF))
                 found = min(runs, key=lambda found: found["features_and_update"]["p99"])
                 say(f"Live, {what}, {found['n_entities']:,} entities in memory, {found['n_features']} features, microseconds, "
-                    f"the run with the best p99 of {BEST_OF}{pages}:")
+                    f"the run with the best p99 of {BEST_OF}:")
                 for step in ("read_order", "extract", "learn", "features_and_update"):
                     say(f"  {step:20} {found[step]}")
 
