@@ -21,11 +21,13 @@ pub(super) fn pattern(schema: &Schema, feature: &Feature) -> Pattern {
         Feature::Amount => plain("the amount is {value}, usually {usual}".into()),
         Feature::Number(name) => plain(format!("{} is {{value}}, usually {{usual}}", words.noun(name))),
         Feature::Category(place) => plain(format!("{} is {{value}}, as in {{share}} of orders", words.place(place))),
-        Feature::Hour => plain("the order came after {value} o'clock, usually after {usual}".into()),
+        Feature::Hour => plain("the order came in the hour from {value}:00, usually from {usual}:00".into()),
         Feature::Weekday => plain("the order came on a {value}".into()),
         Feature::Night => flag("the order came at night".into(), "the order did not come at night".into()),
         Feature::Weekend => flag("the order came on a weekend".into(), "the order came on a working day".into()),
-        Feature::Since(name) => plain(format!("{} was {{value}} before, usually {{usual}}", words.noun(name))),
+        Feature::Since(name) => {
+            plain(format!("{} was {{value}} before the order, usually {{usual}}", words.noun(name)))
+        }
         Feature::Text { function, column } => {
             let noun = words.noun(column);
             let (yes, no) = match function {
@@ -81,13 +83,13 @@ pub(super) fn pattern(schema: &Schema, feature: &Feature) -> Pattern {
         Feature::Network(network) => {
             let text = match network {
                 NetworkFeature::ClusterSize => {
-                    "{value:account/accounts} linked by shared things, usually {usual}".to_owned()
+                    "{value:account/accounts} in a group linked by shared data, usually {usual}".to_owned()
                 }
                 NetworkFeature::ClusterFrauds => {
                     "{value:known fraud/known frauds} of linked accounts, usually {usual}".to_owned()
                 }
                 NetworkFeature::ClusterNewLinks => {
-                    "{value:thing/things} of the order known from other accounts and new for this one, usually {usual}"
+                    "{value:detail/details} of the order known from other accounts and new for this one, usually {usual}"
                         .to_owned()
                 }
                 NetworkFeature::AccountsPer(name) => {
@@ -162,7 +164,7 @@ impl Words<'_> {
         match part {
             EntityPart::Shop => "the whole shop".into(),
             EntityPart::Column(name) => self.noun(name),
-            EntityPart::IpNetwork(_) => "this network".into(),
+            EntityPart::IpNetwork(_) => "this IP network".into(),
             EntityPart::EmailDomain(_) => "this e-mail domain".into(),
             EntityPart::Bin(_) => "this card's issuer".into(),
         }
@@ -263,7 +265,7 @@ impl Words<'_> {
                 format!("a largest {} of {{value}} in {}, {usual}", Self::value(value), those(value.kind))
             }
             Aggregate::ZScore(value) => format!(
-                "this order's {} is {{value}} standard deviations above the mean of {}, {usual}",
+                "the {} of this order against the mean of {}: {{value}} standard deviations, {usual}",
                 Self::value(value),
                 those(value.kind)
             ),
@@ -338,7 +340,7 @@ fn several(role: Option<Role>, part: &EntityPart) -> (&'static str, &'static str
         (Some(Role::BillingAddress), _) => ("billing address", "billing addresses"),
         (Some(Role::ShippingAddress), _) => ("delivery address", "delivery addresses"),
         (Some(Role::Merchant), _) => ("seller", "sellers"),
-        (_, EntityPart::IpNetwork(_)) => ("network", "networks"),
+        (_, EntityPart::IpNetwork(_)) => ("IP network", "IP networks"),
         (_, EntityPart::EmailDomain(_)) => ("e-mail domain", "e-mail domains"),
         (_, EntityPart::Bin(_)) => ("card issuer", "card issuers"),
         _ => ("value", "values"),

@@ -60,7 +60,7 @@ impl Words<'_> {
                 Said::flag("zamówienie złożono w weekend".into(), "zamówienie złożono w dzień roboczy".into(), time())
             }
             Feature::Since(name) => {
-                Said::of(format!("{}: {{value}} wcześniej, zwykle {{usual}}", self.noun(name)), self.noun(name))
+                Said::of(format!("{}: {{value}} przed zamówieniem, zwykle {{usual}}", self.noun(name)), self.noun(name))
             }
             Feature::Text { function, column } => {
                 let noun = self.noun(column);
@@ -188,7 +188,7 @@ impl Words<'_> {
     fn part(&self, part: &EntityPart) -> (String, String) {
         let (of, seen) = match part {
             EntityPart::Shop => ("w całym sklepie", "sklep"),
-            EntityPart::IpNetwork(_) => ("z tej sieci", "tę sieć"),
+            EntityPart::IpNetwork(_) => ("z tej sieci IP", "tę sieć IP"),
             EntityPart::EmailDomain(_) => ("z tą domeną e-mail", "tę domenę e-mail"),
             EntityPart::Bin(_) => ("kartami tego wydawcy", "tego wydawcę kart"),
             EntityPart::Column(name) => match self.role(name) {
@@ -367,7 +367,7 @@ impl Words<'_> {
     fn name_of(&self, part: &EntityPart) -> String {
         match part {
             EntityPart::Shop => "sklep".into(),
-            EntityPart::IpNetwork(_) => "sieć".into(),
+            EntityPart::IpNetwork(_) => "sieć IP".into(),
             EntityPart::EmailDomain(_) => "domena e-mail".into(),
             EntityPart::Bin(_) => "wydawca karty".into(),
             EntityPart::Column(name) => self.noun(name),

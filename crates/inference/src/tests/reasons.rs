@@ -124,8 +124,8 @@ fn words_hold_numbers_of_the_order() {
         (
             "fraud_rate by ip24 over 30d shrink 20",
             0.25,
-            "estimated share of fraud among the orders from this network settled in the last 30 days: 25 %, usually 300 %",
-            "szacowany udział oszustw wśród zamówień z tej sieci rozliczonych w ciągu ostatnich 30 dni: 25 %, zwykle 300 %",
+            "estimated share of fraud among the orders from this IP network settled in the last 30 days: 25 %, usually 300 %",
+            "szacowany udział oszustw wśród zamówień z tej sieci IP rozliczonych w ciągu ostatnich 30 dni: 25 %, zwykle 300 %",
         ),
         (
             "since_last(order) by email",
@@ -142,8 +142,8 @@ fn words_hold_numbers_of_the_order() {
         (
             "fraud_rate by ip24 over 30d",
             0.25,
-            "25 % of the orders from this network settled in the last 30 days were fraud, usually 300 %",
-            "udział oszustw wśród zamówień z tej sieci rozliczonych w ciągu ostatnich 30 dni: 25 %, zwykle 300 %",
+            "25 % of the orders from this IP network settled in the last 30 days were fraud, usually 300 %",
+            "udział oszustw wśród zamówień z tej sieci IP rozliczonych w ciągu ostatnich 30 dni: 25 %, zwykle 300 %",
         ),
         (
             "rate(return per signup) by customer over 90d shrink 10",
