@@ -161,7 +161,7 @@ fn default_features(orders: &Orders, train: &[u32], train_rows: &[u32], tables: 
 fn level<'t>(schema: &Schema, tables: &Tables, source: &PlaceSource, text: &'t str) -> Option<Cow<'t, str>> {
     let role = schema.columns[source.column].role;
     // A level from a table lives as long as the table, which is not as long as the text.
-    own::place(&source.place, role, text, tables).map(|level| Cow::Owned(level.into_owned()))
+    own::place(&source.place, role, text, tables).map(|level| Cow::Owned((*level).to_owned()))
 }
 
 /// Refuses a column of card numbers that a schema file calls a number: its quantiles would stand in the model.

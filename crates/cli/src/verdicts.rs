@@ -75,11 +75,11 @@ impl<'a> Judge<'a> {
     }
 
     /// The name of what decided, as in records.
-    pub(crate) fn ground_name(&self, ground: Ground) -> String {
+    pub(crate) fn ground_name(&self, ground: Ground) -> &str {
         match (self.rules, ground) {
             (Some(rules), _) => rules.ground_name(ground),
-            (None, Ground::Unreadable) => "unreadable".into(),
-            (None, _) => "model".into(),
+            (None, Ground::Unreadable) => "unreadable",
+            (None, _) => "model",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::identity::OrderId;
 use crate::kind::EventKind;
-use crate::parse::CellError;
+use crate::parse::{CellError, is_missing};
 use crate::time::UnixMillis;
 
 /// One value of a live order, as the service has it.
@@ -21,6 +21,43 @@ pub enum Value<'a> {
 impl<'a> From<&'a str> for Value<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(text)
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The value as a cell of a file would have it, trimmed; `None` when missing. A number is written in `room`.
+    pub fn text<'b>(self, room: &'b mut NumberText) -> Option<&'b str>
+    where
+        'a: 'b,
+    {
+        use std::io::Write;
+
+        let text = match self {
+            Self::Missing => return None,
+            Self::Text(text) => text.trim(),
+            Self::Number(x) if x.is_nan() => return None,
+            Self::Number(x) => {
+                let mut free = room.bytes.as_mut_slice();
+                write!(free, "{x}").expect("no number is longer than the room");
+                let n_free = free.len();
+                let used = room.bytes.len() - n_free;
+                std::str::from_utf8(&room.bytes[..used]).expect("a number's decimal form is ASCII")
+            }
+        };
+        (!is_missing(text)).then_some(text)
+    }
+}
+
+/// Room for the decimal form of a number, so that reading one allocates nothing. The longest, of the smallest negative
+/// number, has 327 bytes and up to 17 digits.
+#[derive(Clone, Debug)]
+pub struct NumberText {
+    bytes: [u8; 352],
+}
+
+impl Default for NumberText {
+    fn default() -> Self {
+        Self { bytes: [0; 352] }
     }
 }
 

@@ -15,7 +15,7 @@ pub use error::ExtractorError;
 pub use read::Binding;
 
 use crate::calendar::LocalClock;
-use crate::event::{Event, OrderError};
+use crate::event::{Event, NumberText, OrderError};
 use crate::identity::IdentityKey;
 use crate::kernel::{self, LabelNews, Occurrence, Plan};
 use crate::kind::EventKind;
@@ -29,7 +29,7 @@ use crate::state::{State, is_gone};
 use crate::table::MISSING_I64;
 use compile::FIRST_VALUE;
 use own::{Own, point_columns};
-use read::{Cells, NumberText};
+use read::Cells;
 
 /// The most columns that are counted over, linked by or counted in.
 pub const MAX_KEY_SOURCES: usize = 64;
@@ -83,11 +83,12 @@ pub(crate) enum HistoryValue {
 
 impl HistoryValue {
     /// The columns that it reads.
-    pub(crate) fn columns(&self) -> Vec<usize> {
-        match self {
-            Self::Number(column) | Self::Level { column, .. } => vec![*column],
+    pub(crate) fn columns(&self) -> impl Iterator<Item = usize> {
+        let (first, second) = match self {
+            Self::Number(column) | Self::Level { column, .. } => (*column, None),
             Self::Place(point) => point_columns(point),
-        }
+        };
+        [first].into_iter().chain(second)
     }
 
     fn of_event(&self, cells: &Cells<'_>, tables: &Tables) -> Result<i64, OrderError> {

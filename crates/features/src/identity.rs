@@ -3,12 +3,13 @@
 //! A plain hash of an e-mail address can be guessed; a keyed one cannot without the key. 64 bits keep state small: among
 //! 100 million entities of a kind, two share a hash with a probability of about 0.03 %.
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::own::spelling::{Made, Spelling};
 use crate::own::{address, email, ip, phone};
 use crate::schema::Role;
 
@@ -143,17 +144,23 @@ impl IdentityKey {
 /// international prefix and extension ([`phone::spelling`]). IP: its usual notation, also for one that was stored as a number
 /// or inside version 6 ([`ip::parse`]). Addresses: words without case, diacritics and abbreviations, numbers first
 /// ([`address::spelling`]). Others: as they are, trimmed.
-pub fn canonical(role: Role, text: &str) -> Cow<'_, str> {
+pub fn canonical(role: Role, text: &str) -> Spelling<'_> {
     let text = text.trim();
     match role {
         Role::Card if text.contains([' ', '-']) => {
-            Cow::Owned(text.chars().filter(|c| !matches!(c, ' ' | '-')).collect())
+            let mut card = Made::new();
+            text.split([' ', '-']).for_each(|part| card.push_str(part));
+            Spelling::Made(card)
         }
         Role::Email => email::spelling(text),
-        Role::Phone => Cow::Owned(phone::spelling(text)),
-        Role::Ip => ip::parse(text).map_or(Cow::Borrowed(text), |ip| Cow::Owned(ip.to_string())),
-        Role::BillingAddress | Role::ShippingAddress => Cow::Owned(address::spelling(text)),
-        _ => Cow::Borrowed(text),
+        Role::Phone => Spelling::Made(phone::spelling(text)),
+        Role::Ip => ip::parse(text).map_or(Spelling::Given(text), |ip| {
+            let mut made = Made::new();
+            write!(made, "{ip}").expect("takes all text");
+            Spelling::Made(made)
+        }),
+        Role::BillingAddress | Role::ShippingAddress => Spelling::Made(address::spelling(text)),
+        _ => Spelling::Given(text),
     }
 }
 

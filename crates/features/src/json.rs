@@ -42,8 +42,8 @@ pub enum Value {
 pub type Fault = (usize, JsonFault);
 
 /// Calls `found(key, value, position)` for each member of the object in `line`, keys decoded. A fault that `found`
-/// returns ends the walk. Arrays and objects are passed over. Allocates nothing, once `scratch` is long enough for keys with escapes;
-/// nested values cost a byte for each open bracket. O(line).
+/// returns ends the walk. Arrays and objects are passed over. Allocates nothing, once `scratch` is long enough for keys with escapes
+/// and has a byte for each bracket that is open at a time. O(line).
 ///
 /// # Errors
 /// Where the text is no object, and what was expected there.
@@ -67,7 +67,7 @@ pub fn members(
         walk.skip_space();
         walk.eat(b':', "`:`")?;
         walk.skip_space();
-        let value = walk.value()?;
+        let value = walk.value(scratch)?;
         found(decode(&line[key], scratch), value, key_at).map_err(|fault| (key_at, fault))?;
         walk.skip_space();
         match walk.peek() {
@@ -193,11 +193,11 @@ impl Walk<'_> {
         }
     }
 
-    fn value(&mut self) -> Result<Value, Fault> {
+    fn value(&mut self, scratch: &mut String) -> Result<Value, Fault> {
         let start = self.at;
         match self.peek() {
             Some(b'"') => self.string("a string").map(Value::Text),
-            Some(b'{' | b'[') => self.nested(),
+            Some(b'{' | b'[') => self.nested(scratch),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
                 // NaN and Infinity are no JSON, but Python writes them; what they mean is for the column to say.
@@ -249,19 +249,19 @@ impl Walk<'_> {
     }
 
     /// Passes over an array or object. Brackets must pair; commas and colons inside are not checked, since nothing is
-    /// taken from there. No recursion, so depth costs a byte each.
-    fn nested(&mut self) -> Result<Value, Fault> {
-        let mut closers = Vec::new();
+    /// taken from there. No recursion: `closers` holds what closes the open ones.
+    fn nested(&mut self, closers: &mut String) -> Result<Value, Fault> {
+        closers.clear();
         loop {
             match self.peek() {
                 Some(b'"') => {
                     self.string("a string")?;
                     continue;
                 }
-                Some(b'{') => closers.push(b'}'),
-                Some(b'[') => closers.push(b']'),
+                Some(b'{') => closers.push('}'),
+                Some(b'[') => closers.push(']'),
                 Some(byte @ (b'}' | b']')) => {
-                    if closers.pop() != Some(byte) {
+                    if closers.pop() != Some(char::from(byte)) {
                         return self.expected("the bracket that was opened last to close");
                     }
                     if closers.is_empty() {

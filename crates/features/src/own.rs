@@ -16,18 +16,19 @@ mod fold;
 pub mod geo;
 pub mod ip;
 pub mod phone;
+pub mod spelling;
 pub mod tables;
 mod text;
 
-use std::borrow::Cow;
-
 pub use geo::km;
+pub use spelling::Spelling;
 pub use tables::Tables;
 
 use crate::language::feature::{Place, TextFunction};
 use crate::language::resolve::Derive;
 use crate::parse::is_missing;
 use crate::schema::Role;
+use spelling::Made;
 
 /// A property of one text; NaN where it is missing or the function makes no sense for the role or the text.
 ///
@@ -98,38 +99,40 @@ pub fn similarity(a_role: Role, a: &str, b_role: Role, b: &str) -> f32 {
 /// Countries are in upper case, and a three-letter code is that of two letters (`usa` is `US`); a text of a column is itself
 /// otherwise, trimmed. A place that a table could say may also come
 /// from a column that has it (`ip.country` from a column of role `ip_country`): then the text is the level.
-pub fn place<'a>(place: &Place, role: Role, text: &'a str, tables: &'a Tables) -> Option<Cow<'a, str>> {
+pub fn place<'a>(place: &Place, role: Role, text: &'a str, tables: &'a Tables) -> Option<Spelling<'a>> {
     let text = text.trim();
     if is_missing(text) {
         return None;
     }
     let bins = || tables.bins()?.find(role, text);
     match (place, role) {
-        (Place::IpCountry, Role::Ip) => tables.geo()?.country(ip::parse(text)?).map(Cow::Borrowed),
+        (Place::IpCountry, Role::Ip) => tables.geo()?.country(ip::parse(text)?).map(Spelling::Given),
         (Place::BinCountry, Role::Card | Role::Bin) => bins()?.country.map(country_level),
-        (Place::BinKind, Role::Card | Role::Bin) => bins()?.kind.map(Cow::Borrowed),
-        (Place::PhoneCountry, Role::Phone) => phone::Phone::parse(text)?.country().map(Cow::Borrowed),
+        (Place::BinKind, Role::Card | Role::Bin) => bins()?.kind.map(Spelling::Given),
+        (Place::PhoneCountry, Role::Phone) => phone::Phone::parse(text)?.country().map(Spelling::Given),
         (Place::EmailDomain, Role::Email) => email::email_domain(text),
-        (Place::AgentFamily, Role::UserAgent) => Some(Cow::Borrowed(agent::Agent::parse(text)?.family)),
-        (Place::AgentSystem, Role::UserAgent) => Some(Cow::Borrowed(agent::Agent::parse(text)?.system)),
+        (Place::AgentFamily, Role::UserAgent) => Some(Spelling::Given(agent::Agent::parse(text)?.family)),
+        (Place::AgentSystem, Role::UserAgent) => Some(Spelling::Given(agent::Agent::parse(text)?.system)),
         (_, Role::IpCountry | Role::CardCountry | Role::BillingCountry | Role::ShippingCountry) => {
             Some(country_level(text))
         }
-        _ => Some(Cow::Borrowed(text)),
+        _ => Some(Spelling::Given(text)),
     }
 }
 
 /// A country in its one spelling.
-fn country_level(text: &str) -> Cow<'_, str> {
+fn country_level(text: &str) -> Spelling<'_> {
     let text = upper(text);
-    country::alpha_2(&text).map_or(text, Cow::Borrowed)
+    country::alpha_2(&text).map_or(text, Spelling::Given)
 }
 
-fn upper(text: &str) -> Cow<'_, str> {
+fn upper(text: &str) -> Spelling<'_> {
     if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase()) {
-        Cow::Borrowed(text)
+        Spelling::Given(text)
     } else {
-        Cow::Owned(text.to_uppercase())
+        let mut upper = Made::new();
+        text.chars().flat_map(char::to_uppercase).for_each(|c| upper.push(c));
+        Spelling::Made(upper)
     }
 }
 
@@ -140,10 +143,10 @@ pub fn point(ip_text: &str, tables: &Tables) -> Option<(f64, f64)> {
 
 /// The text that becomes an entity's key: the network of an IP address, the registrable domain of an e-mail address, the BIN of
 /// a card, or the identifier in its one spelling ([`canonical`](crate::identity::canonical)). `None` where there is none.
-pub fn derive_key_text(derive: Derive, role: Role, text: &str) -> Option<Cow<'_, str>> {
+pub fn derive_key_text(derive: Derive, role: Role, text: &str) -> Option<Spelling<'_>> {
     match derive {
         Derive::None => Some(crate::identity::canonical(role, text)).filter(|spelling| !spelling.is_empty()),
-        Derive::IpNetwork => ip::ip_network(text).map(Cow::Owned),
+        Derive::IpNetwork => ip::ip_network(text).map(Spelling::Made),
         Derive::EmailDomain => email::email_domain(text),
         Derive::Bin => card::bin(role, text),
     }

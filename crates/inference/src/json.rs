@@ -137,7 +137,7 @@ impl OrderReader {
 }
 
 /// An empty list for values of another lifetime in the same memory: collecting what a list of values of one layout gave takes its
-/// memory over (a test counts allocations).
+/// memory over (`tests/allocation` counts allocations).
 fn again<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.clear();
     values.into_iter().map(|_| Value::Missing).collect()

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use orderguard_features::event::{OrderError, Value};
+use orderguard_features::event::{NumberText, OrderError, Value};
 use orderguard_features::identity::{EntityKey, IdentityKey};
 use orderguard_features::language::feature::{EntityPart, Feature, History, is_first_seen};
 use orderguard_features::language::resolve;
@@ -149,7 +149,8 @@ pub struct RuleSet {
 /// A list whose identifiers are hashed as those of orders are.
 #[derive(Clone, Debug)]
 pub struct BoundList {
-    name: String,
+    /// `list NAME`: how decisions name it.
+    ground_name: String,
     column: usize,
     role: Role,
     trusted: bool,
@@ -217,12 +218,12 @@ impl RuleSet {
     }
 
     /// Name of what made a decision: `model`, `list NAME`, `first order`, `unreadable`.
-    pub fn ground_name(&self, ground: Ground) -> String {
+    pub fn ground_name(&self, ground: Ground) -> &str {
         match ground {
-            Ground::Model => "model".into(),
-            Ground::List(at) => format!("list {}", self.lists.get(at).map_or("", |list| list.name.as_str())),
-            Ground::FirstOrder => "first order".into(),
-            Ground::Unreadable => "unreadable".into(),
+            Ground::Model => "model",
+            Ground::List(at) => self.lists.get(at).map_or("list", |list| &list.ground_name),
+            Ground::FirstOrder => "first order",
+            Ground::Unreadable => "unreadable",
         }
     }
 
@@ -247,7 +248,13 @@ impl BoundList {
             let found = key.entity(column.role, id);
             keys.insert(found.ok_or_else(|| RulesError::NoIdentifier { list: list.name.clone(), at })?);
         }
-        Ok(Self { name: list.name.clone(), column: at, role: column.role, trusted: list.trusted, keys })
+        Ok(Self {
+            ground_name: format!("list {}", list.name),
+            column: at,
+            role: column.role,
+            trusted: list.trusted,
+            keys,
+        })
     }
 
     /// Position of its column in the model's schema.
@@ -316,7 +323,7 @@ impl Decider {
         let bound = RuleSet::bind(rules, model, scorer.extractor().key())?;
         let position = |(list, given): (&BoundList, &EntityList)| {
             let found = names.iter().position(|name| *name == model.schema.columns[list.column].name);
-            found.ok_or_else(|| RulesError::NotAnEntity { list: list.name.clone(), column: given.column.clone() })
+            found.ok_or_else(|| RulesError::NotAnEntity { list: given.name.clone(), column: given.column.clone() })
         };
         let positions = bound.lists.iter().zip(&rules.lists).map(position).collect::<Result<_, _>>()?;
         Ok(Self { scorer, rules: bound, positions, shadow: None })
@@ -341,7 +348,7 @@ impl Decider {
     }
 
     /// As [`RuleSet::ground_name`].
-    pub fn ground_name(&self, ground: Ground) -> String {
+    pub fn ground_name(&self, ground: Ground) -> &str {
         self.rules.ground_name(ground)
     }
 
@@ -364,12 +371,10 @@ impl Decider {
     /// Whether a list holds the order's entity.
     fn is_listed(&self, at: usize, values: &[Value<'_>]) -> bool {
         let (list, key) = (&self.rules.lists[at], self.scorer.extractor().key());
-        match values.get(self.positions[at]) {
-            Some(Value::Text(text)) => list.holds(key, text),
-            // A whole number is an identifier too.
-            Some(Value::Number(x)) => list.holds(key, &x.to_string()),
-            _ => false,
-        }
+        let mut room = NumberText::default();
+        // A whole number is an identifier too.
+        let id = values.get(self.positions[at]).and_then(|value| value.text(&mut room));
+        id.is_some_and(|id| list.holds(key, id))
     }
 }
 

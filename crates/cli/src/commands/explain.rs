@@ -68,7 +68,7 @@ pub(crate) fn run(args: &ExplainArgs, console: &Console) -> Outcome {
         score,
         decision,
         ground,
-        rule: judge.ground_name(ground),
+        rule: judge.ground_name(ground).to_owned(),
         expected: reasoner.explainer().expected(),
         expected_probability: reasoner.explainer().expected_probability(),
         threshold: loaded.scorer.bound(score.raw_score),

@@ -54,17 +54,22 @@ pub(crate) fn run(args: &ScoreArgs, console: &Console) -> Outcome {
     if let (Some((number, hash)), Some(path)) = (last, &args.audit) {
         console.note(&format!("{}: {number} records; the last one has the hash {hash}", path.display()));
     }
-    report_rejections(&orders, console);
+    report_rejections(&orders, &judge, console);
     Ok(())
 }
 
-fn report_rejections(orders: &Orders, console: &Console) {
+/// What is said of a row that cannot be read: without rules nothing was decided.
+fn unread(judge: &Judge<'_>) -> &'static str {
+    if judge.has_rules() { judge.unread().name() } else { "error" }
+}
+
+fn report_rejections(orders: &Orders, judge: &Judge<'_>, console: &Console) {
     let rejections = &orders.outcome.rejections;
     for rejection in rejections.first.iter().take(10) {
         console.note(&format!("{}: {rejection}", orders.outcome.files[rejection.source as usize]));
     }
     if rejections.count() > 10 {
-        console.note(&format!("{} rows were rejected; they have the decision `error`", rejections.count()));
+        console.note(&format!("{} rows were rejected; they have the decision `{}`", rejections.count(), unread(judge)));
     }
 }
 
@@ -87,7 +92,7 @@ fn write_scores(
     // Of files of events nothing is scored.
     let is_of_orders = |&(source, _): &(u32, u64)| !orders.outcome.is_events[source as usize];
     let rejected: Vec<(u32, u64)> = orders.outcome.rejections.places.iter().copied().filter(is_of_orders).collect();
-    let unread = if judge.has_rules() { judge.unread().name() } else { "error" };
+    let unread = unread(judge);
     for place in in_input_order(table, &rejected) {
         match place {
             Place::Row(row) => {
@@ -96,11 +101,11 @@ fn write_scores(
                 let (raw, probability) = (score.raw_score.to_string(), score.probability.to_string());
                 let rule = with_rule.map(|_| judge.ground_name(ground));
                 let cells = [raw.as_str(), probability.as_str(), decision.name()];
-                write(&table.line[row].to_string(), id_text, cells, rule.as_deref())?;
+                write(&table.line[row].to_string(), id_text, cells, rule)?;
             }
             Place::Rejected(line) => {
                 let rule = with_rule.map(|_| judge.ground_name(Ground::Unreadable));
-                write(&line.to_string(), id.map(|_| ""), ["", "", unread], rule.as_deref())?;
+                write(&line.to_string(), id.map(|_| ""), ["", "", unread], rule)?;
             }
         }
     }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::read::{Cells, NumberText};
+use super::read::Cells;
 use crate::calendar::LocalTime;
-use crate::event::OrderError;
+use crate::event::{NumberText, OrderError};
 use crate::language::feature::{Feature, TextFunction};
 use crate::language::resolve::{self, PlaceSource, PointSource, ResolveError, TablesPresent};
 use crate::language::spec::FeatureSpec;
@@ -113,7 +113,10 @@ impl Own {
             Self::Clock(_) => Vec::new(),
             Self::Similarity(a, b) => vec![*a, *b],
             Self::Mismatch(a, b) => vec![a.column, b.column],
-            Self::Km(a, b) => point_columns(a).into_iter().chain(point_columns(b)).collect(),
+            Self::Km(a, b) => {
+                let (a, b) = (point_columns(a), point_columns(b));
+                [a.0, b.0].into_iter().chain(a.1).chain(b.1).collect()
+            }
         }
     }
 
@@ -156,10 +159,11 @@ impl Own {
     }
 }
 
-pub(crate) fn point_columns(point: &PointSource) -> Vec<usize> {
+/// The one or two columns that a place is read from.
+pub(crate) fn point_columns(point: &PointSource) -> (usize, Option<usize>) {
     match *point {
-        PointSource::Columns { latitude, longitude } => vec![latitude, longitude],
-        PointSource::Ip { column } => vec![column],
+        PointSource::Columns { latitude, longitude } => (latitude, Some(longitude)),
+        PointSource::Ip { column } => (column, None),
     }
 }
 

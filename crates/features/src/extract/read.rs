@@ -1,7 +1,7 @@
 //! From a raw record to a validated event.
 
 use super::Extractor;
-use crate::event::{Event, OrderError, Value, currency_code};
+use crate::event::{Event, NumberText, OrderError, Value, currency_code};
 use crate::kind::EventKind;
 use crate::language::resolve::PointSource;
 use crate::own::{self, Tables};
@@ -158,7 +158,7 @@ impl Extractor {
             }
         }
         for (index, value) in self.values.iter().enumerate() {
-            if value.columns().iter().all(|&column| self.is_known(column, event.kind)) {
+            if value.columns().all(|column| self.is_known(column, event.kind)) {
                 event.values[super::FIRST_VALUE + index] = value.of_event(&cells, &self.tables)?;
             }
         }
@@ -203,7 +203,7 @@ impl<'a> Cells<'a> {
     where
         'a: 'b,
     {
-        as_text(self.value(column), scratch)
+        self.value(column).text(scratch)
     }
 
     pub(super) fn number(&self, column: usize) -> Result<f64, OrderError> {
@@ -247,34 +247,4 @@ impl<'a> Cells<'a> {
             PointSource::Ip { column } => self.text(column, &mut scratch).and_then(|text| own::point(text, tables)),
         })
     }
-}
-
-/// Room for the decimal form of a number, so that reading one allocates nothing. The longest, of the smallest negative
-/// number, has 327 bytes and up to 17 digits.
-pub(super) struct NumberText {
-    bytes: [u8; 352],
-}
-
-impl Default for NumberText {
-    fn default() -> Self {
-        Self { bytes: [0; 352] }
-    }
-}
-
-/// The value as trimmed text, `None` when missing.
-fn as_text<'a>(value: Value<'a>, scratch: &'a mut NumberText) -> Option<&'a str> {
-    let text = match value {
-        Value::Missing => return None,
-        Value::Text(text) => text.trim(),
-        Value::Number(x) if x.is_nan() => return None,
-        Value::Number(x) => {
-            use std::io::Write;
-            let mut room = scratch.bytes.as_mut_slice();
-            write!(room, "{x}").expect("no number is longer than the room");
-            let free = room.len();
-            let used = scratch.bytes.len() - free;
-            std::str::from_utf8(&scratch.bytes[..used]).expect("a number's decimal form is ASCII")
-        }
-    };
-    (!parse::is_missing(text)).then_some(text)
 }

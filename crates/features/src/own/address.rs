@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::distance::Pattern;
 use super::fold::{self, Replacement, Sink, Word, Words};
+use super::spelling::Made;
 
 /// The long form of the commonest abbreviations, as they stand after folding; of German street names ending in `str` too
 /// (`Hauptstr.`). Where one abbreviation has several meanings (`st` is also saint) it still always becomes the same word, and
@@ -60,9 +61,8 @@ fn long_form(word: &[u8]) -> Option<Replacement> {
 /// One spelling for the ways in which the same address is written: lower case, Latin letters without diacritics,
 /// anything but letters and digits is one space, abbreviations of street words in their long form, numbers first (so
 /// that `Hauptstr. 5` is `5 Hauptstraße`). Numbers keep their order, and so do words. Empty where no letter or digit is.
-pub fn spelling(text: &str) -> String {
-    let mut spelling =
-        Spelling { numbers: String::with_capacity(16), words: String::with_capacity(text.len() + 16), start: 0 };
+pub fn spelling(text: &str) -> Made {
+    let mut spelling = Spelling { numbers: Made::new(), words: Made::new(), start: 0 };
     fold::words(text, &mut spelling);
     let Spelling { mut numbers, words, .. } = spelling;
     if !numbers.is_empty() && !words.is_empty() {
@@ -73,8 +73,8 @@ pub fn spelling(text: &str) -> String {
 }
 
 struct Spelling {
-    numbers: String,
-    words: String,
+    numbers: Made,
+    words: Made,
     /// Where the current word begins in `words`.
     start: usize,
 }
@@ -92,11 +92,11 @@ impl Sink for Spelling {
         let part = std::str::from_utf8(part).expect("ASCII letters or digits");
         let from = self.words.len();
         self.push(part);
-        self.words[from..].make_ascii_lowercase();
+        self.words.make_ascii_lowercase(from);
     }
 
     fn end_word(&mut self) -> ControlFlow<()> {
-        let word = &self.words[self.start..];
+        let word = self.words.tail(self.start);
         if word.chars().next().is_some_and(char::is_numeric) {
             if !self.numbers.is_empty() {
                 self.numbers.push(' ');
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(spelling("5 Main St"), "5 main street");
         assert_ne!(spelling("5 Main St"), spelling("6 Main St"));
         assert_ne!(spelling("5 Main St, flat 7"), spelling("7 Main St, flat 5"), "numbers keep their order");
-        assert_eq!((spelling(" - "), spelling("12"), spelling("Elm")), (String::new(), "12".into(), "elm".into()));
+        assert_eq!((&*spelling(" - "), &*spelling("12"), &*spelling("Elm")), ("", "12", "elm"));
         assert!(similarity("", "5 Main St").is_nan() && similarity("5 Main St", "--").is_nan());
     }
 

@@ -2,8 +2,9 @@
 //! that issued the card, its kind and its brand.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use super::spelling::{Made, Spelling};
 use crate::schema::Role;
 
 /// Digits of a BIN as a key: what was issued before 2022 is told apart by six (ISO/IEC 7812-1:2017 has eight).
@@ -13,17 +14,17 @@ const MAX_DIGITS: usize = 8;
 
 /// The first six digits of a card number, masked (`411111******1111`) or not; of a BIN column, its six to eight digits.
 /// `None` where they are not there: a card column may hold tokens, which have no BIN.
-pub fn bin(role: Role, text: &str) -> Option<Cow<'_, str>> {
+pub fn bin(role: Role, text: &str) -> Option<Spelling<'_>> {
     let text = text.trim();
     if role == Role::Bin && (KEY_DIGITS..=MAX_DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
     {
-        return Some(Cow::Borrowed(text));
+        return Some(Spelling::Given(text));
     }
     let digits = Digits::read(role, text)?;
     let n = if role == Role::Bin { digits.n } else { KEY_DIGITS };
     match text.get(..n) {
-        Some(start) if start.bytes().all(|b| b.is_ascii_digit()) => Some(Cow::Borrowed(start)),
-        _ => Some(Cow::Owned(digits.first(n))),
+        Some(start) if start.bytes().all(|b| b.is_ascii_digit()) => Some(Spelling::Given(start)),
+        _ => Some(Spelling::Made(digits.first(n))),
     }
 }
 
@@ -58,8 +59,9 @@ impl Digits {
         (plausible && n >= KEY_DIGITS).then(|| Self { value: value * 10_u32.pow((MAX_DIGITS - n) as u32), n })
     }
 
-    fn first(&self, n: usize) -> String {
-        let mut digits = format!("{:08}", self.value);
+    fn first(&self, n: usize) -> Made {
+        let mut digits = Made::new();
+        write!(digits, "{:08}", self.value).expect("takes all text");
         digits.truncate(n);
         digits
     }

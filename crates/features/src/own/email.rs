@@ -1,10 +1,10 @@
 //! E-mail addresses: syntax, domain, one spelling per mailbox, likeness to a name.
 
-use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::distance::Pattern;
 use super::fold::{Word, Words};
+use super::spelling::{Made, Spelling};
 
 /// Longest address (RFC 5321, section 4.5.3.1.3, less the two angle brackets).
 const MAX_ADDRESS: usize = 254;
@@ -155,7 +155,7 @@ impl Domain {
 /// use orderguard_features::own::email::email_domain;
 /// assert_eq!(email_domain("Ann@Mail.Shop.co.uk").as_deref(), Some("shop.co.uk"));
 /// ```
-pub fn email_domain(text: &str) -> Option<Cow<'_, str>> {
+pub fn email_domain(text: &str) -> Option<Spelling<'_>> {
     let email = Email::split(text)?;
     let domain = Domain::new(email.domain)?;
     let registrable = domain.registrable();
@@ -164,44 +164,60 @@ pub fn email_domain(text: &str) -> Option<Cow<'_, str>> {
         && let Some(tail) = email.domain.get(start..)
         && tail == registrable
     {
-        return Some(Cow::Borrowed(tail));
+        return Some(Spelling::Given(tail));
     }
-    Some(Cow::Owned(registrable.to_owned()))
+    let mut made = Made::new();
+    made.push_str(registrable);
+    Some(Spelling::Made(made))
 }
 
 /// One spelling for the ways to write the address of one mailbox: lower case, no `+tag`, and for Google's mail, which
 /// documents that it ignores dots and has two domains, neither dots nor `googlemail.com`. A text that is no address is in
 /// lower case.
-pub fn spelling(text: &str) -> Cow<'_, str> {
+pub fn spelling(text: &str) -> Spelling<'_> {
     let text = text.trim();
     let Some(email) = Email::split(text) else { return lower(text) };
     let domain = email.domain.strip_suffix('.').unwrap_or(email.domain);
     let google = domain.eq_ignore_ascii_case("gmail.com") || domain.eq_ignore_ascii_case("googlemail.com");
     let mailbox = email.mailbox();
     if google && (mailbox.contains('.') || domain.len() != "gmail.com".len()) && mailbox.contains(|c| c != '.') {
-        let mut spelling: String = mailbox.chars().filter(|&c| c != '.').flat_map(char::to_lowercase).collect();
+        let mut spelling = Made::new();
+        mailbox.chars().filter(|&c| c != '.').flat_map(char::to_lowercase).for_each(|c| spelling.push(c));
         spelling.push_str("@gmail.com");
-        return Cow::Owned(spelling);
+        return Spelling::Made(spelling);
     }
     if mailbox.len() == email.local.len() && domain.len() == email.domain.len() {
         return lower(text);
     }
-    let mut spelling = String::with_capacity(mailbox.len() + 1 + domain.len());
-    spelling.push_str(mailbox);
-    spelling.push('@');
-    spelling.push_str(domain);
-    match lower(&spelling) {
-        Cow::Owned(lower) => Cow::Owned(lower),
-        Cow::Borrowed(_) => Cow::Owned(spelling),
+    Spelling::Made(lower_of(&[mailbox, "@", domain]))
+}
+
+fn lower(text: &str) -> Spelling<'_> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        Spelling::Given(text)
+    } else {
+        Spelling::Made(lower_of(&[text]))
     }
 }
 
-fn lower(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(text.to_lowercase())
+/// Parts of a text, one behind the other, in lower case.
+fn lower_of(parts: &[&str]) -> Made {
+    let mut lower = Made::new();
+    if parts.iter().any(|part| part.contains('Σ')) {
+        // The one letter whose lower case depends on what stands around it.
+        lower.push_str(&parts.concat().to_lowercase());
+        return lower;
     }
+    for part in parts {
+        if part.is_ascii() {
+            let from = lower.len();
+            lower.push_str(part);
+            lower.make_ascii_lowercase(from);
+        } else {
+            part.chars().flat_map(char::to_lowercase).for_each(|c| lower.push(c));
+        }
+    }
+    lower
 }
 
 /// How well a local part fits a person's name, 0 to 1; NaN when the name has no letters or the text is no address.
@@ -359,7 +375,7 @@ mod tests {
         ] {
             assert_eq!(email_domain(text).as_deref(), expected, "{text}");
         }
-        assert!(matches!(email_domain("a@mail.shop.example"), Some(Cow::Borrowed("shop.example"))));
+        assert!(matches!(email_domain("a@mail.shop.example"), Some(Spelling::Given("shop.example"))));
     }
 
     #[test]
@@ -377,7 +393,7 @@ mod tests {
         assert_eq!(spelling("+1@shop.example"), "+1@shop.example");
         assert_eq!(spelling("...@gmail.com"), "...@gmail.com");
         assert_eq!(spelling("No Address"), "no address");
-        assert!(matches!(spelling("ann@shop.example"), Cow::Borrowed(_)));
+        assert!(matches!(spelling("ann@shop.example"), Spelling::Given(_)));
     }
 
     #[test]
@@ -407,11 +423,11 @@ mod tests {
         fn no_text_breaks_it(a in "\\PC{0,20}@?\\PC{0,20}", b in "[A-Za-zé.+ @]{0,30}") {
             for text in [&a, &b] {
                 if let Some(domain) = email_domain(text) {
-                    prop_assert!(is_domain(&domain) && domain.to_lowercase() == domain);
+                    prop_assert!(is_domain(&domain) && *domain.to_lowercase() == *domain);
                 }
-                let once = spelling(text).into_owned();
+                let once = spelling(text);
                 if valid(text) {
-                    prop_assert_eq!(spelling(&once).into_owned(), once);
+                    prop_assert_eq!(&*spelling(&once), &*once);
                 }
             }
             for score in [similarity(&a, &b), similarity_to_name(&a, &b), similarity_to_name(&b, &a)] {

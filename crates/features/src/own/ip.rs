@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::spelling::Made;
 use crate::parse::ip_address;
 
 /// Reads an address as [`ip_address`] does, also with a zone (`fe80::1%eth0`) or in brackets; a version 4 address inside a
@@ -100,15 +101,15 @@ pub fn reach(address: IpAddr) -> Reach {
 
 /// The network that an address lies in, /24 of version 4 and /48 of version 6 (what one site is usually given), as text:
 /// `192.0.2.0/24`, `2001:db8:1::/48`. `None` where the text is no address.
-pub fn ip_network(text: &str) -> Option<String> {
+pub fn ip_network(text: &str) -> Option<Made> {
     use std::fmt::Write as _;
 
-    let mut network = String::with_capacity(24);
+    let mut network = Made::new();
     match parse(text)? {
         IpAddr::V4(address) => write!(network, "{}/24", Ipv4Addr::from_bits(address.to_bits() & !0xff)),
         IpAddr::V6(address) => write!(network, "{}/48", Ipv6Addr::from_bits(address.to_bits() & (!0 << 80))),
     }
-    .expect("a String takes all text");
+    .expect("takes all text");
     Some(network)
 }
 

@@ -91,7 +91,7 @@ fn each_decision_names_what_made_it() {
     let mut decide = |state: &_, customer, amount| {
         let verdict = decider.decide(state, &order("o", customer, amount), ARRIVAL, &mut scratch);
         assert!(verdict.error.is_none() && verdict.shadow.is_none());
-        (verdict.decision, decider.ground_name(verdict.ground))
+        (verdict.decision, decider.ground_name(verdict.ground).to_owned())
     };
     let said = |decision, ground: &str| (decision, ground.to_owned());
     assert_eq!(decide(&state, "new", 20.0), said(Decision::Approve, "model"));
@@ -118,7 +118,10 @@ fn each_decision_names_what_made_it() {
     assert_eq!(verdict.ground, Ground::Unreadable);
     // And who is blocked stays blocked.
     let verdict = decider.decide(&state, &order("", "thief", 20.0), ARRIVAL, &mut other);
-    assert_eq!((verdict.decision, decider.ground_name(verdict.ground)), said(Decision::Decline, "list thieves"));
+    assert_eq!(
+        (verdict.decision, decider.ground_name(verdict.ground).to_owned()),
+        said(Decision::Decline, "list thieves")
+    );
     assert!(verdict.score.is_none() && verdict.error.is_some());
 }
 
