@@ -584,13 +584,13 @@ pub(crate) struct TiersArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
     /// Smallest probability of fraud of orders that are challenged.
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    #[arg(long, value_name = "SHARE", value_parser = parse_probability, allow_hyphen_values = true)]
     pub(crate) challenge: Option<f64>,
     /// Smallest probability of fraud of orders that are reviewed.
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    #[arg(long, value_name = "SHARE", value_parser = parse_probability, allow_hyphen_values = true)]
     pub(crate) review: Option<f64>,
     /// Smallest probability of fraud of orders that are declined.
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    #[arg(long, value_name = "SHARE", value_parser = parse_probability, allow_hyphen_values = true)]
     pub(crate) decline: Option<f64>,
     /// Remove the tiers: the threshold of training decides again.
     #[arg(long, conflicts_with_all = ["challenge", "review", "decline"])]
@@ -930,6 +930,14 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A probability that orders can be on both sides of.
+fn parse_probability(text: &str) -> Result<f64, String> {
+    match parse_share(text) {
+        Ok(p) if p > 0.0 && p < 1.0 => Ok(p),
+        _ => Err("expected a probability above 0 and below 1, such as 0.1 or 10%".into()),
+    }
+}
+
 fn parse_events(text: &str) -> Result<EventsFile, String> {
     let named =
         text.split_once('=').filter(|(kind, _)| kind.bytes().all(|b| b.is_ascii_alphabetic() || b"_- ".contains(&b)));
@@ -1008,6 +1016,11 @@ mod tests {
         assert_eq!(parse_share("1%"), Ok(0.01));
         assert_eq!(parse_share("0.5"), Ok(0.5));
         assert!(parse_share("-1").is_err() && parse_share("101%").is_err() && parse_share("NaN").is_err());
+        assert_eq!(parse_probability("10%"), Ok(0.1));
+        for text in ["0", "100%", "10", "-3%", "many"] {
+            let says = "expected a probability above 0 and below 1, such as 0.1 or 10%";
+            assert_eq!(parse_probability(text), Err(says.into()), "{text}");
+        }
         assert_eq!(parse_delimiter("tab"), Ok(b'\t'));
         assert!(parse_delimiter("ab").is_err());
     }

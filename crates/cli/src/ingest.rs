@@ -180,6 +180,7 @@ pub(crate) fn with_kinds(mut schema: Schema, events: &[EventsFile]) -> Schema {
 /// A file that cannot be opened is a matter of usage; one that holds the wrong thing, of data.
 pub(crate) fn blame(error: ReadError) -> Failure {
     match error {
+        ReadError::TooManyRejected { .. } => Failure::Data(anyhow::anyhow!("{error}; --max-rejected allows more")),
         ReadError::Io { .. } | ReadError::Scratch(_) | ReadError::NoInput | ReadError::EmptyFolder { .. } => {
             Failure::Usage(error.into())
         }

@@ -21,11 +21,13 @@ pub(crate) fn run(args: &TiersArgs, console: &Console) -> Outcome {
     if tiers.is_empty() && !args.clear {
         return output::print(&text(&model));
     }
-    if let Some((tier, p)) = tiers.iter().find(|(_, p)| !(*p > 0.0 && *p < 1.0)) {
-        return usage(format_args!("--{tier}: expected a probability between 0 and 1, found {p}"));
-    }
-    if let Some(pair) = tiers.windows(2).find(|pair| pair[0].1 >= pair[1].1) {
-        return usage(format_args!("--{}: expected more than for --{}", pair[1].0, pair[0].0));
+    if let Some([(milder, from), (stricter, found)]) =
+        tiers.array_windows().find(|[(_, milder), (_, stricter)]| milder >= stricter)
+    {
+        let (from, found) = (100.0 * from, 100.0 * found);
+        return usage(format_args!(
+            "--{stricter}: expected more than the {from} % of --{milder}, which is milder; found {found} %"
+        ));
     }
     let tier = |(decision, p)| Tier { decision, raw_score: raw_score_of(&model.calibration, p) };
     let tiers: Vec<Tier> = tiers.into_iter().map(tier).collect();
