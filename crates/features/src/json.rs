@@ -63,12 +63,13 @@ pub fn members(
     loop {
         walk.skip_space();
         let key_at = walk.at;
-        let key = walk.string("a key in quotes")?;
+        let (key, has_escapes) = walk.string("a key in quotes")?;
         walk.skip_space();
         walk.eat(b':', "`:`")?;
         walk.skip_space();
         let value = walk.value(scratch)?;
-        found(decode(&line[key], scratch), value, key_at).map_err(|fault| (key_at, fault))?;
+        let key = if has_escapes { decode(&line[key], scratch) } else { &line[key] };
+        found(key, value, key_at).map_err(|fault| (key_at, fault))?;
         walk.skip_space();
         match walk.peek() {
             Some(b',') => walk.at += 1,
@@ -160,17 +161,37 @@ impl Walk<'_> {
         if self.at == self.line.len() { Ok(()) } else { self.expected("the end of the line after the object") }
     }
 
-    /// Bounds of the inside of a string; stands behind its closing quote afterwards.
-    fn string(&mut self, what: &'static str) -> Result<Range<usize>, Fault> {
+    /// Passes over bytes of a string that say nothing but themselves, eight at a time as far as there are as many.
+    fn skip_plain(&mut self) {
+        const ONES: u64 = u64::MAX / 255;
+        while let Some(bytes) = self.line.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+            let bytes = u64::from_le_bytes(*bytes);
+            // The high bit of bytes below n; beyond the first such byte also of others.
+            let below = |bytes: u64, n: u8| bytes.wrapping_sub(ONES * u64::from(n)) & !bytes & (ONES << 7);
+            let is = |byte: u8| below(bytes ^ (ONES * u64::from(byte)), 1);
+            let found = is(b'"') | is(b'\\') | below(bytes, 0x20);
+            if found != 0 {
+                self.at += found.trailing_zeros() as usize / 8;
+                return;
+            }
+            self.at += 8;
+        }
+    }
+
+    /// Bounds of the inside of a string, and whether it has escapes; stands behind its closing quote afterwards.
+    fn string(&mut self, what: &'static str) -> Result<(Range<usize>, bool), Fault> {
         self.eat(b'"', what)?;
         let start = self.at;
+        let mut has_escapes = false;
         loop {
+            self.skip_plain();
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(start..self.at - 1);
+                    return Ok((start..self.at - 1, has_escapes));
                 }
                 Some(b'\\') => {
+                    has_escapes = true;
                     self.at += 1;
                     match self.peek() {
                         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
@@ -196,7 +217,7 @@ impl Walk<'_> {
     fn value(&mut self, scratch: &mut String) -> Result<Value, Fault> {
         let start = self.at;
         match self.peek() {
-            Some(b'"') => self.string("a string").map(Value::Text),
+            Some(b'"') => self.string("a string").map(|(inside, _)| Value::Text(inside)),
             Some(b'{' | b'[') => self.nested(scratch),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
@@ -340,6 +361,31 @@ mod tests {
             assert_eq!(read(line).map_err(|(at, _)| at).map(|_| ()), Err(at), "{line}");
         }
         assert_eq!(read("{\"a\":[\"]\"]}"), Err((1, JsonFault::Nested)));
+    }
+
+    #[test]
+    fn what_is_special_is_seen_wherever_it_stands() {
+        for before in 0..20 {
+            for after in 0..20 {
+                let text = |middle: &str| format!("{}{middle}{}", "x".repeat(before), "z".repeat(after));
+                let line = |middle: &str| format!("{{\"a\":\"{}\"}}", text(middle));
+                for plain in ["", " ", "!", "#", "[", "]", "\u{7f}", "\u{80}", "\u{a2}", "ż", "😀"] {
+                    assert_eq!(
+                        read(&line(plain)),
+                        Ok(vec![("a".into(), Some(text(plain)))]),
+                        "{before} {plain:?} {after}"
+                    );
+                }
+                let escaped = read(&line("\\\"\\\\"));
+                assert_eq!(escaped, Ok(vec![("a".into(), Some(text("\"\\")))]), "{before} {after}");
+                let at = 6 + before;
+                for control in ["\0", "\n", "\u{1f}"] {
+                    let fault = JsonFault::Expected("a string without control characters");
+                    assert_eq!(read(&line(control)), Err((at, fault)), "{before} {control:?} {after}");
+                }
+                assert_eq!(read(&line("\"")).map_err(|(at, _)| at), Err(at + 1), "{before} {after}");
+            }
+        }
     }
 
     #[test]
