@@ -2,6 +2,7 @@
 //! 3 drift where that was to fail, or a new model that is not to be promoted.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A reason to stop.
@@ -27,6 +28,17 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Drift(_) | Self::Kept(_) => 3,
         })
+    }
+
+    /// The same, of a file that another one names.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        let name = |error: anyhow::Error| anyhow::anyhow!("{}: {error}", path.display());
+        match self {
+            Self::Data(error) => Self::Data(name(error)),
+            Self::Usage(error) => Self::Usage(name(error)),
+            Self::Drift(error) => Self::Drift(name(error)),
+            Self::Kept(error) => Self::Kept(name(error)),
+        }
     }
 }
 

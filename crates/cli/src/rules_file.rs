@@ -71,7 +71,13 @@ fn first_order(file: &TomlText<'_>, value: &Spanned<DeValue<'_>>) -> Outcome<Fir
     let (mut max_amount, mut then) = (None, None);
     for (name, value) in table {
         match name.get_ref().as_ref() {
-            "max_amount" => max_amount = Some(file.number("first_order: max_amount", value)? as f32),
+            "max_amount" => {
+                let amount = file.number("first_order: max_amount", value)? as f32;
+                if !(amount >= 0.0 && amount.is_finite()) {
+                    return file.refuse(&value.span(), "first_order: max_amount: expected an amount of at least 0");
+                }
+                max_amount = Some(amount);
+            }
             "decision" => then = Some(decision(file, "first_order: decision", value)?),
             _ => return file.unknown(name, "max_amount or decision"),
         }
@@ -106,7 +112,8 @@ fn list(file: &TomlText<'_>, entry: &Spanned<DeValue<'_>>) -> Outcome<EntityList
             }
             "file" => {
                 let folder = file.path().parent().unwrap_or(Path::new(""));
-                ids.extend(lines(&folder.join(file.text("file", value)?))?);
+                let path = folder.join(file.text("file", value)?);
+                ids.extend(lines(&path).map_err(|failure| failure.in_file(file.path()))?);
             }
             _ => return file.unknown(key, OF_LIST),
         }

@@ -73,7 +73,7 @@ pub enum RulesError {
     NoIdentifier {
         /// The list.
         list: String,
-        /// Position in it.
+        /// Position in it, from 0.
         at: usize,
     },
     /// The model has no feature that the limit can be read from.
@@ -97,7 +97,7 @@ impl fmt::Display for RulesError {
                 write!(f, "list {list:?}: expected a column of an entity that orders come with, found {column:?}")
             }
             Self::NoIdentifier { list, at } => {
-                write!(f, "list {list:?}, entry {at}: expected an identifier, found none")
+                write!(f, "list {list:?}, entry {}: expected an identifier, found none", at + 1)
             }
             Self::NoFeature { expected } => write!(f, "first orders: expected a model with the feature {expected}"),
             Self::ShadowFeature { feature } => {

@@ -248,6 +248,13 @@ fn kinds_that_are_not_read_are_named() {
     }
 }
 
+#[test]
+fn the_other_format_of_the_library_is_named() {
+    let error = xgboost::read(b"{L\0\0\0\0\0\0\0\x07learner{L\xff", Rounds::Best).unwrap_err();
+    let says = "byte 1: expected JSON, as save_model(\"model.json\") writes it, found \"UBJSON\"";
+    assert_eq!(error.to_string(), says);
+}
+
 /// A model of one tree, made of its arrays.
 fn one_tree(arrays: &str) -> String {
     format!(

@@ -29,7 +29,8 @@ pub(crate) fn run(args: &ReasonsArgs, console: &Console) -> Outcome {
     let bytes = model.to_bytes().or_else(|error| data(format_args!("{}: {error}", path.display())))?;
     let out = args.output.as_deref().unwrap_or(&args.model);
     output::write(out, &bytes)?;
-    console.note(&format!("{}: the words of {n_changed} features changed", out.display()));
+    let features = if n_changed == 1 { "feature" } else { "features" };
+    console.note(&format!("{}: the words of {n_changed} {features} changed", out.display()));
     Ok(())
 }
 

@@ -38,6 +38,14 @@ pub fn read(text: &[u8], rounds: Rounds) -> Result<RowModel, ImportError> {
     if text.len() > MAX_TEXT_LEN {
         return Err(ImportError::TooLong { found: text.len(), limit: MAX_TEXT_LEN });
     }
+    // What `save_model` writes to every name that does not end in .json: lengths of keys stand behind the bracket.
+    if matches!(text, [b'{', b'L' | b'l' | b'I' | b'i' | b'U', ..]) {
+        return Err(ImportError::Unexpected {
+            place: Place::Byte(1),
+            expected: "JSON, as save_model(\"model.json\") writes it",
+            found: "UBJSON".into(),
+        });
+    }
     let mut json = Json::new(text)?;
     let place = json.place();
     let (mut learner, mut version) = (None, None);

@@ -148,7 +148,7 @@ fn rules_that_do_not_fit_are_refused() {
     let column = |column: &str| EntityList { column: column.into(), ..list("l", true, &["x"]) };
     assert!(of(column("amount")).contains("expected a column of an entity"));
     assert!(of(column("nothing")).contains("found \"nothing\""));
-    assert!(of(list("l", true, &["x", " "])).contains("entry 1"));
+    assert!(of(list("l", true, &["x", " "])).contains("entry 2"));
     let mut model = model();
     model.spec.features.swap_remove(0);
     let limit = FirstOrderLimit { max_amount: 1.0, decision: Decision::Review };
