@@ -13,6 +13,10 @@ pub enum JsonFault {
     Nested,
     /// A key that is used stands twice.
     DuplicateKey,
+    /// A key that nobody expects, where no other may be.
+    UnknownKey,
+    /// A key that must be there is not.
+    MissingKey,
 }
 
 impl fmt::Display for JsonFault {
@@ -21,6 +25,8 @@ impl fmt::Display for JsonFault {
             Self::Expected(what) => write!(f, "expected {what}"),
             Self::Nested => f.write_str("expected a plain value, found an array or object"),
             Self::DuplicateKey => f.write_str("a key stands twice"),
+            Self::UnknownKey => f.write_str("a key that is not among the expected ones"),
+            Self::MissingKey => f.write_str("an expected key is missing"),
         }
     }
 }

@@ -12,9 +12,11 @@ use crate::rules::Verdict;
 /// Reads orders that come as flat JSON objects with the columns of a scorer as members. Immutable, `Send + Sync`.
 ///
 /// Values are read as the cells of a file are: numbers by their digits as they stand there, so that long identifiers keep all of
-/// them; `null` and members that are not there are missing. Members of other names are passed over.
+/// them; `null` is missing. Members that are not there are missing too, and members of other names are passed over, unless the
+/// reader is [`exact`](Self::exact).
 #[derive(Clone, Debug)]
 pub struct OrderReader {
+    is_exact: bool,
     names: Vec<String>,
     /// Positions of the names, sorted by name.
     sorted: Vec<u32>,
@@ -50,11 +52,16 @@ pub struct JsonError {
     pub at: usize,
     /// What is wrong there.
     pub fault: JsonFault,
+    /// The column that is not there, for [`JsonFault::MissingKey`].
+    pub column: Option<String>,
 }
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "order, byte {}: {}", self.at, self.fault)
+        match &self.column {
+            None => write!(f, "order, byte {}: {}", self.at, self.fault),
+            Some(column) => write!(f, "order, byte {}: {}: {column:?}", self.at, self.fault),
+        }
     }
 }
 
@@ -65,7 +72,21 @@ impl OrderReader {
     pub fn new(names: &[&str]) -> Self {
         let mut sorted: Vec<u32> = (0..names.len() as u32).collect();
         sorted.sort_by_key(|&at| names[at as usize]);
-        Self { names: names.iter().map(|&name| name.to_owned()).collect(), sorted }
+        Self { names: names.iter().map(|&name| name.to_owned()).collect(), is_exact: false, sorted }
+    }
+
+    /// The same for orders that must have all of these members, `null` where there is no value, and no others. So a misspelt name is
+    /// refused and does not score an order as if its value were missing.
+    ///
+    /// ```
+    /// use orderguard_inference::json::{JsonScratch, OrderReader};
+    ///
+    /// let reader = OrderReader::exact(&["id", "amount"]);
+    /// let found = reader.read(r#"{"id": "A-1", "amuont": 12.50}"#, &mut JsonScratch::default(), |_| ());
+    /// assert_eq!(found.unwrap_err().to_string(), "order, byte 14: a key that is not among the expected ones");
+    /// ```
+    pub fn exact(names: &[&str]) -> Self {
+        Self { is_exact: true, ..Self::new(names) }
     }
 
     /// Calls `then` with one value for each name. Allocates nothing once `scratch` has been used with orders as long. O(text),
@@ -84,7 +105,7 @@ impl OrderReader {
     /// ```
     ///
     /// # Errors
-    /// Where the text is no flat object, or a name stands twice; `then` is not called then.
+    /// Where the text is no flat object, a name stands twice, or an exact reader finds others or fewer; `then` is not called then.
     pub fn read<R>(
         &self,
         json: &str,
@@ -97,7 +118,9 @@ impl OrderReader {
         undone.clear();
         let mut guess = 0;
         members(json, key, |name, value, _| {
-            let Some(at) = self.position(name, guess) else { return Ok(()) };
+            let Some(at) = self.position(name, guess) else {
+                return if self.is_exact { Err(JsonFault::UnknownKey) } else { Ok(()) };
+            };
             guess = at + 1;
             if slots[at] != Slot::Absent {
                 return Err(JsonFault::DuplicateKey);
@@ -115,7 +138,11 @@ impl OrderReader {
             };
             Ok(())
         })
-        .map_err(|(at, fault)| JsonError { at, fault })?;
+        .map_err(|(at, fault)| JsonError { at, fault, column: None })?;
+        if let Some(absent) = slots.iter().position(|slot| self.is_exact && *slot == Slot::Absent) {
+            let column = Some(self.names[absent].clone());
+            return Err(JsonError { at: json.len(), fault: JsonFault::MissingKey, column });
+        }
         let mut ready: Vec<Value<'_>> = again(std::mem::take(values));
         ready.extend(slots.iter().map(|slot| match slot {
             Slot::Absent | Slot::Null => Value::Missing,
@@ -246,6 +273,20 @@ mod tests {
         ] {
             assert_eq!(read(json).unwrap_err().to_string(), says);
         }
+    }
+
+    #[test]
+    fn exact_readers_want_every_name_and_no_other() {
+        let reader = OrderReader::exact(&["id", "amount"]);
+        let read = |json: &str| {
+            let found = reader.read(json, &mut JsonScratch::default(), |values| values.len());
+            found.map_err(|error| error.to_string())
+        };
+        assert_eq!(read(r#"{"amount":null,"id":"x"}"#), Ok(2));
+        let says = "order, byte 10: an expected key is missing: \"amount\"";
+        assert_eq!(read(r#"{"id":"x"}"#), Err(says.into()));
+        let says = "order, byte 21: a key that is not among the expected ones";
+        assert_eq!(read(r#"{"id":"x","amount":1,"Amount":2}"#), Err(says.into()));
     }
 
     proptest! {
