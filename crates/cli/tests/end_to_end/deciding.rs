@@ -176,9 +176,9 @@ fn tiers_that_make_no_sense_are_refused() {
     place.fails(
         "tiers --model out/model.ogm --challenge 5% --review 4%",
         2,
-        &["--review", "more than for --challenge"],
+        &["--review: expected more than the 5 % of --challenge, which is milder; found 4 %"],
     );
-    place.fails("tiers --model out/model.ogm --decline 0", 2, &["--decline: expected a probability"]);
+    place.fails("tiers --model out/model.ogm --decline 0", 2, &["expected a probability above 0 and below 1"]);
     assert_eq!(place.read("out/model.ogm"), before);
     place.ok("tiers --model out/model.ogm --decline 50% -o t.ogm");
     place.ok("tiers --model t.ogm --clear");
