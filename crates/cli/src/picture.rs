@@ -149,10 +149,13 @@ pub(crate) fn ticks(low: f64, high: f64) -> Vec<f64> {
 }
 
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= LINE {
+    let n = text.chars().count();
+    if n <= LINE {
         return text.to_owned();
     }
-    text.chars().take(LINE - 1).chain(['…']).collect()
+    // The numbers stand at the beginning or at the end.
+    let head = LINE / 2;
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(n - (LINE - head - 1))).collect()
 }
 
 /// Text of an element: no mark-up, no control characters.
@@ -185,11 +188,11 @@ mod tests {
             threshold: Some((0.5, "threshold".into())),
             axis: "log-odds".into(),
             has_comma: false,
-            bars: vec![bar(5.0, "up"), bar(-1.0, &"long ".repeat(60))],
+            bars: vec![bar(5.0, "up"), bar(-1.0, &format!("{}: 1.3, usually 0", "long ".repeat(60)))],
         };
         let svg = picture.svg();
         assert!(svg.contains("Order &lt;1&gt; &amp; &quot;2&quot;") && !svg.contains("<1>"));
-        assert!(svg.contains('…'));
+        assert!(svg.contains('…') && svg.contains(": 1.3, usually 0</text>"), "numbers at the end stay");
         let numbers = |name: &str| -> Vec<f64> {
             let bars = svg.lines().filter(|line| line.starts_with("<rect x="));
             bars.map(|line| {
