@@ -5,8 +5,9 @@
 //! number, and every result is the same for any order of the rows and any number of threads.
 //!
 //! [`Evaluation::measure`] gives all figures of one set of orders with their intervals, [`threshold::choose`] the score from which orders are
-//! stopped; [`report::Report`] holds what a run found, and [`terminal::render`] shows it to people.
+//! stopped; [`report::Report`] holds what a run found, [`terminal::render`] and [`html::page`] show it to people.
 
+pub mod chart;
 pub mod compare;
 pub mod confusion;
 pub mod costs;
@@ -16,6 +17,7 @@ mod draws;
 pub mod entity;
 pub mod error;
 pub mod evaluation;
+pub mod html;
 pub mod interval;
 pub mod measure;
 pub mod metrics;
@@ -32,6 +34,7 @@ pub mod terminal;
 pub mod threshold;
 pub mod tiers;
 pub mod unresolved;
+mod words;
 
 pub use compare::{Comparison, Measure, compare};
 pub use confusion::{Confusion, Value};

@@ -8,12 +8,13 @@ mod decide;
 mod figures;
 mod origin;
 mod plot;
-mod words;
+mod text;
 
 use crate::compare::Comparison;
 use crate::evaluation::Evaluation;
 use crate::report::{Report, Schema};
-use words::{clean, wrap};
+pub(crate) use figures::figure_rows;
+use text::{clean, wrap};
 
 /// How to write for a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +124,14 @@ impl Page<'_> {
     }
 }
 
+/// The sentences of the headline.
+pub(crate) fn sentences(report: &Report) -> Vec<String> {
+    let Some((part, figures)) = judged(report) else { return Vec::new() };
+    figures::sentences(part, figures, report, &Style::default())
+}
+
 /// The part the headline speaks of: test where there is one.
-fn judged(report: &Report) -> Option<(&'static str, &Evaluation)> {
+pub(crate) fn judged(report: &Report) -> Option<(&'static str, &Evaluation)> {
     let test = report.test.as_ref().map(|figures| ("test", figures));
     test.or_else(|| report.validation.as_ref().map(|figures| ("validation", figures)))
 }

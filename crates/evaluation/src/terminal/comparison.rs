@@ -1,8 +1,9 @@
 //! Two models side by side.
 
 use super::Style;
-use super::words::{NOT_DEFINED, clean, count, money, table, wrap};
+use super::text::{clean, table, wrap};
 use crate::compare::{Comparison, Difference, Swapped};
+use crate::words::{NOT_DEFINED, count, money};
 
 pub(super) fn text(comparison: &Comparison, style: &Style) -> String {
     let mut out = style.paint("1", &wrap(&clean(&comparison.verdict.text, style), style.columns(), "", 0));

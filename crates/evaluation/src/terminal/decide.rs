@@ -1,10 +1,11 @@
 //! What decisions cost, what other thresholds would do, and where the model is weak.
 
-use super::words::{NOT_DEFINED, clean, count, counted, figure, money, percent, shorten, table, wrap};
+use super::text::{clean, shorten, table, wrap};
 use super::{Style, judged};
 use crate::evaluation::{AtThreshold, Evaluation};
 use crate::interval::Interval;
 use crate::report::{Report, Slice};
+use crate::words::{NOT_DEFINED, count, counted, day, figure, money, percent};
 
 /// Slices shown of all columns.
 const N_SEGMENTS: usize = 12;
@@ -221,7 +222,7 @@ pub(super) fn folds(report: &Report, style: &Style) -> String {
         .folds
         .iter()
         .map(|fold| {
-            let from = fold.test_from.map_or_else(|| NOT_DEFINED.to_owned(), super::words::day);
+            let from = fold.test_from.map_or_else(|| NOT_DEFINED.to_owned(), day);
             let figures = names.iter().map(|name| figure(fold.figures.get(*name).copied().flatten()));
             [from, count(fold.n_rows), count(fold.n_fraud)].into_iter().chain(figures).collect()
         })

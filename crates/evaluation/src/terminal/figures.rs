@@ -1,11 +1,12 @@
 //! What the model achieves: the headline, the figures, the decisions, the features.
 
-use super::words::{NOT_DEFINED, clean, count, counted, day, figure, money, percent, shorten, table, wrap};
+use super::text::{clean, shorten, table, wrap};
 use super::{Style, judged};
 use crate::evaluation::{Evaluation, FPR_TARGETS};
 use crate::interval::Interval;
 use crate::report::Report;
 use crate::tiers::TierFigures;
+use crate::words::{NOT_DEFINED, count, counted, day, figure, money, percent};
 
 /// Features shown.
 const N_FEATURES: usize = 15;
@@ -34,7 +35,7 @@ pub(super) fn headline(report: &Report, style: &Style) -> String {
     out
 }
 
-fn sentences(part: &str, figures: &Evaluation, report: &Report, style: &Style) -> Vec<String> {
+pub(super) fn sentences(part: &str, figures: &Evaluation, report: &Report, style: &Style) -> Vec<String> {
     let at = &figures.at_threshold;
     let c = &at.confusion;
     if c.n_rows() == 0 {
@@ -108,14 +109,21 @@ fn sentences(part: &str, figures: &Evaluation, report: &Report, style: &Style) -
 }
 
 pub(super) fn table_of_figures(report: &Report, style: &Style) -> String {
+    let Some((header, rows)) = figure_rows(report, style.columns() >= 100) else { return String::new() };
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let n_parts = header.iter().filter(|name| matches!(**name, "validation" | "test")).count();
+    table(&header, rows, &(1..=n_parts).collect::<Vec<_>>(), style)
+}
+
+/// Header and rows of the table of all figures, with what each says where wanted; `None` without a measured part.
+pub(crate) fn figure_rows(report: &Report, explain: bool) -> Option<(Vec<String>, Vec<Vec<String>>)> {
     let parts: Vec<(&str, &Evaluation)> = [("validation", &report.validation), ("test", &report.test)]
         .into_iter()
         .filter_map(|(name, part)| part.as_ref().map(|part| (name, part)))
         .collect();
     if parts.is_empty() {
-        return String::new();
+        return None;
     }
-    let explain = style.columns() >= 100;
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut row = |name: &str, meaning: &str, value: &dyn Fn(&Evaluation) -> String| {
         let values = parts.iter().map(|(_, part)| value(part));
@@ -172,12 +180,8 @@ pub(super) fn table_of_figures(report: &Report, style: &Style) -> String {
     row("calibration error", "foretold against observed share of fraud, on average", &|e| {
         e.calibration_error.map_or_else(|| NOT_DEFINED.to_owned(), |value| format!("{value:.5}"))
     });
-    let mut header = vec![""];
-    header.extend(parts.iter().map(|(name, _)| *name));
-    if explain {
-        header.push("what it says");
-    }
-    table(&header, rows, &(1..=parts.len()).collect::<Vec<_>>(), style)
+    let names = std::iter::once("").chain(parts.iter().map(|(name, _)| *name)).chain(explain.then_some("what it says"));
+    Some((names.map(str::to_owned).collect(), rows))
 }
 
 pub(super) fn decisions(report: &Report, style: &Style) -> String {

@@ -1,8 +1,9 @@
 //! What the figures stand on: data, split, columns, refusals, notes, time.
 
-use super::words::{bytes, clean, count, counted, day, minute, money, percent, seconds, shorten, table, wrap};
+use super::text::{clean, shorten, table, wrap};
 use super::{Style, bullets};
 use crate::report::{Part, Report, Schema};
+use crate::words::{bytes, count, counted, day, minute, money, percent, seconds};
 
 /// Columns, leaks and rejections shown before "and more".
 const MAX_COLUMNS: usize = 40;

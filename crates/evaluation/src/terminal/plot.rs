@@ -1,9 +1,10 @@
 //! Pictures made of characters, where looking is quicker than reading.
 
 use super::Style;
-use super::words::{count, percent, wrap};
+use super::text::wrap;
 use crate::evaluation::Evaluation;
 use crate::report::Report;
+use crate::words::{count, percent};
 
 /// Lines of the precision-recall plot: precision 100 % down to 0 % in steps of 10.
 const HEIGHT: usize = 11;
