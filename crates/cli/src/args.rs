@@ -34,6 +34,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Train(Box<TrainArgs>),
     Evaluate(EvaluateArgs),
+    Report(ShowArgs),
     Score(ScoreArgs),
     Explain(ExplainArgs),
     Reasons(ReasonsArgs),
@@ -873,6 +874,26 @@ pub(crate) struct ExportArgs {
     /// Where to write it.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Shows a report again: on the terminal, as a page of HTML, or each of its charts as SVG.
+///
+/// The page needs no network and no script: charts, tables and the facts behind the figures are in it. With scripts allowed,
+/// the threshold can be moved.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n    orderguard report models/latest/report.json\n    orderguard evaluate --model model.ogm --data june.csv --json > june.json\n    orderguard report june.json --html june.html --charts june-charts"
+)]
+pub(crate) struct ShowArgs {
+    /// A report as `train` and `evaluate --json` write it; - for standard input.
+    #[arg(value_name = "REPORT")]
+    pub(crate) report: PathBuf,
+    /// Write the page here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write each chart here, as an SVG file of its own.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) charts: Option<PathBuf>,
 }
 
 /// Forms of a model for other programs.

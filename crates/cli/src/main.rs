@@ -57,6 +57,7 @@ fn main() -> std::process::ExitCode {
         match args.command {
             Command::Train(args) => commands::train::run(&args, &console),
             Command::Evaluate(args) => commands::evaluate::run(&args, &console),
+            Command::Report(args) => commands::report::run(&args, &console),
             Command::Score(args) => commands::score::run(&args, &console),
             Command::Explain(args) => commands::explain::run(&args, &console),
             Command::Reasons(args) => commands::reasons::run(&args, &console),

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use orderguard_evaluation::html::CHART_IDS;
+
 use crate::args::{Command, DataArgs, HistoryArgs, RowsArgs, TableArgs};
 use crate::failure::{Outcome, usage};
 
@@ -95,6 +97,13 @@ impl<'a> Files<'a> {
             | Command::VerifyLog(_)
             | Command::Inspect(_)
             | Command::State(_) => {}
+            Command::Report(args) => {
+                files.read("REPORT", Some(&args.report));
+                files.write("--html", args.html.as_deref());
+                let folder = args.charts.iter();
+                let charts = folder.flat_map(|folder| CHART_IDS.iter().map(|id| folder.join(id).with_extension("svg")));
+                files.outputs.extend(charts.map(|path| ("--charts", path)));
+            }
             Command::Score(args) => {
                 files.read("--model", Some(&args.model));
                 files.data(&args.data);
@@ -216,10 +225,11 @@ impl<'a> Files<'a> {
 }
 
 /// What `train` writes to its folder.
-const TRAINED: [&str; 9] = [
+const TRAINED: [&str; 10] = [
     "model.ogm",
     "state.ogs",
     "report.json",
+    "report.html",
     "schema.toml",
     "features.toml",
     "params.toml",

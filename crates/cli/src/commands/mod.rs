@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod monitor;
 pub(crate) mod reasons;
 pub(crate) mod replay_check;
+pub(crate) mod report;
 pub(crate) mod schema;
 pub(crate) mod score;
 pub(crate) mod simulate;

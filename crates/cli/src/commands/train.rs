@@ -8,6 +8,7 @@ use orderguard_dataset::infer::InferError;
 use orderguard_dataset::leaks::Leak;
 use orderguard_dataset::split::{NO_ENTITY, Protocol, Split, SplitInput, SplitOptions, split};
 use orderguard_evaluation::Aim;
+use orderguard_evaluation::html::page;
 use orderguard_evaluation::report::{self, Part, Report, Threshold, Timing};
 use orderguard_evaluation::terminal::render;
 use orderguard_features::extract::Extractor;
@@ -292,6 +293,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
     files.add(&args.out.join("params.toml"), params_file::write(&options).as_bytes())?;
     files.add(&args.out.join("state.ogs"), &state_bytes)?;
     files.add(&args.out.join("report.json"), json.as_bytes())?;
+    files.add(&args.out.join("report.html"), page(&report).as_bytes())?;
     if let Some(bytes) = refit_bytes {
         files.add(&args.out.join("model-refit.ogm"), &bytes)?;
     }
@@ -344,7 +346,7 @@ fn train(args: &TrainArgs, console: &Console, log: &Log, start: Instant) -> Outc
         }
     }
     console.show(&format!(
-        "\nwritten to {}: model.ogm, state.ogs, report.json, schema.toml, features.toml, params.toml{}{}{}\n",
+        "\nwritten to {}: model.ogm, state.ogs, report.json, report.html, schema.toml, features.toml, params.toml{}{}{}\n",
         args.out.display(),
         if found.is_some() { ", search.jsonl" } else { "" },
         if table.is_some() { ", scorecard.txt" } else { "" },

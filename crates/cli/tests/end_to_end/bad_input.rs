@@ -26,6 +26,7 @@ fn trained(content: impl AsRef<[u8]>, options: &str) -> serde_json::Value {
             "out/features.toml",
             "out/model.ogm",
             "out/params.toml",
+            "out/report.html",
             "out/report.json",
             "out/schema.toml",
             "out/state.ogs"

@@ -72,7 +72,7 @@ fn evaluate_reports_in_the_same_shape() {
     let trained = place.json("out/report.json");
     assert_eq!(report["threshold"]["raw_score"], trained["threshold"]["raw_score"]);
     assert_eq!(report["schema_version"], trained["schema_version"]);
-    assert_eq!(place.files("").len(), 8, "evaluate writes no file");
+    assert_eq!(place.files("").len(), 9, "evaluate writes no file");
 }
 
 #[test]
@@ -248,4 +248,26 @@ fn scoring_in_two_halves_equals_scoring_at_once() {
     for cut in [1, 250, 499] {
         halves_equal_the_whole(&place, &unlabelled, cut);
     }
+}
+
+#[test]
+fn a_report_is_shown_again_as_a_page_and_as_charts() {
+    let (place, _) = shop();
+    let trained = place.ok("train --data old.csv --trees 5 --out out");
+    assert_eq!(place.ok("report out/report.json").out, trained.out, "the same text as at the end of training");
+    place.ok("report out/report.json --html page.html --charts charts");
+    let page = place.text("page.html");
+    assert_eq!(page, place.text("out/report.html"));
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("id=\"threshold-table\""));
+    let charts = place.files("charts");
+    assert!(charts.contains(&"charts/precision-recall.svg".to_owned()) && charts.len() >= 5, "{charts:?}");
+    for chart in charts {
+        assert!(place.text(&chart).starts_with("<svg "), "{chart}");
+    }
+    place.fails("report out/report.json --html out/report.json", 2, &["would overwrite", "REPORT"]);
+    place.write("other.json", "{\"schema_version\": 1");
+    place.fails("report other.json", 1, &["other.json: report, line 1"]);
+    place.write("bytes.json", [0xff, 0xfe]);
+    place.fails("report bytes.json", 1, &["bytes.json", "UTF-8"]);
+    place.fails("report nothing.json", 2, &["cannot read nothing.json"]);
 }

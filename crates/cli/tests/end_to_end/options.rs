@@ -192,10 +192,10 @@ fn a_refit_is_marked_as_one() {
 fn a_refit_of_an_earlier_run_does_not_stay_beside_a_new_model() {
     let place = shop(&Table::narrow(1_300));
     place.ok(&format!("{TRAIN} --refit"));
-    assert_eq!(place.files("out").len(), 7);
+    assert_eq!(place.files("out").len(), 8);
     place.ok(TRAIN);
     assert!(!place.path("out/model-refit.ogm").exists());
-    assert_eq!(place.files("out").len(), 6);
+    assert_eq!(place.files("out").len(), 7);
 }
 
 #[test]
@@ -349,6 +349,6 @@ fn no_private_value_reaches_a_file_or_a_message() {
 fn the_default_folder_is_models_latest() {
     let place = shop(&Table::narrow(1_300));
     place.ok("train --data a.csv --trees 5");
-    assert_eq!(place.files("models").len(), 6);
+    assert_eq!(place.files("models").len(), 7);
     assert!(place.path("models/latest/model.ogm").exists());
 }

@@ -20,21 +20,35 @@ pub struct Chart {
     pub picture: Picture,
 }
 
+/// The charts that there can be.
+pub const CHART_IDS: [&str; 10] = [
+    "precision-recall",
+    "roc",
+    "scores",
+    "calibration",
+    "weeks",
+    "daily-orders",
+    "daily-precision",
+    "segments",
+    "kinds",
+    "importance",
+];
+
 /// All charts that a report has the figures for.
 pub fn charts(report: &Report) -> Vec<Chart> {
-    let drawn = [
-        ("precision-recall", precision_recall(report).map(|plot| plot.draw())),
-        ("roc", roc(report).map(|plot| plot.draw())),
-        ("scores", scores(report).map(|plot| plot.draw())),
-        ("calibration", calibration(report).map(|plot| plot.draw())),
-        ("weeks", weeks(report).map(|plot| plot.draw())),
-        ("daily-orders", daily_orders(report).map(|plot| plot.draw())),
-        ("daily-precision", daily_precision(report).map(|plot| plot.draw())),
-        ("segments", segments(report).map(|chart| chart.draw())),
-        ("kinds", kinds(report).map(|chart| chart.draw())),
-        ("importance", importance(report).map(|chart| chart.draw())),
-    ];
-    drawn.into_iter().filter_map(|(id, picture)| Some(Chart { id, picture: picture? })).collect()
+    let draw = |id: &str| match id {
+        "precision-recall" => precision_recall(report).map(|plot| plot.draw()),
+        "roc" => roc(report).map(|plot| plot.draw()),
+        "scores" => scores(report).map(|plot| plot.draw()),
+        "calibration" => calibration(report).map(|plot| plot.draw()),
+        "weeks" => weeks(report).map(|plot| plot.draw()),
+        "daily-orders" => daily_orders(report).map(|plot| plot.draw()),
+        "daily-precision" => daily_precision(report).map(|plot| plot.draw()),
+        "segments" => segments(report).map(|chart| chart.draw()),
+        "kinds" => kinds(report).map(|chart| chart.draw()),
+        _ => importance(report).map(|chart| chart.draw()),
+    };
+    CHART_IDS.into_iter().filter_map(|id| Some(Chart { id, picture: draw(id)? })).collect()
 }
 
 /// The parts that have a curve, the one that is judged last, with their names and colours.
@@ -212,6 +226,9 @@ fn scores(report: &Report) -> Option<Plot> {
     })
 }
 
+/// A figure and its interval.
+type Figure = (f64, Option<Interval>);
+
 /// How the model ages.
 fn weeks(report: &Report) -> Option<Plot> {
     let (part, figures) = judged(report)?;
@@ -219,7 +236,7 @@ fn weeks(report: &Report) -> Option<Plot> {
     if weeks.len() < 2 {
         return None;
     }
-    let points = |of: &dyn Fn(&Slice) -> Option<(f64, Option<Interval>)>, shift: f64, what: &str| -> Vec<Point> {
+    let points = |of: fn(&Slice) -> Option<Figure>, shift: f64, what: &str| -> Vec<Point> {
         let point = |(i, week): (usize, &Slice)| {
             let (value, interval) = of(week)?;
             Some(Point {
@@ -238,12 +255,12 @@ fn weeks(report: &Report) -> Option<Plot> {
     };
     let line = |points: &[Point]| points.iter().map(|point| (point.x, point.y)).collect();
     let recall = points(
-        &|week| Some((week.at_threshold.recall?, week.intervals.and_then(|intervals| intervals.recall))),
+        |week| Some((week.at_threshold.recall?, week.intervals.and_then(|intervals| intervals.recall))),
         -0.06,
         "recall",
     );
     let precision = points(
-        &|week| Some((week.at_threshold.precision?, week.intervals.and_then(|intervals| intervals.precision))),
+        |week| Some((week.at_threshold.precision?, week.intervals.and_then(|intervals| intervals.precision))),
         0.06,
         "precision",
     );

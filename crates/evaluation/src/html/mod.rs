@@ -11,7 +11,7 @@ mod view;
 
 use minijinja::{AutoEscape, Environment};
 
-pub use charts::{Chart, charts};
+pub use charts::{CHART_IDS, Chart, charts};
 
 use crate::chart;
 use crate::report::Report;

@@ -176,7 +176,7 @@ fn money_section(report: &Report) -> Vec<Block> {
     }
     let mut blocks = vec![Block::Table(Table {
         caption: format!("What the decisions cost in the {part} part, 95 % interval in brackets"),
-        header: vec!["".into(), "".into()],
+        header: vec![String::new(), String::new()],
         rows: rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect(),
         right: vec![1],
         ..Table::default()

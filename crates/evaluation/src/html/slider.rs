@@ -58,7 +58,7 @@ pub(super) fn blocks(part: &Evaluation, raw_score: f64, n_days: Option<f64>) -> 
     let table = Table {
         id: Some("threshold-table"),
         caption: "Orders from this raw score on are stopped".into(),
-        header: vec!["".into(), "as chosen".into(), "".into()],
+        header: vec![String::new(), "as chosen".into(), String::new()],
         rows: rows.into_iter().map(|(name, value)| vec![name.into(), value, String::new()]).collect(),
         right: vec![1, 2],
     };
