@@ -139,17 +139,19 @@ impl WideNode {
 
 /// Whether a set holds the code that a value is. -0 is 0; negative and infinite values are no codes.
 pub fn holds(set: &[u64], codes: Codes, x: f64) -> bool {
+    code_of(codes, x).is_some_and(|code| set.get((code / 64) as usize).is_some_and(|word| word >> (code % 64) & 1 == 1))
+}
+
+/// The code that a value is, as [`holds`] reads it.
+pub(crate) fn code_of(codes: Codes, x: f64) -> Option<u32> {
     let x = if codes == Codes::Narrowed { f64::from(x as f32) } else { x };
     if codes == Codes::Narrowed && x < 0.0 {
-        return false;
+        return None;
     }
     let whole = libm::trunc(x);
     // A set ends before 2^32 codes; what is compared below is exact.
-    if !(0.0..4_294_967_296.0).contains(&whole) || (codes == Codes::Whole && whole != x) {
-        return false;
-    }
-    let code = whole as u64;
-    set.get((code / 64) as usize).is_some_and(|word| word >> (code % 64) & 1 == 1)
+    let is_code = (0.0..4_294_967_296.0).contains(&whole) && (codes != Codes::Whole || whole == x);
+    is_code.then_some(whole as u32)
 }
 
 impl From<&Forest> for WideForest {

@@ -3,12 +3,17 @@
 //! The thresholds of a feature are sorted, and a value becomes its rank: how many of them are below it. A split with the
 //! i-th threshold sends the value left when its rank is at most i. So a row is ranked once, into one byte per *column*, and no
 //! split looks at a floating-point number again. A column is a feature with one way to treat missing values: those go left as
-//! byte 0 and right as byte 255. A feature with more than 255 thresholds has a column for each 255 of them, and each level set
-//! is a column of its own, with byte 0 for a level in it and 1 for another.
+//! byte 0 and right as byte 255. A feature with more than 255 thresholds has a column for each 255 of them.
+//!
+//! Level sets that lie inside each other are one column too, see [`sets`]: the byte of a level is the rank of the smallest of them
+//! that holds it.
+
+mod sets;
 
 use std::collections::BTreeMap;
 
 use crate::wide::{Codes, Missing, WideForest, WideNode};
+pub(super) use sets::LevelRanks;
 
 /// Thresholds per column: ranks 0 to 254 can be compared with, 255 is above all.
 pub(super) const CUTS_PER_COLUMN: usize = 255;
@@ -25,8 +30,8 @@ pub(super) struct Plan {
     /// Features with numeric splits, and their thresholds in ascending order, each once.
     pub(super) cuts: Vec<(u32, Vec<f64>)>,
     pub(super) columns: Vec<Column>,
-    /// Words of the level sets that columns point to.
-    pub(super) words: Vec<u64>,
+    /// The columns of level sets.
+    pub(super) levels: Vec<LevelRanks>,
     pub(super) trees: Vec<PlanTree>,
 }
 
@@ -40,8 +45,8 @@ pub(super) enum Column {
         offset: u32,
         missing: Missing,
     },
-    /// Whether a level is in a set of [`Plan::words`].
-    Set { feature: u32, first_word: u32, n_words: u32, missing_left: bool },
+    /// The smallest of some level sets that hold the value of a feature, by [`Plan::levels`].
+    Levels,
 }
 
 /// A tree whose nodes stand as in the model.
@@ -75,12 +80,12 @@ impl Plan {
             codes: forest.codes,
             cuts: sorted_cuts(forest),
             columns: Vec::new(),
-            words: Vec::new(),
+            levels: Vec::new(),
             trees: Vec::with_capacity(forest.trees.len()),
         };
         // Ordered maps: columns get their places in an order that depends on nothing but the forest.
         let mut ranks: BTreeMap<(u32, u32, bool, bool), u32> = BTreeMap::new();
-        let mut sets: BTreeMap<(u32, bool, &[u64]), u32> = BTreeMap::new();
+        let sets = sets::places(forest, &mut plan.levels, &mut plan.columns);
         for tree in &forest.trees {
             let mut n_leaves = 0;
             let mut nodes = Vec::with_capacity(tree.nodes.len());
@@ -102,16 +107,9 @@ impl Plan {
                         PlanNode::Split { column, rank: (at % CUTS_PER_COLUMN) as u8, left, right }
                     }
                     WideNode::Categorical { feature, first_word, n_words, missing_left, left, right } => {
-                        let set = &tree.words[first_word as usize..first_word as usize + n_words as usize];
-                        let len = set.iter().rposition(|&word| word != 0).map_or(0, |last| last + 1);
-                        let column = *sets.entry((feature, missing_left, &set[..len])).or_insert_with(|| {
-                            let first_word = plan.words.len() as u32;
-                            plan.words.extend(&set[..len]);
-                            let n_words = len as u32;
-                            plan.columns.push(Column::Set { feature, first_word, n_words, missing_left });
-                            plan.columns.len() as u32 - 1
-                        });
-                        PlanNode::Split { column, rank: 0, left, right }
+                        let set = sets::LevelSet::new(&tree.words, first_word, n_words, missing_left);
+                        let (column, rank) = sets[&(feature, set)];
+                        PlanNode::Split { column, rank, left, right }
                     }
                 });
             }

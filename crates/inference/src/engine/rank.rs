@@ -1,8 +1,8 @@
 //! From a row of values to one byte per column.
 
-use super::plan::{ABOVE_ALL, Column, Plan};
+use super::plan::{ABOVE_ALL, Column, LevelRanks, Plan};
 use super::vector::Lanes;
-use crate::wide::{Codes, ZERO_BAND};
+use crate::wide::{Codes, Missing, ZERO_BAND};
 
 /// Thresholds that are compared at a time.
 pub(super) const BLOCK: usize = 16;
@@ -78,8 +78,8 @@ pub(super) struct Ranker<T> {
     features: Vec<RankedFeature>,
     blocks: Vec<Block<T>>,
     /// Features that have exactly the columns named by [`RankedFeature::plain`] are done when ranked; these are the others.
-    columns: Vec<(u32, Column)>,
-    words: Vec<u64>,
+    columns: Vec<(u32, (u32, u32, Missing))>,
+    levels: Vec<LevelRanks>,
     n_columns: usize,
 }
 
@@ -113,10 +113,18 @@ impl<T: Value> Ranker<T> {
                 Column::Rank { slot, offset: 0, missing } if !missing.zero => {
                     features[slot as usize].plain[usize::from(!missing.left)] = at as u32;
                 }
-                _ => columns.push((at as u32, *column)),
+                Column::Rank { slot, offset, missing } => columns.push((at as u32, (slot, offset, missing))),
+                Column::Levels => {}
             }
         }
-        Self { codes: plan.codes, features, blocks, columns, words: plan.words.clone(), n_columns: plan.columns.len() }
+        Self {
+            codes: plan.codes,
+            features,
+            blocks,
+            columns,
+            levels: plan.levels.clone(),
+            n_columns: plan.columns.len(),
+        }
     }
 
     /// Writes the byte of each column; `bytes` has at least one place per column and one more.
@@ -135,6 +143,9 @@ impl<T: Value> Ranker<T> {
         for &(at, column) in &self.columns {
             bytes[at as usize] = self.byte_of(lanes, column, row);
         }
+        for levels in &self.levels {
+            levels.rank(self.codes, row[levels.feature as usize].into(), bytes);
+        }
     }
 
     #[inline(always)]
@@ -148,25 +159,14 @@ impl<T: Value> Ranker<T> {
     }
 
     /// A column of which there is none for most models.
-    fn byte_of<L: Lanes>(&self, lanes: L, column: Column, row: &[T]) -> u8 {
-        match column {
-            Column::Rank { slot, offset, missing } => {
-                let feature = &self.features[slot as usize];
-                let x = row[feature.feature as usize];
-                if x.is_missing() || missing.zero && x.is_zero() {
-                    return if missing.left { 0 } else { ABOVE_ALL };
-                }
-                self.rank_of(lanes, feature, x).saturating_sub(offset).min(u32::from(ABOVE_ALL)) as u8
-            }
-            Column::Set { feature, first_word, n_words, missing_left } => {
-                let x = row[feature as usize];
-                if x.is_missing() {
-                    return u8::from(!missing_left);
-                }
-                let set = &self.words[first_word as usize..(first_word + n_words) as usize];
-                u8::from(!crate::wide::holds(set, self.codes, x.into()))
-            }
+    #[inline(always)]
+    fn byte_of<L: Lanes>(&self, lanes: L, (slot, offset, missing): (u32, u32, Missing), row: &[T]) -> u8 {
+        let feature = &self.features[slot as usize];
+        let x = row[feature.feature as usize];
+        if x.is_missing() || missing.zero && x.is_zero() {
+            return if missing.left { 0 } else { ABOVE_ALL };
         }
+        self.rank_of(lanes, feature, x).saturating_sub(offset).min(u32::from(ABOVE_ALL)) as u8
     }
 }
 
